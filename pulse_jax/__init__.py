@@ -1,0 +1,36 @@
+"""PULSE in JAX: search a generator's latent space for realistic images that downscale to a given one.
+
+Images are float [0, 1], NHWC, RGB. Names below are imported on first use, so that `import pulse_jax` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pulse_jax import optimizers, presets, sphere
+    from pulse_jax.engine import Solutions, upsample
+    from pulse_jax.generator import Generator, load_generator
+
+__all__ = ["Generator", "Solutions", "load_generator", "optimizers", "presets", "sphere", "upsample"]
+
+_HOMES = {
+    "Generator": "generator",
+    "Solutions": "engine",
+    "load_generator": "generator",
+    "optimizers": None,
+    "presets": None,
+    "sphere": None,
+    "upsample": "engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pulse_jax' has no attribute {name!r}")
+    home = _HOMES[name]
+    module = importlib.import_module(f"pulse_jax.{home or name}")
+    return getattr(module, name) if home else module
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,213 @@
+"""Settings as frozen dataclasses: architectures and the search (standard library only, nothing is imported from JAX).
+
+The command line's flags, a generator folder's `config.json` and a run's `summary.json` are made from these classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pulse_jax.loss_terms import parse_loss
+
+__all__ = [
+    "ArchitectureConfig",
+    "FunctionConfig",
+    "SearchConfig",
+    "StyleGAN1Config",
+    "StyleGAN2Config",
+    "architecture_from_dict",
+    "architecture_to_dict",
+]
+
+MAX_RESOLUTION = 4096
+MAX_MAPPING_LAYERS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StyleGANConfig:
+    """What both StyleGANs share; `channels` holds one width per block, from 4×4 up to `resolution`."""
+
+    resolution: int = 1024
+    latent_dim: int = 512
+    mapping_layers: int = 8
+    mapping_lr_multiplier: float = 0.01
+    channels: tuple[int, ...] = ()
+    channel_base: ClassVar[int]
+
+    def __post_init__(self) -> None:
+        size = self.resolution
+        if not (4 <= size <= MAX_RESOLUTION and size & (size - 1) == 0):
+            raise ValueError(f"resolution: expected a power of two from 4 to {MAX_RESOLUTION}, got {size}")
+        if not 0 <= self.mapping_layers <= MAX_MAPPING_LAYERS:
+            raise ValueError(f"mapping_layers: expected 0 to {MAX_MAPPING_LAYERS}, got {self.mapping_layers}")
+        if self.latent_dim < 1:
+            raise ValueError(f"latent_dim: expected at least 1, got {self.latent_dim}")
+        blocks = size.bit_length() - 2
+        if not self.channels:
+            widths = tuple(min(2 * self.channel_base // block, 512) for block in self.blocks)
+            object.__setattr__(self, "channels", widths)
+        if len(self.channels) != blocks or min(self.channels) < 1:
+            raise ValueError(f"channels: expected {blocks} positive widths for {size}x{size}, got {self.channels}")
+
+    @property
+    def num_layers(self) -> int:
+        """Rows of w, L = 2·log2(resolution) − 2."""
+        return 2 * (self.resolution.bit_length() - 1) - 2
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The block resolutions 4, 8, …, resolution."""
+        return tuple(2**level for level in range(2, self.resolution.bit_length()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleGAN1Config(_StyleGANConfig):
+    """StyleGAN (Karras, Laine, Aila 2019): style by instance normalisation and affine modulation.
+
+    `instance_norm_eps` is 1e-5 in the PyTorch ports (PULSE among them) and 1e-8 in the TensorFlow original.
+    """
+
+    instance_norm_eps: float = 1e-5
+    channel_base: ClassVar[int] = 8192
+
+    @property
+    def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """One noise image (r, r, 1) per layer, r = 2^(i // 2 + 2)."""
+        return tuple((2 ** (i // 2 + 2),) * 2 + (1,) for i in range(self.num_layers))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleGAN2Config(_StyleGANConfig):
+    """StyleGAN2 with skip connections (Karras et al. 2020), as its ADA PyTorch program runs it.
+
+    `conv_clamp` bounds every convolution's output (256 is usual in ADA files; None switches it off).
+    """
+
+    conv_clamp: float | None = None
+    channel_base: ClassVar[int] = 16384
+
+    @property
+    def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """One noise image (r, r, 1) per 3×3 convolution, r = 2^((i + 5) // 2)."""
+        return tuple((2 ** ((i + 5) // 2),) * 2 + (1,) for i in range(self.num_layers - 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionConfig:
+    """A user's own generator: any differentiable function from `num_layers` latent rows to an image."""
+
+    resolution: int
+    latent_dim: int
+    num_layers: int = 1
+    noise_shapes: tuple[tuple[int, int, int], ...] = ()
+
+
+ArchitectureConfig = StyleGAN1Config | StyleGAN2Config | FunctionConfig
+_FAMILIES: dict[str, type[StyleGAN1Config] | type[StyleGAN2Config]] = {
+    "stylegan1": StyleGAN1Config,
+    "stylegan2": StyleGAN2Config,
+}
+
+
+def architecture_to_dict(config: ArchitectureConfig) -> dict[str, Any]:
+    """The JSON form of a StyleGAN's settings; raises `ValueError` for a user's own function, which no file can hold."""
+    for family, kind in _FAMILIES.items():
+        if isinstance(config, kind):
+            return {"family": family, **dataclasses.asdict(config)}
+    raise ValueError(
+        f"architecture: only {', '.join(_FAMILIES)} can be written to a folder, got {type(config).__name__}"
+    )
+
+
+def architecture_from_dict(fields: dict[str, Any]) -> StyleGAN1Config | StyleGAN2Config:
+    """The inverse of `architecture_to_dict`; raises `ValueError` naming what is unknown, missing or out of range."""
+    fields = dict(fields)
+    family = fields.pop("family", None)
+    if family not in _FAMILIES:
+        raise ValueError(f"architecture family: expected one of {', '.join(_FAMILIES)}, got {family!r:.80}")
+    kind = _FAMILIES[family]
+    known = {field.name for field in dataclasses.fields(kind)}
+    if set(fields) != known:
+        odd = ", ".join(sorted(map(repr, set(fields) ^ known)))
+        raise ValueError(
+            f"{family} settings: expected exactly {', '.join(sorted(known))}; missing or unknown: {odd:.200}"
+        )
+    for name in ("resolution", "latent_dim", "mapping_layers"):
+        if type(fields[name]) is not int:
+            raise ValueError(f"{name}: expected an integer, got {fields[name]!r:.80}")
+    if not isinstance(fields["channels"], list | tuple) or not all(type(c) is int for c in fields["channels"]):
+        raise ValueError(f"channels: expected a list of integers, got {fields['channels']!r:.80}")
+    fields["channels"] = tuple(fields["channels"])
+    return kind(**fields)
+
+
+LatentSpace = Literal["z", "w", "w+"]
+NoiseKind = Literal["zero", "fixed", "trainable"]
+OptimizerName = Literal[
+    "projected_sgd",
+    "projected_sgdm",
+    "projected_adam",
+    "projected_adamax",
+    "riemannian_sgd",
+    "riemannian_momentum",
+    "riemannian_adam",
+    "normalized_gradient",
+]
+ScheduleName = Literal["fixed", "linear1cycle", "linear1cycledrop"]
+StopRule = Literal["never", "feasible", "plateau"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Everything that decides how one problem is searched; presets are named values of it.
+
+    Attributes:
+        eps: largest mean squared error, of [0, 1] images, between D(image) and the input that counts as feasible.
+        steps: optimiser steps, at most.
+        loss: terms `weight*NAME` joined by `+` (see `pulse_jax.losses`).
+        space: where the search runs: `z`; `w`, one whitened row tiled to all layers; `w+`, one whitened row a layer.
+        start: `uniform` on the sphere √d·S^(d−1), or `gaussian`: N(0, I), whose own norm is the radius.
+        optimizer, learning_rate, schedule: see `pulse_jax.optimizers`.
+        noise: the generator's noise images: all zero, drawn and fixed, or drawn and searched along.
+        trainable_noise_layers: with `trainable`, the first so many are searched.
+        zeroed_noise_layers: noise layers that are zero whatever `noise` says.
+        stop: `never` runs all steps; `feasible` ends a search once its delivered image is within eps; `plateau`
+            ends it as well when the loss has not fallen by a thousandth of itself for `patience` steps.
+        patience: see `stop`.
+        clamp_loss: floor the downscaling loss at eps, with no gradient below it, as the original program does.
+        blur_at_factor_one: apply the original program's slight blur when input and output have one size.
+        precision: arithmetic of the synthesis network; everything else is float32.
+    """
+
+    eps: float = 1e-3
+    steps: int = 100
+    loss: str = "100*L2+0.05*GEOCROSS"
+    space: LatentSpace = "w+"
+    start: Literal["uniform", "gaussian"] = "uniform"
+    optimizer: OptimizerName = "projected_adam"
+    learning_rate: float = 0.4
+    schedule: ScheduleName = "linear1cycledrop"
+    noise: NoiseKind = "fixed"
+    trainable_noise_layers: int = 5
+    zeroed_noise_layers: tuple[int, ...] = ()
+    stop: StopRule = "feasible"
+    patience: int = 20
+    clamp_loss: bool = True
+    blur_at_factor_one: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.eps) and 0 < self.eps <= 1):
+            raise ValueError(f"eps: expected a mean squared error in (0, 1], got {self.eps}")
+        if not 1 <= self.steps <= 1_000_000:
+            raise ValueError(f"steps: expected 1 to 1000000, got {self.steps}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
+        if self.trainable_noise_layers < 0:
+            raise ValueError(f"trainable_noise_layers: expected 0 or more, got {self.trainable_noise_layers}")
+        if self.patience < 1:
+            raise ValueError(f"patience: expected 1 or more, got {self.patience}")
+        parse_loss(self.loss)
