@@ -1,0 +1,228 @@
+"""From what a search varies to what a generator takes: latents and noise.
+
+PULSE searches neither z nor w but a whitened w, which is nearly a standard Gaussian: a Gaussian is fitted to the
+mapping network's outputs once their last leaky ReLU is undone. Here are that fit, the search spaces built on it, and
+which noise inputs take part. Everything but the fit is pure, for one image, and meant for `jax.vmap`.
+
+Source: PULSE (Menon et al. 2020), section 3.2, and its program.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+__all__ = [
+    "NOISE_KINDS",
+    "SPACES",
+    "GaussianFit",
+    "Mapping",
+    "NoiseKind",
+    "Space",
+    "fit_gaussian",
+    "init_noise",
+    "merge_noise",
+    "search_shape",
+    "to_w",
+    "w_to_whitened",
+    "whitened_to_w",
+]
+
+Space = Literal["z", "w", "w+"]
+"""Where a search takes place: z (through the mapping network), one whitened row for all layers, or one per layer."""
+
+SPACES: tuple[str, ...] = get_args(Space)
+
+NoiseKind = Literal["zero", "fixed", "trainable"]
+"""What noise inputs are: all zero, drawn once, or drawn and then searched in the coarsest layers."""
+
+NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
+
+Mapping = Callable[[Float[Array, "*batch d"]], Float[Array, "*batch d_w"]]
+"""A mapping network z -> w on the last axis, as `generator.map`."""
+
+_SLOPE = 0.2  # of the leaky ReLU that ends the mapping network; 1 / _SLOPE undoes it
+
+
+class GaussianFit(NamedTuple):
+    """Mean and standard deviation (d,) of w before its last leaky ReLU, each dimension on its own."""
+
+    mean: Float[Array, " d"]
+    std: Float[Array, " d"]
+
+
+def fit_gaussian(
+    mapping: Mapping, key: PRNGKeyArray, latent_dim: int, *, samples: int = 1_000_000, batch: int = 8192
+) -> GaussianFit:
+    """Fit a Gaussian to lrelu_5(mapping(z)), z ~ N(0, I): mean and unbiased standard deviation per dimension, float32.
+
+    Samples are drawn, mapped and reduced `batch` at a time by one compiled function and never held together; batches
+    are joined in float64 (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance"). Sample i is
+    drawn from `fold_in(key, i)`, so `batch` changes the result only in rounding.
+
+    Args:
+        mapping: the mapping network, z (n, latent_dim) -> w (n, d).
+        key: the random key of the samples.
+        latent_dim: the width of z.
+        samples: how many, at least 2; PULSE takes a million.
+        batch: how many at a time.
+
+    Raises:
+        ValueError: a size is out of range, `mapping` does not keep the batch axis, or its outputs are not all finite.
+    """
+    for name, value, least in (("latent_dim", latent_dim, 1), ("samples", samples, 2), ("batch", batch, 1)):
+        if value < least:
+            raise ValueError(f"{name}: expected at least {least}, got {value}")
+    batch = min(batch, samples)
+
+    @jax.jit
+    def moments(key: PRNGKeyArray, start: Array, count: Array) -> tuple[Array, Array]:
+        row = jnp.arange(batch, dtype=jnp.uint32)
+        z = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (latent_dim,), jnp.float32))(start + row)
+        w = mapping(z)
+        if w.ndim != 2 or w.shape[0] != batch:
+            raise ValueError(f"mapping: expected outputs of shape ({batch}, d) for z of {z.shape}, got {w.shape}")
+        o = jax.nn.leaky_relu(w.astype(jnp.float32), 1.0 / _SLOPE)
+        # The last batch may be longer than what is left: its first `count` rows are.
+        valid = row[:, None] < count.astype(jnp.uint32)
+        # Two passes, the second correcting the first's rounding.
+        mean = jnp.sum(jnp.where(valid, o, 0.0), axis=0) / count
+        deviation = jnp.where(valid, o - mean, 0.0)
+        shift = jnp.sum(deviation, axis=0) / count
+        return mean + shift, jnp.sum(jnp.square(deviation), axis=0) - count * jnp.square(shift)
+
+    mean = np.zeros(())
+    squares = np.zeros(())
+    for start in range(0, samples, batch):
+        count = min(batch, samples - start)
+        result = moments(key, jnp.asarray(start, jnp.uint32), jnp.asarray(count, jnp.float32))
+        batch_mean, batch_squares = (np.asarray(array, np.float64) for array in result)
+        delta = batch_mean - mean
+        mean = mean + delta * (count / (start + count))
+        squares = squares + batch_squares + np.square(delta) * (start * count / (start + count))
+    if not np.all(np.isfinite(mean) & np.isfinite(squares)):
+        raise ValueError("mapping: expected finite outputs, got NaN or infinity")
+    std = np.sqrt(np.maximum(squares, 0.0) / (samples - 1))
+    return GaussianFit(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
+
+
+def whitened_to_w(u: Float[Array, "*batch d"], fit: GaussianFit) -> Float[Array, "*batch d"]:
+    """A whitened latent (..., d), nominally standard Gaussian, as w = lrelu_0.2(u * std + mean)."""
+    return jax.nn.leaky_relu(u * fit.std + fit.mean, _SLOPE)
+
+
+def w_to_whitened(w: Float[Array, "*batch d"], fit: GaussianFit) -> Float[Array, "*batch d"]:
+    """The inverse of `whitened_to_w`; not finite in a dimension whose standard deviation is 0."""
+    return (jax.nn.leaky_relu(w, 1.0 / _SLOPE) - fit.mean) / fit.std
+
+
+def search_shape(space: Space, num_layers: int, latent_dim: int) -> tuple[int, int]:
+    """The shape of a search variable: (1, d) in "z" and "w", (L, d) in "w+"; each row has a sphere of its own.
+
+    Raises:
+        ValueError: `space` is not one of `SPACES`.
+    """
+    if space not in SPACES:
+        raise ValueError(f"space: expected one of {', '.join(SPACES)}, got {space!r}")
+    return (num_layers if space == "w+" else 1), latent_dim
+
+
+def to_w(
+    space: Space,
+    variable: Float[Array, "rows d"],
+    *,
+    mapping: Mapping | None = None,
+    fit: GaussianFit | None = None,
+    num_layers: int,
+) -> tuple[Float[Array, "rows d_w"], Float[Array, "layers d_w"]]:
+    """Turn a search variable into the mapped rows, which GEOCROSS compares, and w (L, d), a row for every layer.
+
+    In "z" and "w" there is one mapped row, (1, d), and every layer gets it; in "w+" rows and w are the same.
+
+    Args:
+        space: "z" goes through `mapping`, "w" and "w+" through `whitened_to_w`.
+        variable: (1, d), or (L, d) in "w+".
+        mapping: the mapping network; needed in "z" only.
+        fit: the Gaussian fit; needed in "w" and "w+" only.
+        num_layers: L, how many rows the generator takes.
+
+    Raises:
+        ValueError: `space` is unknown, `variable` has another shape, or what the space needs is missing.
+    """
+    expected = search_shape(space, num_layers, variable.shape[-1] if variable.ndim else 1)
+    if variable.shape != expected:
+        raise ValueError(f"variable: expected shape {expected} in space {space!r}, got {variable.shape}")
+    if space == "z":
+        if mapping is None:
+            raise ValueError("mapping: expected a mapping network in space 'z', got None")
+        rows = mapping(variable)
+    else:
+        if fit is None:
+            raise ValueError(f"fit: expected a Gaussian fit in space {space!r}, got None")
+        rows = whitened_to_w(variable, fit)
+    return rows, jnp.broadcast_to(rows, (num_layers, rows.shape[-1]))
+
+
+def init_noise(
+    key: PRNGKeyArray,
+    noise_shapes: Sequence[tuple[int, ...]],
+    kind: NoiseKind = "trainable",
+    *,
+    trainable: int = 5,
+    zeroed: Sequence[int] = (17,),
+) -> tuple[tuple[Float[Array, "..."], ...], tuple[Float[Array, "..."] | None, ...]]:
+    """Draw a generator's noise inputs, split into those a search varies and the rest; `merge_noise` joins them.
+
+    Noise i is N(0, 1) from `fold_in(key, i)`, or zero when `kind` is "zero" or i is in `zeroed`. It is searched when
+    `kind` is "trainable", i < `trainable` and i is not zeroed.
+
+    Args:
+        key: the random key; layer i does not depend on the other layers or options.
+        noise_shapes: the shape (r, r, 1) of every noise input, in order.
+        kind: one of `NOISE_KINDS`.
+        trainable: how many of the first layers are searched; PULSE: 5.
+        zeroed: indices of layers without noise; PULSE: 17, the last layer at 1024 x 1024. Indices beyond the layers
+            that there are mean nothing, so PULSE's default serves every resolution.
+
+    Returns:
+        The searched noise, in order, and one entry per layer: its fixed noise, or None where it is searched.
+
+    Raises:
+        ValueError: `kind` is not one of `NOISE_KINDS`, or a number is negative.
+    """
+    if kind not in NOISE_KINDS:
+        raise ValueError(f"kind: expected one of {', '.join(NOISE_KINDS)}, got {kind!r}")
+    if trainable < 0:
+        raise ValueError(f"trainable: expected at least 0 layers, got {trainable}")
+    if any(layer < 0 for layer in zeroed):
+        raise ValueError(f"zeroed: expected layer indices of at least 0, got {tuple(zeroed)}")
+    searched, fixed = [], []
+    for layer, shape in enumerate(noise_shapes):
+        if kind == "zero" or layer in zeroed:
+            fixed.append(jnp.zeros(shape, jnp.float32))
+            continue
+        noise = jax.random.normal(jax.random.fold_in(key, layer), shape, jnp.float32)
+        if kind == "trainable" and layer < trainable:
+            searched.append(noise)
+            fixed.append(None)
+        else:
+            fixed.append(noise)
+    return tuple(searched), tuple(fixed)
+
+
+def merge_noise(
+    searched: tuple[Float[Array, "..."], ...], fixed: tuple[Float[Array, "..."] | None, ...]
+) -> tuple[Float[Array, "..."], ...]:
+    """Join what `init_noise` split: every layer's noise, in order.
+
+    Raises:
+        ValueError: `searched` does not fill the gaps of `fixed` exactly.
+    """
+    gaps = sum(noise is None for noise in fixed)
+    if len(searched) != gaps:
+        raise ValueError(f"searched: expected {gaps} noise arrays, one per gap in `fixed`, got {len(searched)}")
+    remaining = iter(searched)
+    return tuple(next(remaining) if noise is None else noise for noise in fixed)

@@ -1,0 +1,115 @@
+"""The losses of a search, for one image: `jax.vmap` maps them over a batch.
+
+Low-resolution images are (h, w, C), nominally in [0, 1]; latents are (L, d), one row per layer of the generator.
+Values are scalars in float32, or wider where the inputs are; a NaN in the inputs is a NaN in the value. Source: PULSE
+(Menon et al. 2020), section 3.1, and its program.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pulse_jax.loss_terms import LossTerm
+
+__all__ = ["geocross", "l1", "l2", "total_loss"]
+
+# Under the roots of squared lengths: keeps gradients finite where two rows coincide.
+_SQUARED_LENGTH_FLOOR = 1e-9
+
+
+def _difference(generated_low_res: Array, target: Array) -> Array:
+    # Broadcasting a grey target over RGB would be a silent mistake.
+    if generated_low_res.shape != target.shape:
+        raise ValueError(
+            f"target: expected shape {generated_low_res.shape} (the generated image's), got {target.shape}"
+        )
+    dtype = jnp.promote_types(jnp.result_type(generated_low_res, target), jnp.float32)
+    return generated_low_res.astype(dtype) - target.astype(dtype)
+
+
+def _at_least(error: Array, eps: float | Array) -> Array:
+    # Not `maximum`: that halves the gradient at a tie.
+    return jnp.where(error < eps, jnp.asarray(eps, error.dtype), error)
+
+
+def l2(
+    generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], eps: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """Downscaling loss L2: max(mean((g - y)^2), eps), with zero gradient below eps (PULSE, equation 8 with p = 2).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    return _at_least(jnp.mean(jnp.square(_difference(generated_low_res, target))), eps)
+
+
+def l1(
+    generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], eps: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """Downscaling loss L1: 10 * max(mean(|g - y|), eps), with zero gradient below eps (PULSE, equation 8 with p = 1).
+
+    The factor 10 is the program's, to bring it to the size of L2.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    difference = _difference(generated_low_res, target)
+    # |x| with gradient 0 where x is 0, as the original has it; that of `abs` is 1 there.
+    magnitude = difference * jax.lax.stop_gradient(jnp.sign(difference))
+    return 10.0 * _at_least(jnp.mean(magnitude), eps)
+
+
+def geocross(w: Float[Array, "layers d"]) -> Float[Array, ""]:
+    """GEOCROSS: how far the layers' rows of w (L, d) point apart, as a mean squared angle; exactly 0 for L = 1.
+
+    The mean over all pairs of rows, a row with itself included, of 512 * angle^2 / 8, the angle in radians by
+    2 * atan2(|wi - wj|, |wi + wj|), which is the angle between rows of equal length. The constant is 512 at any width
+    d, as in PULSE's program; the paper has no such term. The gradient is finite everywhere, at equal rows and at zero.
+
+    Raises:
+        ValueError: `w` is not a matrix.
+    """
+    if w.ndim != 2:
+        raise ValueError(f"w: expected shape (layers, latent_dim), got {w.shape}")
+    w = w.astype(jnp.promote_types(w.dtype, jnp.float32))
+    if w.shape[0] == 1:
+        return jnp.zeros((), w.dtype)
+    # Differences, not inner products: those cancel where rows nearly coincide, which is where the search lives.
+    apart = jnp.sqrt(jnp.sum(jnp.square(w[:, None] - w), axis=-1) + _SQUARED_LENGTH_FLOOR)
+    together = jnp.sqrt(jnp.sum(jnp.square(w[:, None] + w), axis=-1) + _SQUARED_LENGTH_FLOOR)
+    angle = 2.0 * jnp.arctan2(apart, together)
+    return jnp.mean(512.0 * jnp.square(angle)) / 8.0
+
+
+def total_loss(
+    terms: Sequence[LossTerm],
+    *,
+    generated_low_res: Float[Array, "h w c"],
+    target: Float[Array, "h w c"],
+    w: Float[Array, "layers d"],
+    eps: float | Float[Array, ""],
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """The weighted sum of `terms` (of `parse_loss`) and each term's value without its weight, by name.
+
+    Args:
+        terms: at least one term.
+        generated_low_res: the downscaled generated image (h, w, C).
+        target: the low-resolution image (h, w, C) that was given.
+        w: the rows (L, d) that GEOCROSS compares; one row (1, d) when all layers share it.
+        eps: where L2 (a mean squared error) and L1 (a mean absolute error) stop falling.
+
+    Raises:
+        ValueError: no terms, or shapes that do not fit.
+    """
+    if not terms:
+        raise ValueError("terms: expected at least one loss term, got none")
+    losses = {
+        "L2": lambda: l2(generated_low_res, target, eps),
+        "L1": lambda: l1(generated_low_res, target, eps),
+        "GEOCROSS": lambda: geocross(w),
+    }
+    values = {term.name: losses[term.name]() for term in terms}
+    total = jnp.sum(jnp.stack([term.weight * values[term.name] for term in terms]))
+    return total, values
