@@ -1,0 +1,206 @@
+"""Building blocks of both StyleGANs as pure functions on float NHWC activations of shape (n, h, w, c).
+
+Convolutions carry their own backward pass: XLA's automatic one is many times slower on CPU inside `lax.scan`, while a
+plain convolution with the flipped, transposed kernel is not. Every kernel is shared by the batch, so that `vmap` over
+lanes stays one ordinary convolution.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+__all__ = [
+    "blur_1_2_1",
+    "conv",
+    "dense",
+    "instance_norm",
+    "leaky_relu",
+    "modulated_conv",
+    "pixel_norm",
+    "upsample_conv",
+    "upsample_image",
+    "upsample_modulated_conv",
+]
+
+Activations = Float[Array, "_ _ _ _"]
+Kernel = Float[Array, "_ _ _ _"]
+Padding = tuple[tuple[int, int], tuple[int, int]]
+
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def dense(x: Float[Array, "... i"], weight: Float[Array, "i o"], bias: Float[Array, "..."]) -> Float[Array, "... o"]:
+    """x · weight + bias, in float32 whatever the backend's default matrix precision."""
+    return jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST) + bias
+
+
+def pixel_norm(x: Float[Array, "... d"], eps: float = 1e-8) -> Float[Array, "... d"]:
+    """Divide by the root mean square over the last axis (Karras et al. 2018, section 4.2)."""
+    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
+
+
+def leaky_relu(x: Array) -> Array:
+    """Leaky ReLU of slope 0.2."""
+    return jnp.maximum(x, 0.2 * x)
+
+
+def _convolve(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=_LAYOUT)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
+    """Correlation with `kernel`, stride 1, zero `padding` per side; differentiable in both, to any order."""
+    return _convolve(x, kernel, padding)
+
+
+def _conv_forward(x: Activations, kernel: Kernel, padding: Padding) -> tuple[Activations, tuple[Activations, Kernel]]:
+    return conv(x, kernel, padding), (x, kernel)
+
+
+def _conv_backward(
+    padding: Padding, residuals: tuple[Activations, Kernel], cotangent: Activations
+) -> tuple[Activations, Kernel]:
+    x, kernel = residuals
+    height, width = kernel.shape[:2]
+    (top, bottom), (left, right) = padding
+    opposite = ((height - 1 - top, height - 1 - bottom), (width - 1 - left, width - 1 - right))
+    grad_x = conv(cotangent, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), opposite)
+    return grad_x, _kernel_gradient(x, kernel, padding, cotangent)
+
+
+def _kernel_gradient(x: Activations, kernel: Kernel, padding: Padding, cotangent: Activations) -> Kernel:
+    height, width = kernel.shape[:2]
+    if height == width == 3:
+        return jax.linear_transpose(lambda k: _convolve(x, k, padding), kernel)(cotangent)[0]
+    # Other windows take a path of XLA's that is ten times slower on CPU; one matrix product per tap does not.
+    rows, columns = cotangent.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    taps = [
+        jnp.tensordot(padded[:, i : i + rows, j : j + columns], cotangent, axes=((0, 1, 2), (0, 1, 2)))
+        for i in range(height)
+        for j in range(width)
+    ]
+    return jnp.stack(taps).reshape(kernel.shape)
+
+
+conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _interleave(phases: list[list[Activations]]) -> Activations:
+    """Weave four (n, h, w, c) phases, by parity of row and column, into (n, 2h, 2w, c).
+
+    Zeros in between and a sum, rather than stacking and transposing: transposed layouts would take the convolutions of
+    the backward pass off XLA's fast path.
+    """
+    zero = jnp.zeros((), phases[0][0].dtype)
+    return sum(
+        (
+            jax.lax.pad(phases[a][b], zero, ((0, 0, 0), (a, 1 - a, 1), (b, 1 - b, 1), (0, 0, 0)))
+            for a in (0, 1)
+            for b in (0, 1)
+        ),
+        start=zero,
+    )
+
+
+def upsample_conv(x: Activations, kernel: Kernel) -> Activations:
+    """Nearest ×2, then a 3×3 correlation with zero padding 1, computed at the low resolution.
+
+    Each output phase sees only 2×2 inputs, so taps that fall on the same input are summed beforehand: 16 products per
+    input pixel instead of 36, exactly the same function.
+    """
+    pair = {0: lambda k: jnp.stack([k[0], k[1] + k[2]]), 1: lambda k: jnp.stack([k[0] + k[1], k[2]])}
+    pads = {0: (1, 0), 1: (0, 1)}
+    phases = [
+        [conv(x, pair[b](pair[a](kernel).swapaxes(0, 1)).swapaxes(0, 1), (pads[a], pads[b])) for b in (0, 1)]
+        for a in (0, 1)
+    ]
+    return _interleave(phases)
+
+
+def _transposed_conv(x: Activations, kernel: Kernel) -> Activations:
+    """Correlation of the zero-interleaved input with a 3×3 kernel, padding 2: (n, h, w, i) → (n, 2h + 1, 2w + 1, o)."""
+    pads = {0: (1, 1), 1: (0, 1)}
+    taps = {0: slice(0, 3, 2), 1: slice(1, 2)}
+    phases = [[conv(x, kernel[taps[a], taps[b]], (pads[a], pads[b])) for b in (0, 1)] for a in (0, 1)]
+    return _interleave(phases)[:, :-1, :-1]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _fir(x: Activations, taps: tuple[float, ...], pad: int) -> Activations:
+    """Correlate rows and columns with `taps` as shifted sums, zero padding `pad` on every side."""
+    for axis in (1, 2):
+        padding = [(0, 0)] * 4
+        padding[axis] = (pad, pad)
+        padded = jnp.pad(x, padding)
+        size = padded.shape[axis] - len(taps) + 1
+        x = sum(
+            (tap * jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i, tap in enumerate(taps)),
+            start=jnp.zeros((), x.dtype),
+        )
+    return x
+
+
+# The transpose, again as one pass of shifted sums; the automatic one pads and adds once per tap.
+_fir.defvjp(
+    lambda x, taps, pad: (_fir(x, taps, pad), None),
+    lambda taps, pad, _, cotangent: (_fir(cotangent, taps[::-1], len(taps) - 1 - pad),),
+)
+
+
+def blur_1_2_1(x: Activations) -> Activations:
+    """StyleGAN1's blur, [1, 2, 1]⊗[1, 2, 1] / 16, zero padding 1; same size."""
+    return _fir(x, (0.25, 0.5, 0.25), 1)
+
+
+def upsample_image(x: Activations) -> Activations:
+    """StyleGAN2's ×2 of the RGB skip: zero-interleave and filter with [1, 3, 3, 1]⊗[1, 3, 3, 1] / 16."""
+    for axis in (1, 2):
+        pad = [(0, 0)] * 4
+        pad[axis] = (1, 1)
+        padded = jnp.pad(x, pad)
+        size = x.shape[axis]
+        before, here, after = (jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(3))
+        x = jnp.stack([0.25 * before + 0.75 * here, 0.75 * here + 0.25 * after], axis=axis + 1)
+        x = x.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 2 :])
+    return x
+
+
+def _demodulate(y: Activations, kernel: Kernel, style: Float[Array, "n c_in"]) -> Activations:
+    squares = jnp.sum(jnp.square(kernel.astype(style.dtype)), axis=(0, 1))
+    scale = jax.lax.rsqrt(dense(jnp.square(style), squares, jnp.float32(1e-8)))
+    return y * scale[:, None, None, :].astype(y.dtype)
+
+
+def modulated_conv(
+    x: Activations, kernel: Kernel, style: Float[Array, "n c_in"], *, demodulate: bool = True
+) -> Activations:
+    """StyleGAN2's modulated convolution, same size (Karras et al. 2020, section 2.2), as scale → shared conv → scale.
+
+    `style` scales the input channels; demodulation divides each output channel by the norm of its modulated kernel.
+    """
+    pad = kernel.shape[0] // 2
+    y = conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype), ((pad, pad), (pad, pad)))
+    return _demodulate(y, kernel, style) if demodulate else y
+
+
+def upsample_modulated_conv(x: Activations, kernel: Kernel, style: Float[Array, "n c_in"]) -> Activations:
+    """As `modulated_conv`, fused with ×2 upsampling: transposed convolution, then the [1, 3, 3, 1] filter of gain 4.
+
+    `kernel` is the correlation kernel over the zero-interleaved input (a PyTorch checkpoint's, flipped in space).
+    """
+    y = _transposed_conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype))
+    return _demodulate(_fir(y, (0.25, 0.75, 0.75, 0.25), 1), kernel, style)
+
+
+def instance_norm(x: Activations, scale: Float[Array, "n c"], bias: Float[Array, "n c"], *, eps: float) -> Activations:
+    """Normalise each channel of each image (biased variance), then · scale + bias."""
+    x32 = x.astype(jnp.float32)
+    # Centred first: folding mean and scale into one multiply-add is faster, but cancels digits that gradients need.
+    centred = x32 - jnp.mean(x32, axis=(1, 2), keepdims=True)
+    variance = jnp.mean(jnp.square(centred), axis=(1, 2))
+    gain = scale * jax.lax.rsqrt(variance + eps)
+    return (centred * gain[:, None, None, :] + bias[:, None, None, :]).astype(x.dtype)

@@ -1,0 +1,89 @@
+"""StyleGAN (Karras, Laine, Aila 2019) as Flax Linen modules: mapping, and synthesis by adaptive instance normalisation.
+
+Kernels are HWIO correlation kernels, dense weights (in, out); images are NHWC, nominally in [−1, 1].
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pulse_jax.config import StyleGAN1Config
+from pulse_jax.layers import blur_1_2_1, conv, dense, instance_norm, leaky_relu, pixel_norm, upsample_conv
+
+__all__ = ["Mapping", "Synthesis"]
+
+_GAIN = 2.0**0.5
+_SAME = ((1, 1), (1, 1))
+_normal = nn.initializers.normal(1.0)
+
+
+class Mapping(nn.Module):
+    """z → w: pixel norm, then `mapping_layers` equalised dense layers with leaky ReLU, (…, d) → (…, d)."""
+
+    config: StyleGAN1Config
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        width, multiplier = self.config.latent_dim, self.config.mapping_lr_multiplier
+        x = pixel_norm(z)
+        for i in range(self.config.mapping_layers):
+            weight = self.param(f"dense{i}_weight", nn.initializers.normal(1 / multiplier), (width, width))
+            bias = self.param(f"dense{i}_bias", nn.initializers.zeros, (width,))
+            x = leaky_relu(dense(x, weight * (_GAIN * multiplier / width**0.5), bias * multiplier))
+        return x
+
+
+class _Epilogue(nn.Module):
+    """Noise, leaky ReLU, instance norm and style, in the original's order."""
+
+    eps: float
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n h w c"], w: Float[Array, "n d"], noise: Float[Array, "n h w 1"]
+    ) -> Float[Array, "n h w c"]:
+        channels, width = x.shape[-1], w.shape[-1]
+        noise_weight = self.param("noise_weight", nn.initializers.zeros, (channels,))
+        weight = self.param("style_weight", _normal, (width, 2 * channels))
+        bias = self.param("style_bias", nn.initializers.zeros, (2 * channels,))
+        scale, offset = jnp.split(dense(w, weight / width**0.5, bias), 2, axis=-1)
+        x = leaky_relu(x + (noise * noise_weight).astype(x.dtype))
+        return instance_norm(x, scale + 1, offset, eps=self.eps)
+
+
+class Synthesis(nn.Module):
+    """w and noise → image; `dtype` is the arithmetic of the convolutions (float32 or bfloat16)."""
+
+    config: StyleGAN1Config
+    dtype: jnp.dtype = jnp.dtype(jnp.float32)
+
+    @nn.compact
+    def __call__(
+        self, w: Float[Array, "n layers d"], noise: tuple[Float[Array, "n _ _ 1"], ...]
+    ) -> Float[Array, "n h w 3"]:
+        config = self.config
+
+        def kernel(name: str, size: int, fan_in: int, channels: int, gain: float) -> Array:
+            weight = self.param(name, _normal, (size, size, fan_in, channels))
+            return (weight * (gain / (size * fan_in**0.5))).astype(self.dtype)
+
+        def bias(name: str, channels: int) -> Array:
+            return self.param(name, nn.initializers.zeros, (channels,)).astype(self.dtype)
+
+        const = self.param("const", nn.initializers.ones, (4, 4, config.channels[0]))
+        x = jnp.broadcast_to(const, (w.shape[0], *const.shape)).astype(self.dtype)
+        layer = 0
+        for size, channels in zip(config.blocks, config.channels, strict=True):
+            if size > 4:
+                x = upsample_conv(x, kernel(f"b{size}_conv0_kernel", 3, x.shape[-1], channels, _GAIN))
+                x = blur_1_2_1(x)
+            x = x + bias(f"b{size}_conv0_bias", channels)
+            for half in (0, 1):
+                if half == 1:
+                    x = conv(x, kernel(f"b{size}_conv1_kernel", 3, channels, channels, _GAIN), _SAME)
+                    x = x + bias(f"b{size}_conv1_bias", channels)
+                epilogue = _Epilogue(config.instance_norm_eps, name=f"b{size}_epilogue{half}")
+                x = epilogue(x, w[:, layer], noise[layer])
+                layer += 1
+        rgb = jnp.tensordot(x, kernel("torgb_kernel", 1, x.shape[-1], 3, 1.0)[0, 0], axes=1)
+        return rgb.astype(jnp.float32) + self.param("torgb_bias", nn.initializers.zeros, (3,))

@@ -1,0 +1,121 @@
+"""StyleGAN2 (Karras et al. 2020) as Flax Linen modules: mapping, and synthesis with skip connections.
+
+Weights are stored as the networks use them, kernels as HWIO correlation kernels and dense weights as (in, out);
+images are NHWC, nominally in [−1, 1].
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pulse_jax.config import StyleGAN2Config
+from pulse_jax.layers import (
+    dense,
+    leaky_relu,
+    modulated_conv,
+    pixel_norm,
+    upsample_image,
+    upsample_modulated_conv,
+)
+
+__all__ = ["Mapping", "Synthesis"]
+
+_GAIN = 2.0**0.5
+_normal = nn.initializers.normal(1.0)
+
+
+def _constant(value: float) -> Any:
+    return nn.initializers.constant(value)
+
+
+class Mapping(nn.Module):
+    """z → w: pixel norm, then `mapping_layers` equalised dense layers with leaky ReLU, (…, d) → (…, d)."""
+
+    config: StyleGAN2Config
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "... d"]) -> Float[Array, "... d"]:
+        width, multiplier = self.config.latent_dim, self.config.mapping_lr_multiplier
+        x = pixel_norm(z)
+        for i in range(self.config.mapping_layers):
+            weight = self.param(f"dense{i}_weight", nn.initializers.normal(1 / multiplier), (width, width))
+            bias = self.param(f"dense{i}_bias", nn.initializers.zeros, (width,))
+            x = leaky_relu(dense(x, weight * (multiplier / width**0.5), bias * multiplier)) * _GAIN
+        return x
+
+
+class _Style(nn.Module):
+    """The affine map from w to a layer's channel scales; its bias starts at 1."""
+
+    channels: int
+    gain: float = 1.0
+
+    @nn.compact
+    def __call__(self, w: Float[Array, "n d"]) -> Float[Array, "n c"]:
+        width = w.shape[-1]
+        weight = self.param("weight", _normal, (width, self.channels))
+        bias = self.param("bias", nn.initializers.ones, (self.channels,))
+        return dense(w, weight / width**0.5, bias) * self.gain
+
+
+class _Layer(nn.Module):
+    """Modulated 3×3 convolution, noise, bias, leaky ReLU · √2, clamp."""
+
+    channels: int
+    upsample: bool
+    clamp: float | None
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n h w c"], w: Float[Array, "n d"], noise: Float[Array, "n r r 1"]
+    ) -> Float[Array, "n r r o"]:
+        style = _Style(x.shape[-1], name="style")(w)
+        kernel = self.param("kernel", _normal, (3, 3, x.shape[-1], self.channels))
+        strength = self.param("noise_strength", nn.initializers.zeros, ())
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+        x = upsample_modulated_conv(x, kernel, style) if self.upsample else modulated_conv(x, kernel, style)
+        x = leaky_relu(x + (noise * strength + bias).astype(x.dtype)) * _GAIN
+        return x if self.clamp is None else jnp.clip(x, -self.clamp * _GAIN, self.clamp * _GAIN)
+
+
+class _ToRGB(nn.Module):
+    """Modulated 1×1 convolution to RGB without demodulation, bias, clamp; float32."""
+
+    clamp: float | None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"], w: Float[Array, "n d"]) -> Float[Array, "n h w 3"]:
+        style = _Style(x.shape[-1], gain=x.shape[-1] ** -0.5, name="style")(w)
+        kernel = self.param("kernel", _normal, (1, 1, x.shape[-1], 3))
+        bias = self.param("bias", nn.initializers.zeros, (3,))
+        rgb = modulated_conv(x, kernel, style, demodulate=False).astype(jnp.float32) + bias
+        return rgb if self.clamp is None else jnp.clip(rgb, -self.clamp, self.clamp)
+
+
+class Synthesis(nn.Module):
+    """w and noise → image; `dtype` is the arithmetic of the convolutions (float32 or bfloat16)."""
+
+    config: StyleGAN2Config
+    dtype: jnp.dtype = jnp.dtype(jnp.float32)
+
+    @nn.compact
+    def __call__(
+        self, w: Float[Array, "n layers d"], noise: tuple[Float[Array, "n _ _ 1"], ...]
+    ) -> Float[Array, "n h w 3"]:
+        config = self.config
+        const = self.param("const", _normal, (4, 4, config.channels[0]))
+        x = jnp.broadcast_to(const, (w.shape[0], *const.shape)).astype(self.dtype)
+        image = None
+        layer = 0
+        for size, channels in zip(config.blocks, config.channels, strict=True):
+            if size > 4:
+                x = _Layer(channels, True, config.conv_clamp, name=f"b{size}_conv0")(x, w[:, layer], noise[layer])
+                layer += 1
+            x = _Layer(channels, False, config.conv_clamp, name=f"b{size}_conv1")(x, w[:, layer], noise[layer])
+            layer += 1
+            rgb = _ToRGB(config.conv_clamp, name=f"b{size}_torgb")(x, w[:, layer])
+            image = rgb if image is None else upsample_image(image) + rgb
+        return jax.numpy.asarray(image)
