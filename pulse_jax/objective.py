@@ -1,0 +1,114 @@
+"""One scalar function of the searched variables: generator, search space, degradation, losses and precision joined.
+
+Everything here is for one problem; `jax.vmap` makes lanes of it.
+"""
+
+import math
+from typing import NamedTuple, TypedDict
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pulse_jax import manifold as mf
+from pulse_jax.config import SearchConfig
+from pulse_jax.degradations import bicubic
+from pulse_jax.generator import Generator
+from pulse_jax.latents import init_noise, merge_noise, search_shape, to_w
+from pulse_jax.loss_terms import parse_loss
+from pulse_jax.losses import total_loss
+from pulse_jax.manifold import Sphere
+
+__all__ = ["Evaluation", "Variables", "decode", "degrade", "evaluate", "quantize", "search_manifold", "start"]
+
+
+class Variables(TypedDict):
+    """What a search moves: `latent` (rows, d) and the searched `noise` images (r, r, 1)."""
+
+    latent: Float[Array, "rows d"]
+    noise: tuple[Float[Array, "_ _ 1"], ...]
+
+
+class Evaluation(NamedTuple):
+    """One look at a point: the loss, the float image's error, and that of the 8-bit picture that would be delivered."""
+
+    loss: Float[Array, ""]
+    search_error: Float[Array, ""]
+    delivered_error: Float[Array, ""]
+    terms: dict[str, Float[Array, ""]]
+
+
+def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere]:
+    """One sphere per latent row and per noise channel (PULSE, section 3.2 and its program).
+
+    A uniform start lies on the radius √d; a Gaussian one and noise images keep their own norms.
+    """
+    radius = math.sqrt(latent_dim) if config.start == "uniform" else None
+    return {"latent": Sphere(radius=radius), "noise": Sphere(axes=(-3, -2))}
+
+
+def start(
+    generator: Generator, config: SearchConfig, key: PRNGKeyArray
+) -> tuple[Variables, tuple[Float[Array, "_ _ 1"] | None, ...]]:
+    """A random start: the searched variables, and the fixed noise inputs with None where one is searched."""
+    latent_key, noise_key = jax.random.split(key)
+    shape = search_shape(config.space, generator.num_layers, generator.latent_dim)
+    if config.start == "uniform":
+        space = search_manifold(config, generator.latent_dim)["latent"]
+        latent = space.random_uniform(latent_key, jax.ShapeDtypeStruct(shape, jnp.float32))
+    else:
+        latent = jax.random.normal(latent_key, shape)
+    searched, fixed = init_noise(
+        noise_key,
+        generator.noise_shapes,
+        config.noise,
+        trainable=config.trainable_noise_layers,
+        zeroed=config.zeroed_noise_layers,
+    )
+    return Variables(latent=latent, noise=searched), fixed
+
+
+def decode(
+    generator: Generator,
+    config: SearchConfig,
+    variables: Variables,
+    fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
+) -> tuple[Float[Array, "h w 3"], Float[Array, "rows d"]]:
+    """The image (H, W, 3), nominally [0, 1], unclipped, and the mapped rows that GEOCROSS compares."""
+    rows, w = to_w(
+        config.space,
+        variables["latent"],
+        mapping=generator.map,
+        fit=generator.gaussian_fit,
+        num_layers=generator.num_layers,
+    )
+    noise = merge_noise(variables["noise"], fixed_noise)
+    return generator.synthesize(w, noise, precision=config.precision), rows
+
+
+def quantize(image: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
+    """The image as an 8-bit PNG holds it: clipped to [0, 1] and rounded to multiples of 1/255."""
+    return jnp.floor(jnp.clip(image, 0.0, 1.0) * 255.0 + 0.5) / 255.0
+
+
+def degrade(config: SearchConfig, image: Float[Array, "h w 3"], target_size: int) -> Float[Array, "size size 3"]:
+    """D(image), at the size of the low-resolution input."""
+    factor = image.shape[-3] // target_size
+    return bicubic(image, factor, identity_at_one=not config.blur_at_factor_one)
+
+
+def evaluate(
+    generator: Generator,
+    config: SearchConfig,
+    target: Float[Array, "size size 3"],
+    variables: Variables,
+    fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
+) -> tuple[Float[Array, ""], Evaluation]:
+    """The total loss, differentiable in `variables`, and the whole evaluation beside it (for `has_aux`)."""
+    image, rows = decode(generator, config, variables, fixed_noise)
+    low = degrade(config, image, target.shape[0])
+    floor = config.eps if config.clamp_loss else 0.0
+    loss, terms = total_loss(parse_loss(config.loss), generated_low_res=low, target=target, w=rows, eps=floor)
+    delivered = degrade(config, quantize(jax.lax.stop_gradient(image)), target.shape[0])
+    evaluation = Evaluation(loss, jnp.mean(jnp.square(low - target)), jnp.mean(jnp.square(delivered - target)), terms)
+    return loss, jax.lax.stop_gradient(evaluation)

@@ -1,0 +1,193 @@
+"""One problem's search: parity with the original program, stop rules, best of the trajectory, failures contained."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from golden_weights import load, nhwc, state_dict, stylegan1_synthesis
+
+from pulse_jax import presets, search
+from pulse_jax.config import StyleGAN1Config
+from pulse_jax.generator import Generator
+from pulse_jax.latents import GaussianFit
+from pulse_jax.search import Status
+
+
+@pytest.fixture(scope="module")
+def golden():
+    return load("e_trajectory_adam")
+
+
+@pytest.fixture(scope="module")
+def original(golden):
+    """The original program's generator and settings, at the golden's size."""
+    architecture = StyleGAN1Config(resolution=64, latent_dim=64, channels=(32, 32, 32, 16, 8))
+    params = {"mapping": {}, "synthesis": stylegan1_synthesis(state_dict(golden))}
+    fit = GaussianFit(jnp.asarray(golden["fit_mean"]), jnp.asarray(golden["fit_std"]))
+    generator = Generator(config=architecture, params=jax.tree.map(jnp.asarray, params), gaussian_fit=fit)
+    return generator, presets.pulse_2020(steps=10, zeroed_noise_layers=(9,))
+
+
+@pytest.fixture(scope="module")
+def trajectory(golden, original):
+    generator, config = original
+    targets = jnp.asarray(nhwc(golden["target_lr"]))
+    noise = tuple(jnp.asarray(nhwc(golden[f"noise_init/{i:02d}"])) for i in range(10))
+    latents = jnp.asarray(golden["latent_init"])
+    keys = jax.random.split(jax.random.key(0), 2)
+    state = jax.vmap(functools.partial(search.init, generator, config))(targets, keys, latents, noise)
+
+    def one(state, _):
+        state, seen = jax.vmap(functools.partial(search.step, generator, config))(state)
+        return state, (state.variables, seen)
+
+    return jax.jit(lambda s: jax.lax.scan(one, s, length=10))(state)
+
+
+def test_latents_and_trained_noise_follow_the_original_program_at_every_step(golden, trajectory):
+    _, (variables, _) = trajectory
+    np.testing.assert_allclose(variables["latent"], golden["latents"], atol=1e-4)
+    assert len(variables["noise"]) == 5
+    for i, noise in enumerate(variables["noise"]):
+        expected = np.moveaxis(golden[f"noise_traj/{i:02d}"], -3, -1)
+        np.testing.assert_allclose(noise, expected, atol=1e-4)
+
+
+def test_losses_follow_the_original_program_at_every_step(golden, trajectory):
+    _, (_, seen) = trajectory
+    total, l2, geocross = golden["loss"].T
+    np.testing.assert_allclose(seen.loss.sum(1), total, rtol=1e-5)
+    np.testing.assert_allclose(seen.terms["L2"].sum(1), l2, rtol=1e-5)
+    np.testing.assert_allclose(seen.terms["GEOCROSS"].sum(1), geocross, rtol=1e-5)
+
+
+def test_the_best_point_is_the_one_whose_downscaling_the_original_kept(golden, original, trajectory):
+    generator, config = original
+    state, (_, seen) = trajectory
+    best = np.argmin(seen.loss, axis=0)
+    np.testing.assert_array_equal(state.best_loss, np.min(seen.loss, axis=0))
+    result = jax.vmap(functools.partial(search.finish, generator, config))(state)
+    np.testing.assert_allclose(result.loss, state.best_loss, rtol=1e-5)
+    assert best.shape == (2,)
+    # Summed over its batch of two, the original's best step is one for both.
+    np.testing.assert_allclose(seen.loss.sum(1).min(), golden["loss"][:, 0].min(), rtol=1e-5)
+
+
+RESOLUTION = 16
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """A linear-sigmoid generator: searching its z is a well-behaved problem with a planted solution."""
+    weight = 0.3 * jax.random.normal(jax.random.key(1), (8, RESOLUTION * RESOLUTION * 3))
+
+    def function(params, w, noise):
+        return jax.nn.sigmoid(w[0] @ params).reshape(RESOLUTION, RESOLUTION, 3)
+
+    return Generator.from_function(function, weight, resolution=RESOLUTION, latent_dim=8)
+
+
+def _planted(generator, seed=2):
+    z = jax.random.normal(jax.random.key(seed), (1, 8))
+    z = z / jnp.linalg.norm(z) * 8**0.5
+    from pulse_jax.degradations import bicubic
+
+    return z, bicubic(generator.synthesize(z, ()), 4)
+
+
+def _run(generator, config, target, length, key=0):
+    state = search.init(generator, config, target, jax.random.key(key))
+
+    def one(state, _):
+        state, _ = search.step(generator, config, state)
+        return state, state
+
+    return jax.jit(lambda s: jax.lax.scan(one, s, length=length))(state)
+
+
+def test_a_planted_solution_is_found_again(toy):
+    z, target = _planted(toy)
+    config = presets.pulse(space="z", eps=1e-6, steps=300)
+    state, _ = _run(toy, config, target, 300)
+    assert state.status == Status.FEASIBLE
+    result = search.finish(toy, config, state)
+    # Eight numbers, 48 equations: the solution is unique.
+    np.testing.assert_allclose(result.latent, z, atol=0.1)
+    np.testing.assert_allclose(jnp.linalg.norm(result.latent), 8**0.5, rtol=1e-5)
+
+
+def test_feasible_stops_at_the_first_feasible_point_and_then_stands_still(toy):
+    _, target = _planted(toy)
+    state, path = _run(toy, presets.pulse(space="z", steps=100), target, 100)
+    assert state.status == Status.FEASIBLE
+    stop = int(state.steps)
+    assert 1 < stop < 100
+    np.testing.assert_array_equal(path.status[stop - 1 :], Status.FEASIBLE)
+    latents = path.variables["latent"]
+    np.testing.assert_array_equal(latents[stop - 1 :], jnp.broadcast_to(latents[stop - 1], latents[stop - 1 :].shape))
+    assert float(state.best_error) <= 1e-3 < float(path.best_error[stop - 2])
+
+
+def test_never_takes_every_step(toy):
+    _, target = _planted(toy)
+    state, path = _run(toy, presets.pulse(space="z", steps=40, stop="never"), target, 60)
+    assert int(state.steps) == 40
+    assert state.status == Status.FEASIBLE
+    assert np.all(path.status[:39] == Status.RUNNING)
+
+
+def test_an_unreachable_target_ends_with_max_steps_and_its_best_point(toy):
+    target = jnp.zeros((4, 4, 3)).at[::2].set(1.0)
+    state, path = _run(toy, presets.pulse(space="z", steps=30), target, 30)
+    assert state.status == Status.MAX_STEPS
+    assert np.all(np.diff(path.best_loss) <= 0)
+    assert float(state.best_error) > 1e-3
+
+
+def test_plateau_ends_a_search_that_no_longer_improves(toy):
+    target = jnp.zeros((4, 4, 3)).at[::2].set(1.0)
+    config = presets.pulse(space="z", steps=2000, stop="plateau", patience=10)
+    state, _ = _run(toy, config, target, 2000)
+    assert state.status == Status.PLATEAU
+    assert int(state.steps) < 2000
+
+
+def test_a_target_of_nan_ends_as_nonfinite_with_a_finite_picture(toy):
+    config = presets.pulse(space="z")
+    state, _ = _run(toy, config, jnp.full((4, 4, 3), jnp.nan), 5)
+    assert state.status == Status.NONFINITE
+    assert int(state.steps) == 1
+    assert np.isfinite(search.finish(toy, config, state).image).all()
+
+
+def test_an_empty_lane_does_nothing(toy):
+    _, target = _planted(toy)
+    config = presets.pulse(space="z")
+    state = search.empty(search.init(toy, config, target, jax.random.key(0)))
+    after, _ = search.step(toy, config, state)
+    for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_start_is_uniform_on_the_sphere_or_gaussian(toy):
+    _, target = _planted(toy)
+    keys = jax.random.split(jax.random.key(3), 2000)
+
+    def latents(config):
+        return jax.vmap(lambda k: search.init(toy, config, target, k).variables["latent"][0])(keys)
+
+    uniform, gaussian = latents(presets.pulse(space="z")), latents(presets.pulse_2020(space="z"))
+    np.testing.assert_allclose(jnp.linalg.norm(uniform, axis=-1), 8**0.5, rtol=1e-6)
+    assert jnp.std(jnp.linalg.norm(gaussian, axis=-1)) > 0.5
+    for draws in (uniform, gaussian):
+        np.testing.assert_allclose(jnp.cov(draws.T), jnp.eye(8), atol=0.15)
+
+
+def test_given_starts_of_another_shape_are_refused(toy):
+    _, target = _planted(toy)
+    with pytest.raises(ValueError, match=r"latent: expected shape \(1, 8\), got \(2, 8\)"):
+        search.init(toy, presets.pulse(space="z"), target, jax.random.key(0), jnp.zeros((2, 8)))
+    with pytest.raises(ValueError, match="noise: expected shapes"):
+        search.init(toy, presets.pulse(space="z"), target, jax.random.key(0), None, (jnp.zeros((4, 4, 1)),))
