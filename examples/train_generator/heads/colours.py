@@ -1,0 +1,95 @@
+"""Natural colours: skin, hair, clothes and spectacle frames, as linear RGB."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .draws import Draws
+
+
+def linear(*rgb: tuple[int, int, int]) -> np.ndarray:
+    """Linear RGB (n, 3) of 8-bit sRGB colours."""
+    return (np.array(rgb, np.float32) / 255) ** 2.2
+
+
+# skin under a neutral light, lightest to darkest
+SKIN = linear(
+    (243, 206, 184),
+    (237, 192, 165),
+    (226, 175, 145),
+    (211, 156, 122),
+    (189, 137, 105),
+    (163, 115, 87),
+    (136, 94, 70),
+    (110, 76, 58),
+    (88, 60, 47),
+    (71, 50, 41),
+)
+_HAIR_DARK = linear((34, 28, 25), (44, 33, 27), (58, 42, 32), (28, 25, 25))
+_HAIR_LIGHT = linear((54, 40, 31), (82, 58, 41), (112, 80, 55), (158, 120, 80), (196, 162, 112), (128, 68, 42))
+_HAIR_GREY = linear((158, 155, 152), (128, 125, 122), (182, 179, 175))
+_CLOTHES = linear(
+    (38, 44, 62),
+    (62, 66, 72),
+    (226, 224, 219),
+    (30, 30, 33),
+    (86, 92, 74),
+    (104, 50, 54),
+    (188, 176, 156),
+    (88, 110, 138),
+    (102, 82, 66),
+    (58, 80, 72),
+    (152, 158, 166),
+    (176, 142, 138),
+)
+_FRAMES = linear((24, 22, 22), (70, 46, 32), (128, 120, 112), (112, 86, 58), (40, 44, 54))
+_BACKGROUNDS = linear(
+    (206, 202, 196),
+    (168, 172, 176),
+    (120, 126, 132),
+    (92, 86, 80),
+    (188, 172, 152),
+    (142, 122, 104),
+    (110, 124, 98),
+    (76, 92, 74),
+    (150, 172, 194),
+    (104, 122, 142),
+    (198, 208, 216),
+    (66, 66, 72),
+)
+
+
+def skin_colour(tone: jax.Array) -> jax.Array:
+    """Skin at a continuous tone from 0 to 9, interpolated."""
+    low = jnp.clip(tone.astype(jnp.int32), 0, len(SKIN) - 2)
+    part = tone - low
+    table = jnp.asarray(SKIN)
+    return table[low] * (1 - part) + table[low + 1] * part
+
+
+def hair_colour(draws: Draws, european: jax.Array, grey: jax.Array) -> jax.Array:
+    """Hair of a natural colour: dark for most, fair or red for some Europeans, greyed by the share `grey`."""
+    fair, dark = draws.pick(jnp.asarray(_HAIR_LIGHT)), draws.pick(jnp.asarray(_HAIR_DARK))
+    colour = jnp.where(draws.chance(0.75 * european), fair, dark)
+    return _vary(draws, colour, 0.15) * (1 - grey) + draws.pick(jnp.asarray(_HAIR_GREY)) * grey
+
+
+def cloth_colour(draws: Draws) -> jax.Array:
+    """A muted colour of clothing."""
+    return _vary(draws, draws.pick(jnp.asarray(_CLOTHES)), 0.18)
+
+
+def frame_colour(draws: Draws) -> jax.Array:
+    """The colour of a spectacle frame: black, brown or metal."""
+    return draws.pick(jnp.asarray(_FRAMES))
+
+
+def background_colour(draws: Draws) -> jax.Array:
+    """A muted colour of walls, foliage or sky."""
+    return _vary(draws, draws.pick(jnp.asarray(_BACKGROUNDS)), 0.2)
+
+
+def _vary(draws: Draws, colour: jax.Array, spread: float) -> jax.Array:
+    """Varies lightness by `spread` and hue by a quarter of it, in logarithms."""
+    shift = spread * draws.normal() + spread / 4 * draws.normals(3)
+    return jnp.clip(colour * jnp.exp(shift), 0.002, 0.9)

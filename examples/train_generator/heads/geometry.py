@@ -1,0 +1,184 @@
+"""A person's head in space: shape, fitted parts and pose."""
+
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from .attributes import BALD, CROPPED, HAIR_STYLES, Person
+from .glasses import glasses_vertices
+from .pack import EXPRESSIONS, Assets, Fit, Samples, Shape
+
+_Tree = TypeVar("_Tree", Fit, Samples)
+_PIVOT = (0.0, 6.55, 0.15)  # where the head turns on the neck
+
+
+class Head(NamedTuple):
+    """One table of vertices and one of samples for everything in the picture."""
+
+    vertices: jax.Array
+    """(N, 3) in decimetres, posed."""
+    normals: jax.Array
+    """(N, 3)."""
+    neutral: jax.Array
+    """(N, 3) the same body vertices on an average adult; zeros for other parts."""
+    samples: Samples
+    shown: jax.Array
+    """(n,) False for parts this person does not wear."""
+    eyes: jax.Array
+    """(3,) middle between the eyes."""
+
+
+def rotation(yaw: jax.Array, pitch: jax.Array, roll: jax.Array) -> jax.Array:
+    """Rotation (3, 3) that pitches, then yaws, then rolls."""
+    cy, sy, cp, sp = jnp.cos(yaw), jnp.sin(yaw), jnp.cos(pitch), jnp.sin(pitch)
+    cr, sr, o, i = jnp.cos(roll), jnp.sin(roll), jnp.zeros_like(yaw), jnp.ones_like(yaw)
+    ry = jnp.stack([cy, o, sy, o, i, o, -sy, o, cy]).reshape(3, 3)
+    rx = jnp.stack([i, o, o, o, cp, -sp, o, sp, cp]).reshape(3, 3)
+    rz = jnp.stack([cr, -sr, o, sr, cr, o, o, o, i]).reshape(3, 3)
+    return rz @ ry @ rx
+
+
+def smoothstep(low: jax.Array | float, high: jax.Array | float, x: jax.Array) -> jax.Array:
+    """0 below `low`, 1 above `high` (or the other way round if low > high), smooth between."""
+    t = jnp.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def build_head(key: jax.Array, assets: Assets, person: Person) -> Head:
+    """Shapes, dresses and poses a person's head."""
+    k = jax.random.split(key, 3)
+    body = _body(k[0], assets.shape, person)
+    has_hair = person.hair_style < CROPPED
+    style = jnp.minimum(person.hair_style, len(HAIR_STYLES) - 1)
+    zero = jnp.zeros_like(style)
+    variants = (zero, zero, person.brow_style, person.lash_style, style)
+    fits = [_choose(fit, v) for fit, v in zip(assets.fits, variants, strict=True)]
+    parts = [_fitted(fit, body) for fit in fits]
+    left = parts[0][:, 0] > 0
+    centre = _mean(parts[0], left)
+    parts[0] = _gaze(k[1], parts[0], left, person)
+    ears = (assets.shape.neutral[:, 1] > 7.1) & (assets.shape.neutral[:, 1] < 7.5)
+    half_width = jnp.max(jnp.where(ears, jnp.abs(body[:, 0]), 0))
+    frames = glasses_vertices(k[2], centre, half_width)
+
+    raw = [body, *parts, frames]
+    posed = [_pose(v, person) for v in raw]
+    eyes = jnp.mean(posed[1], 0)
+    normals = [_normals(posed[0], assets.triangles)]
+    ball = jnp.where(left[:, None], _mean(posed[1], left), _mean(posed[1], ~left))
+    middle = eyes - jnp.array([0.0, 0.0, 1.0])
+    normals += [_unit(posed[1] - ball)] + [_unit(v - middle) for v in posed[2:]]
+
+    starts = [0]
+    for v in posed:
+        starts.append(starts[-1] + len(v))
+    chosen = [_choose(s, v) for s, v in zip(assets.samples[1:6], variants, strict=True)]
+    sets = [assets.samples[0], *chosen, assets.samples[6]]
+    sets = [s._replace(vertex=s.vertex + start) for s, start in zip(sets, starts[:-1], strict=True)]
+    always = jnp.array(True)
+    shown = [always, always, always, always, always, has_hair, person.glasses]
+    return Head(
+        vertices=jnp.concatenate(posed),
+        normals=jnp.concatenate(normals),
+        neutral=jnp.concatenate([assets.shape.neutral, jnp.zeros((starts[-1] - starts[1], 3))]),
+        samples=jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *sets),
+        shown=jnp.concatenate([jnp.broadcast_to(s, len(p.shade)) for s, p in zip(shown, sets, strict=True)]),
+        eyes=eyes,
+    )
+
+
+def scalp_cover(person: Person, point: jax.Array) -> jax.Array:
+    """How far hair covers the skin at points (..., 3) of the neutral head: roots under hair, or a close crop."""
+    x, y, z = jnp.abs(point[..., 0]), point[..., 1], point[..., 2]
+    depth = jnp.array([-0.5, 0.0, 0.3, 0.45, 0.6, 0.7, 0.85, 1.1, 1.4])
+    line = jnp.array([6.65, 6.7, 6.85, 7.12, 7.18, 7.5, 7.86, 7.97, 8.0])
+    above = y - jnp.interp(z, depth, line)
+    ear = smoothstep(0.69, 0.73, x) * smoothstep(0.1, 0.25, z) * smoothstep(7.6, 7.5, y)
+    amount = jnp.where(person.hair_style == BALD, 0.0, jnp.where(person.hair_style == CROPPED, 0.85, 0.9))
+    return smoothstep(-0.06, 0.16, above) * (1 - ear) * amount
+
+
+def _body(key: jax.Array, shape: Shape, person: Person) -> jax.Array:
+    k = jax.random.split(key)
+    sex = jnp.stack([1 - person.masculinity, person.masculinity])
+    # the oldest targets are of the very old: adults stop short of them
+    age = jnp.stack([1 - 0.85 * person.age, 0.85 * person.age])
+    weight = 0.5 + 0.8 * (person.weight - 0.5)
+    heavy = jnp.stack([jax.nn.relu(1 - 2 * weight), 1 - jnp.abs(2 * weight - 1), jax.nn.relu(2 * weight - 1)])
+    macro = jnp.einsum("e,s,a->esa", person.ancestry, sex, age).ravel()
+    universal = jnp.einsum("s,a,w->saw", sex, age, heavy).ravel()
+    detail = jnp.clip(jax.random.normal(k[0], shape.spread.shape), -2.0, 2.0) * shape.spread
+    asymmetry = jax.nn.relu(0.08 * jax.random.normal(k[1], (len(shape.asymmetry),)))
+    sums = (
+        (macro, shape.macro),
+        (universal, shape.universal),
+        (jax.nn.relu(detail), shape.plus),
+        (jax.nn.relu(-detail), shape.minus),
+        (asymmetry, shape.asymmetry),
+        (_expression(person), shape.expression),
+    )
+    return shape.base + sum(jnp.tensordot(weights, targets, 1) for weights, targets in sums)
+
+
+def _expression(person: Person) -> jax.Array:
+    smile, brows = person.smile, person.brows
+    values = {
+        "mouth-corner-puller": 0.85 * smile,
+        "mouth-upward-retraction": 0.75 * person.parted,
+        "mouth-parling": 0.3 * person.parted,
+        "mouth-retraction": 0.3 * smile,
+        "eyebrows-{}-up": 0.4 * brows,
+        "eyebrows-{}-inner-up": 0.35 + 0.35 * brows,
+        "eye-{}-closure": jax.nn.relu(person.squint - 0.12),
+        "eye-{}-slit": 0.15 * smile,
+        "eye-{}-opened-up": jax.nn.relu(0.55 - person.squint),
+    }
+    return jnp.stack([values[name] for name in EXPRESSIONS])
+
+
+def _gaze(key: jax.Array, vertices: jax.Array, left: jax.Array, person: Person) -> jax.Array:
+    """Turns the eyes in the head, mostly towards the camera."""
+    away = 0.06 * jax.random.normal(key, (2,))
+    sideways = jnp.clip(-0.8 * person.yaw + away[0], -0.4, 0.4)
+    turn = rotation(sideways, jnp.clip(-0.7 * person.pitch + away[1], -0.2, 0.2), jnp.zeros_like(sideways))
+    centre = jnp.where(left[:, None], _mean(vertices, left), _mean(vertices, ~left))
+    return (vertices - centre) @ turn.T + centre
+
+
+def _pose(vertices: jax.Array, person: Person) -> jax.Array:
+    """Turns the head; the shoulders follow a little."""
+    pivot = jnp.array(_PIVOT)
+    head = (vertices - pivot) @ rotation(person.yaw, person.pitch, person.roll).T
+    zero = jnp.zeros_like(person.yaw)
+    trunk = (vertices - pivot) @ rotation(0.3 * person.yaw, zero, zero).T
+    part = smoothstep(6.1, 6.8, vertices[:, 1:2])
+    return trunk * (1 - part) + head * part + pivot
+
+
+def _fitted(fit: Fit, body: jax.Array) -> jax.Array:
+    axes = jnp.arange(3)
+    ends = body[fit.scale_index[:, 0], axes] - body[fit.scale_index[:, 1], axes]
+    placed = sum(fit.weight[:, k, None] * body[fit.index[:, k]] for k in range(3))
+    return placed + fit.offset * jnp.abs(ends) / fit.scale_length
+
+
+def _choose(tree: _Tree, index: jax.Array) -> _Tree:
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def _mean(vertices: jax.Array, mask: jax.Array) -> jax.Array:
+    return jnp.sum(vertices * mask[:, None], 0) / jnp.sum(mask)
+
+
+def _normals(vertices: jax.Array, triangles: jax.Array) -> jax.Array:
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    face = jnp.cross(b - a, c - a)
+    total = jnp.zeros_like(vertices)
+    for k in range(3):
+        total = total.at[triangles[:, k]].add(face)
+    return _unit(total)
+
+
+def _unit(vector: jax.Array) -> jax.Array:
+    return vector / (jnp.linalg.norm(vector, axis=-1, keepdims=True) + 1e-8)

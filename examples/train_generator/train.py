@@ -1,0 +1,135 @@
+"""Train the embedded generator on rendered heads: `python examples/train_generator/train.py --data DIR --run DIR`.
+
+Resumes from the run folder's newest state, reads new shards as the renderer writes them, and keeps a log, sample sheets
+and the state, each written whole or not at all.
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Iterator
+
+import gan
+import jax
+import numpy as np
+import tyro
+from checkpoint import load_state, save_state
+from PIL import Image
+
+from pulse_jax.config import StyleGAN2Config
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Where the pictures are, where the run is kept, how long it lasts and how large the networks are.
+
+    Attributes:
+        data: folder of shards written by render.py.
+        run: folder for state, log and sheets; an interrupted run in it goes on.
+        images: stop after so many real pictures.
+        minutes: stop after so many minutes of this call.
+        start: weights to start from when the run folder has none: a compact state (see export.py).
+        latent_dim, mapping_layers, channels, discriminator_channels: network sizes, 4×4 first.
+    """
+
+    data: pathlib.Path
+    run: pathlib.Path
+    images: int = 10_000_000
+    minutes: float = 1e9
+    start: pathlib.Path | None = None
+    seed: int = 0
+    batch: int = 16
+    learning_rate: float = 2e-3
+    r1_gamma: float = 0.3
+    latent_dim: int = 256
+    mapping_layers: int = 4
+    channels: tuple[int, ...] = (128, 128, 64, 32, 16)
+    discriminator_channels: tuple[int, ...] = (128, 128, 64, 32)
+    sheet_every: int = 16_000
+    save_every: int = 16_000
+
+
+def read_shards(folder: pathlib.Path, known: dict[pathlib.Path, np.ndarray]) -> None:
+    """Add the pictures of shards that have appeared since."""
+    for path in sorted(folder.glob("shard_*.npy")):
+        if path not in known:
+            known[path] = np.load(path)
+
+
+def batches(options: Options) -> Iterator[np.ndarray]:
+    """Random batches without end; the folder is looked at again after each pass of about 8,000 pictures."""
+    rng = np.random.default_rng(time.time_ns())
+    shards: dict[pathlib.Path, np.ndarray] = {}
+    while True:
+        read_shards(options.data, shards)
+        if not shards:
+            raise SystemExit(f"{options.data}: no shard_*.npy; render some first with render.py")
+        pictures = np.concatenate(list(shards.values()))
+        order = rng.permutation(len(pictures))[:8000]
+        for i in range(0, len(order) - options.batch + 1, options.batch):
+            yield pictures[np.sort(order[i : i + options.batch])]
+
+
+def write_sheet(path: pathlib.Path, pictures: np.ndarray, columns: int = 12) -> None:
+    """Pictures (n, r, r, 3) in [−1, 1] as one PNG."""
+    eight_bit = np.floor(np.clip(np.asarray(pictures) + 1, 0, 2) * 127.5 + 0.5).astype(np.uint8)
+    rows = [np.concatenate(eight_bit[i : i + columns], axis=1) for i in range(0, len(eight_bit), columns)]
+    Image.fromarray(np.concatenate(rows)).save(path)
+
+
+def main(options: Options) -> None:
+    """Train until `images`, `minutes` or an interrupt; the state is saved at the end as well."""
+    data = batches(options)
+    first = next(data)
+    architecture = StyleGAN2Config(
+        resolution=first.shape[1],
+        latent_dim=options.latent_dim,
+        mapping_layers=options.mapping_layers,
+        channels=options.channels,
+    )
+    config = gan.TrainConfig(
+        architecture,
+        options.discriminator_channels,
+        batch=options.batch,
+        learning_rate=options.learning_rate,
+        r1_gamma=options.r1_gamma,
+    )
+    options.run.mkdir(parents=True, exist_ok=True)
+    (options.run / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1))
+    state_path = options.run / "state.npz"
+    state = gan.init(config, options.seed)
+    if state_path.exists():
+        state = load_state(state_path, state)
+    elif options.start is not None:
+        state = load_state(options.start, state)
+    steps = {flag: jax.jit(lambda s, x, f=flag: gan.step(config, f, s, x), donate_argnums=0) for flag in (False, True)}
+    sheet = jax.jit(lambda params: gan.generate(architecture, params, jax.random.key(1), 96))
+    began = last = time.monotonic()
+    start_images = images = int(state.images)
+    count = 0
+    try:
+        for pictures in data:
+            if images >= options.images or time.monotonic() - began > 60 * options.minutes:
+                break
+            state, metrics = steps[count % config.r1_interval == 0](state, pictures)
+            count += 1
+            images += config.batch
+            if count % 100 == 0:
+                now = time.monotonic()
+                line = {"images": images, "seconds": round(now - began, 1), "rate": round(1600 / (now - last), 1)}
+                line |= {name: round(float(value), 4) for name, value in metrics.items()}
+                last = now
+                with (options.run / "log.jsonl").open("a") as log:
+                    log.write(json.dumps(line) + "\n")
+            if images // options.sheet_every != (images - config.batch) // options.sheet_every:
+                write_sheet(options.run / f"sheet_{images // 1000:05d}k.png", np.asarray(sheet(state.average)))
+            if images // options.save_every != (images - config.batch) // options.save_every:
+                save_state(state_path, state)
+    finally:
+        save_state(state_path, state)
+        print(f"{images - start_images} pictures in {time.monotonic() - began:.0f} s; {images} in all; {state_path}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
