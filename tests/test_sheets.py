@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from pulse_jax.sheets import SheetRow, SheetTile, contact_sheet
+
+PAPER = (250, 249, 246)
+
+
+def flat(side, colour):
+    return np.full((side, side, 3), colour, np.float32)
+
+
+def row(solutions=1, side=64, label="face.png", **tile):
+    options = {"caption": "8.7e-4 feasible", "detail": "37 steps", "good": True, "small": flat(8, (1, 0, 1))} | tile
+    tiles = tuple(SheetTile(flat(side, (1, 0, 0)), **options) for _ in range(solutions))
+    return SheetRow(label, flat(8, (0, 0, 1)), tiles)
+
+
+def count(sheet, colour):
+    return int((sheet == np.array(colour, np.uint8)).all(axis=-1).sum())
+
+
+@pytest.mark.parametrize("solutions", [0, 1, 4, 8, 9, 32])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_every_picture_is_there_at_its_size(solutions, rows):
+    sheet = contact_sheet([row(solutions)] * rows, title="PULSE", subtitle="a run", footer="eps = 1e-3")
+    assert sheet.dtype == np.uint8 and sheet.shape[2] == 3
+    assert count(sheet, (255, 0, 0)) == rows * solutions * 192**2
+    # The input stands there large, smooth and small; each solution's downscaled version small.
+    assert count(sheet, (0, 0, 255)) == rows * (2 * 192**2 + 48**2)
+    assert count(sheet, (255, 0, 255)) == rows * solutions * 48**2
+    for edge in (sheet[:20], sheet[-20:], sheet[:, :20], sheet[:, -20:]):
+        assert count(edge, PAPER) == edge.shape[0] * edge.shape[1]
+
+
+@pytest.mark.parametrize(("side", "tile"), [(16, 192), (64, 192), (100, 200), (128, 256), (256, 256), (1024, 256)])
+def test_tiles_suit_the_generator(side, tile):
+    assert count(contact_sheet([row(1, side)], title=""), (255, 0, 0)) == tile**2
+
+
+def test_input_pixels_stay_crisp():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    low_res = (pixels / 255).astype(np.float32)
+    sheet = contact_sheet([SheetRow("a", low_res, (SheetTile(flat(64, (1, 0, 0))),))], title="t")
+    enlarged = pixels.repeat(24, 0).repeat(24, 1)
+    windows = [top for top in range(sheet.shape[0] - 192) if (sheet[top : top + 192, 44:236] == enlarged).all()]
+    assert len(windows) == 1
+
+
+@pytest.mark.parametrize(("good", "greenish"), [(True, True), (False, False)])
+def test_feasible_is_green_and_missed_is_amber(good, greenish):
+    sheet = contact_sheet([row(good=good, caption="1e-3")], title="t")
+    assert (count(sheet, (24, 128, 74)) > 10) == greenish
+    assert (count(sheet, (184, 106, 8)) > 10) != greenish
+
+
+def test_no_verdict_no_mark():
+    sheet = contact_sheet([row(good=None)], title="t")
+    assert count(sheet, (24, 128, 74)) == count(sheet, (184, 106, 8)) == 0
+
+
+@pytest.mark.parametrize(("rows", "solutions"), [(60, 4), (400, 1), (1, 1000), (30, 100)])
+def test_a_sheet_never_outgrows_its_limit_and_says_so(rows, solutions):
+    one = row(solutions)
+    sheet = contact_sheet([one] * rows, title="t", footer="many words " * 500)
+    assert max(sheet.shape) <= 8192
+    assert count(sheet, (255, 0, 0)) < rows * solutions * 192**2
+
+
+@pytest.mark.parametrize("text", ["naïve é", "字 ✓ ε → 😀", "a\nb\x1b[31m", "", "word " * 400, "x" * 4000, "\udcff"])
+def test_any_text_can_be_drawn_and_stays_on_the_paper(text):
+    tile = SheetTile(flat(64, (1, 0, 0)), text, text, True, flat(8, (1, 0, 1)))
+    sheet = contact_sheet([SheetRow(text, flat(8, (0, 0, 1)), (tile,), text)], title=text, subtitle=text, footer=text)
+    assert count(sheet[:, -20:], PAPER) == sheet.shape[0] * 20
+    assert count(sheet, (255, 0, 0)) == 192**2
+
+
+def test_characters_without_a_glyph_are_spelled_or_marked():
+    def titled(title):
+        return contact_sheet([row()], title=title)
+
+    np.testing.assert_array_equal(titled("é ε 64\u00d764"), titled("e eps 64x64"))
+    np.testing.assert_array_equal(titled("字"), titled("?"))
+
+
+def test_the_same_rows_give_the_same_sheet():
+    np.testing.assert_array_equal(contact_sheet([row(4)], title="t"), contact_sheet([row(4)], title="t"))
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="rows: expected at least one"):
+        contact_sheet([], title="t")
+    with pytest.raises(ValueError, match="NaN"):
+        contact_sheet([SheetRow("a", flat(8, np.nan), ())], title="t")
