@@ -1,0 +1,246 @@
+"""What the commands do, one function each: options and a screen in, the exit code out."""
+
+import functools
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from pulse_jax import engine, environment
+from pulse_jax.config import SearchConfig
+from pulse_jax.degradations import bicubic_float64
+from pulse_jax.demo import run_demo
+from pulse_jax.generator import Generator
+from pulse_jax.images import ImageError, centre_crop, printable, read_image, save_png, to_uint8
+from pulse_jax.objective import Variables, decode, quantize
+from pulse_jax.options import Command, Demo, Downscale, Info, Sample, Upsample, UsageError
+from pulse_jax.presets import pulse
+from pulse_jax.progress import Screen
+from pulse_jax.results import StoredSolutions, file_names, read_solutions
+from pulse_jax.runs import RunFolder, check_output_apart
+from pulse_jax.upsampling import read_inputs, report_failures, run_upsample
+
+__all__ = ["run"]
+
+_PER_CALL = 8
+_SHEET_MOST = 64
+
+
+def run(options: Command) -> int:
+    """Runs one command; the exit code.
+
+    Raises:
+        UsageError: a setting is out of range or the output folder cannot be used; nothing was written.
+        RunError: a generator or another file cannot be used, or writing failed.
+    """
+    screen = Screen()
+    match options:
+        case Upsample():
+            return run_upsample(options, screen)
+        case Downscale():
+            return _downscale(options, screen)
+        case Demo():
+            return run_demo(options, screen)
+        case Sample():
+            return _sample(options, screen)
+        case Info():
+            return _info(options, screen)
+
+
+# --- downscale --------------------------------------------------------------------------------------------------------
+
+
+def _downscale(options: Downscale, screen: Screen) -> int:
+    folder = RunFolder(options.output, overwrite=options.overwrite)
+    check_output_apart(options.output, options.inputs)
+    pictures, failures = read_inputs(options.inputs, options.output)
+    total = len(pictures) + len(failures)
+    results: dict[str, np.ndarray] = {}
+    records: list[dict[str, Any]] = []
+    for path, pixels, notes in pictures:
+        try:
+            small, factor, more = _shrink(path, pixels, options)
+        except ImageError as error:
+            failures.append(error)
+            continue
+        notes = (*notes, *more)
+        results[f"{path.stem}.png"] = small
+        records.append(
+            {
+                "input": str(path.absolute()),
+                "notes": list(notes),
+                "factor": factor,
+                "size": len(small),
+                "image": f"{path.stem}.png",
+            }
+        )
+        screen.note(f"{printable(path.name)}: {', '.join((*notes, f'factor {factor}'))}")
+    if results:
+        summary = {
+            "command": "downscale",
+            "size": options.size,
+            "factor": options.factor,
+            "versions": environment.versions(),
+            "inputs": records,
+            "failed": [{"input": failure.source, "message": failure.message} for failure in failures],
+        }
+        with folder.write_once(list(results), summary) as part:
+            for name, small in results.items():
+                save_png(part / name, small)
+        screen.result(f"{len(results)} picture{'s' if len(results) > 1 else ''} in {printable(options.output)}", "bold")
+    report_failures(failures, total, screen)
+    return 1 if failures else 0
+
+
+def _shrink(path: Path, pixels: np.ndarray, options: Downscale) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """The centre square of a picture, as large as the factor allows, downscaled; the factor, and notes."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    step = options.size or options.factor or 1
+    if side < step:
+        wanted = f"--size {step}" if options.size else f"--factor {step}"
+        raise ImageError(path, f"the picture is {width}x{height}, too small for {wanted}; choose a smaller one")
+    side -= side % step
+    factor = side // step if options.size else step
+    notes = () if height == width == side else (f"cropped from {width}x{height} to its centre {side}x{side}",)
+    try:
+        small = bicubic_float64(centre_crop(pixels, side), factor)
+    except ValueError:
+        raise ImageError(
+            path,
+            f"a square of {side}x{side} is too small to be downscaled by {factor}; "
+            "choose a smaller factor or a larger size",
+        ) from None
+    return small, factor, notes
+
+
+# --- sample -----------------------------------------------------------------------------------------------------------
+
+
+def _sample(options: Sample, screen: Screen) -> int:
+    folder = RunFolder(options.output, overwrite=options.overwrite)
+    check_output_apart(options.output, (), options.latents)
+    stored = None if options.latents is None else read_solutions(options.latents)
+    generator = environment.open_generator(options.generator)
+    described = environment.generator_summary(generator, options.generator)
+    if stored is None:
+        if options.truncation != 1.0 and generator.w_avg is None:
+            raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
+        key = jax.random.key(options.seed)
+        images = to_uint8(np.asarray(generator.sample(key, options.count, truncation=options.truncation)))
+    else:
+        images = _draw_again(generator, stored, options.latents, described, screen)
+    names = [f"sample_{number:04}.png" for number in range(1, len(images) + 1)]
+    summary = {
+        "command": "sample",
+        "seed": options.seed if stored is None else None,
+        "truncation": options.truncation if stored is None else None,
+        "latents": None if options.latents is None else str(options.latents.absolute()),
+        "generator": described,
+        "versions": environment.versions(),
+        "device": environment.device_summary(),
+    }
+    with folder.write_once([*names, "sheet.png"], summary) as part:
+        for name, image in zip(names, images, strict=True):
+            save_png(part / name, image)
+        save_png(part / "sheet.png", _grid(images[:_SHEET_MOST]))
+    if options.latents is not None:
+        _compare(options.latents.parent, images, screen)
+    shown = f" (the first {_SHEET_MOST})" if len(images) > _SHEET_MOST else ""
+    screen.result(f"{len(images)} pictures; look at {printable(options.output / 'sheet.png')}{shown}", "bold")
+    return 0
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _decode(generator: Generator, config: SearchConfig, latents: jax.Array, noise: tuple[jax.Array, ...]) -> jax.Array:
+    def one(latent: jax.Array, fixed: tuple[jax.Array, ...]) -> jax.Array:
+        # All noise inputs are given, so that none is left to be searched.
+        return quantize(decode(generator, config, Variables(latent=latent, noise=()), fixed)[0])
+
+    return jax.vmap(one)(latents, noise)
+
+
+def _draw_again(
+    generator: Generator, stored: StoredSolutions, path: Path | None, described: dict[str, Any], screen: Screen
+) -> np.ndarray:
+    """The pictures (k, H, W, 3) uint8 of stored solutions."""
+    stored.check(generator, printable(path))
+    if stored.generator != described["sha256"]:
+        screen.note(f"{printable(path)} was made with another generator of the same shape: other pictures.", "yellow")
+    images = []
+    for first in range(0, len(stored.latents), _PER_CALL):
+        rows = np.minimum(np.arange(first, first + _PER_CALL), len(stored.latents) - 1)
+        some = _decode(
+            generator, stored.config, jnp.asarray(stored.latents[rows]), tuple(n[rows] for n in stored.noise)
+        )
+        images.append(to_uint8(np.nan_to_num(np.asarray(some))))
+    return np.concatenate(images)[: len(stored.latents)]
+
+
+def _compare(folder: Path, images: np.ndarray, screen: Screen) -> None:
+    """Says how well the pictures agree with those that lie beside the latents."""
+    files = [folder / image for image, _ in file_names(len(images))]
+    try:
+        earlier = [to_uint8(read_image(file).pixels) for file in files]
+        differences = [int(np.abs(a.astype(int) - b).max()) for a, b in zip(earlier, images, strict=True)]
+    except (ImageError, ValueError):
+        return
+    largest = max(differences)
+    same = "exactly the same" if largest == 0 else f"the same within {largest} of 255 levels"
+    screen.result(
+        f"Compared with {printable(files[0])} and the others beside the latents: "
+        + (same if largest <= 1 else f"different, by up to {largest} of 255 levels"),
+        "green" if largest <= 1 else "yellow",
+    )
+
+
+def _grid(images: np.ndarray) -> np.ndarray:
+    """Pictures (n, H, W, 3) uint8 as one, eight to a line, small ones enlarged."""
+    side = 128 if images.shape[1] <= 128 else 256
+    columns = min(8, len(images))
+    lines = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * (side + 8) + 8, lines * (side + 8) + 8), (250, 249, 246))
+    for i, image in enumerate(images):
+        picture = Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS)
+        sheet.paste(picture, (8 + i % columns * (side + 8), 8 + i // columns * (side + 8)))
+    return np.asarray(sheet)
+
+
+# --- info -------------------------------------------------------------------------------------------------------------
+
+
+def _info(options: Info, screen: Screen) -> int:
+    generator = environment.open_generator(options.generator)
+    described = environment.generator_summary(generator, options.generator)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(generator.params))
+    fits = [
+        name
+        for name, fit in (("Gaussian fit", generator.gaussian_fit), ("average w", generator.w_avg))
+        if fit is not None
+    ]
+    sizes = [size for size in engine.admissible_sizes(generator.resolution, pulse()) if size < generator.resolution]
+    device = environment.device_summary()
+    lines = {
+        "generator": printable(described["folder"]),
+        "family": described["architecture"].get("family", "a function"),
+        "pictures": f"{generator.resolution}x{generator.resolution}",
+        "latents": f"{generator.num_layers} rows of {generator.latent_dim}",
+        "parameters": f"{parameters:,}",
+        "fits": ", ".join(fits) or "none",
+        "inputs that fit": ", ".join(f"{size}x{size}" for size in sizes),
+    }
+    if options.generator is None:
+        lines["model card"] = printable(Path(str(importlib.resources.files("pulse_jax") / "data" / "heads64.md")))
+    kinds = dict.fromkeys((device["kind"], device["platform"]))
+    lines["devices"] = f"{device['count']} ({', '.join(kinds)})"
+    lines["versions"] = ", ".join(
+        f"{name} {version or 'from a checkout'}" for name, version in environment.versions().items()
+    )
+    width = max(map(len, lines)) + 2
+    for name, value in lines.items():
+        screen.result(f"{name:{width}}{value}")
+    return 0

@@ -1,0 +1,223 @@
+"""The output folder of a run: what may be replaced, results that appear whole or not at all, and `summary.json`.
+
+`summary.json` is written when the work begins and lists every file of the run from the start, so that what belongs to
+it is known even of a run that was killed.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pulse_jax.images import printable, reason_of
+from pulse_jax.options import RunError, UsageError
+
+__all__ = ["RESERVED", "RunFolder", "check_output_apart"]
+
+RESERVED = ("sheet.png", "summary.json")
+"""What a run itself calls its files, so that no input's folder can be called so."""
+
+_PROGRAM = "pulse-jax"
+_PART_PREFIX, _PART_SUFFIX = ".pulse-jax-", ".part"
+_SUMMARY_LIMIT = 256 * 2**20
+
+
+class RunFolder:
+    """The output folder of one run, from the check whether it may be used to the last summary.
+
+    Args:
+        path: the folder, existing or not; nothing is written before `begin`.
+        overwrite: an earlier run's files may be replaced. Other files are never touched.
+        replaces: commands whose earlier results may be replaced without `overwrite`.
+
+    Raises:
+        UsageError: the path is no folder, cannot be written to, or holds something already.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False, replaces: Sequence[str] = ()) -> None:
+        self.path = path
+        self._earlier: list[str] = []
+        self._next_summary = 0.0
+        try:
+            existing = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+            if not existing.is_dir():
+                raise UsageError(f"{printable(existing)}: not a folder; choose another output folder")
+            if not os.access(existing, os.W_OK | os.X_OK):
+                raise UsageError(f"{printable(existing)}: no permission to write there; choose another output folder")
+            occupied = existing == path and any(path.iterdir())
+        except OSError as error:
+            raise UsageError(f"{printable(path)}: the output folder cannot be used ({reason_of(error)})") from error
+        if occupied:
+            summary = _read_summary(path)
+            if not overwrite and (summary is None or summary.get("command") not in replaces):
+                whose = "holds the results of an earlier run" if summary else "is not empty"
+                remedy = "--overwrite replaces them" if summary else "--overwrite adds to it"
+                raise UsageError(f"{printable(path)}: the output folder {whose}; choose another, or {remedy}")
+            self._earlier = _inventory(path, summary)
+
+    def begin(self, files: Sequence[str], summary: dict[str, Any]) -> None:
+        """Removes what an earlier run wrote, makes the folder and writes the first summary.
+
+        Args:
+            files: all that the run is going to write, relative, `/` between folder and file.
+            summary: as for `update`.
+
+        Raises:
+            UsageError: something that no earlier run wrote stands where a result would go; nothing was removed.
+            RunError: the folder cannot be written to.
+        """
+        for name in sorted({"summary.json", *(PurePosixPath(file).parts[0] for file in files)}):
+            foreign = self._foreign(name)
+            if foreign:
+                raise UsageError(
+                    f"{printable(foreign)}: in the way of the results, and not written by an earlier run; "
+                    "move it, or choose another output folder"
+                )
+        self._files = list(files)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for part in self.path.glob(f"{_PART_PREFIX}*{_PART_SUFFIX}"):
+                shutil.rmtree(part)
+            self._remove(self._earlier)
+            self.update(summary)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    @contextlib.contextmanager
+    def publish(self, name: str = "") -> Iterator[Path]:
+        """A hidden folder to write to, which takes its name (or whose files take theirs) once all is written.
+
+        Args:
+            name: of the folder; "" for files that belong directly into the output folder.
+
+        Raises:
+            RunError: the disk is full or the like; nothing is left behind.
+        """
+        part = self.path / f"{_PART_PREFIX}{secrets.token_hex(6)}{_PART_SUFFIX}"
+        try:
+            part.mkdir()
+            yield part
+            if name:
+                part.replace(self.path / name)
+            else:
+                for file in part.iterdir():
+                    file.replace(self.path / file.name)
+                part.rmdir()
+        except BaseException as error:
+            shutil.rmtree(part, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise self._unwritable(error) from error
+            raise
+
+    @contextlib.contextmanager
+    def write_once(self, files: Sequence[str], summary: dict[str, Any]) -> Iterator[Path]:
+        """All of a short run: `begin`, a hidden folder for its files, and the finished summary; or nothing.
+
+        Raises:
+            UsageError, RunError: as `begin` and `publish`.
+        """
+        self.begin(files, {**summary, "finished": False})
+        try:
+            with self.publish() as part:
+                yield part
+            self.update({**summary, "finished": True})
+        except BaseException:
+            self.discard()
+            raise
+
+    def update(self, summary: dict[str, Any], *, soon: bool = False) -> None:
+        """Writes `summary.json` anew; with `soon`, only where writing takes a small share of the time."""
+        began = time.monotonic()
+        if soon and began < self._next_summary:
+            return
+        text = json.dumps({"program": _PROGRAM, **summary, "files": self._files}, indent=1, allow_nan=False)
+        with self.publish() as part:
+            (part / "summary.json").write_text(text + "\n", encoding="utf-8")
+        now = time.monotonic()
+        self._next_summary = now + 20 * (now - began)
+
+    def discard(self) -> None:
+        """Takes back a run of which nothing was finished."""
+        with contextlib.suppress(OSError):
+            self._remove(["summary.json"])
+            self.path.rmdir()
+
+    def _unwritable(self, error: OSError) -> RunError:
+        return RunError(
+            f"{printable(self.path)}: cannot be written to ({reason_of(error)}); make room or choose another"
+        )
+
+    def _foreign(self, name: str) -> Path | None:
+        """Something at a result's place that is not an earlier run's, if there is any."""
+        place = self.path / name
+        if not os.path.lexists(place):
+            return None
+        if place.is_symlink() or not place.is_dir():
+            return None if name in self._earlier else place
+        return next((entry for entry in place.iterdir() if f"{name}/{entry.name}" not in self._earlier), None)
+
+    def _remove(self, files: Sequence[str]) -> None:
+        for file in files:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                (self.path / file).unlink()
+        for folder in {PurePosixPath(file).parts[0] for file in files if "/" in file}:
+            with contextlib.suppress(OSError):  # it holds other files too, and stays
+                (self.path / folder).rmdir()
+
+
+def check_output_apart(output: Path, inputs: Sequence[Path], source: Path | None = None) -> None:
+    """Raises `UsageError` where results would mix with what they are made from.
+
+    Args:
+        output: the output folder, which must not lie inside an input folder.
+        inputs: files and folders.
+        source: a file that must not lie inside the output folder, since overwriting might remove it.
+    """
+    resolved = output.resolve()
+    if source is not None and resolved in source.resolve().parents:
+        raise UsageError(f"{printable(source)}: lies inside the output folder; choose another output folder")
+    for given in inputs:
+        if given.is_dir() and given.resolve() in resolved.parents:
+            raise UsageError(
+                f"{printable(output)}: the output folder lies inside the input folder {printable(given)}; "
+                "choose one outside it"
+            )
+
+
+def _read_summary(path: Path) -> dict[str, Any] | None:
+    """The summary of the run that the folder holds, or None: no run of this program wrote it."""
+    file = path / "summary.json"
+    try:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size > _SUMMARY_LIMIT:
+            return None
+        summary = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if isinstance(summary, dict) and summary.get("program") == _PROGRAM and isinstance(summary.get("files"), list):
+        return summary
+    return None
+
+
+def _inventory(path: Path, summary: dict[str, Any] | None) -> list[str]:
+    """The files of an earlier run; a summary that somebody changed cannot name any outside the folder."""
+    if summary is None:
+        return []
+
+    def is_inside(name: object) -> bool:
+        if not isinstance(name, str) or "\0" in name:
+            return False
+        parts = PurePosixPath(name).parts
+        return (
+            name == "/".join(parts)
+            and len(parts) in (1, 2)
+            and ".." not in parts
+            and parts[0] != "/"
+            and not (len(parts) == 2 and (path / parts[0]).is_symlink())
+        )
+
+    return [*filter(is_inside, summary["files"]), "summary.json"]

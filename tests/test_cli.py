@@ -1,0 +1,722 @@
+import dataclasses
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from pulse_jax import engine, options, results, stylegan2
+from pulse_jax.cli import main
+from pulse_jax.config import StyleGAN2Config
+from pulse_jax.degradations import bicubic, bicubic_float64
+from pulse_jax.demo import verify
+from pulse_jax.engine import Progress, Solution
+from pulse_jax.generator import Generator
+from pulse_jax.images import read_image, save_png, to_uint8
+from pulse_jax.latents import GaussianFit
+from pulse_jax.presets import PRESETS
+from pulse_jax.search import Status
+
+RESOLUTION, DIM, LAYERS, NOISE = 16, 4, 3, ((4, 4, 1), (8, 8, 1))
+
+
+# --- a generator and an engine that cost nothing ---
+
+
+def paint(params, w, noise):
+    return jnp.broadcast_to(0.5 + 0.1 * w[0, :3], (RESOLUTION, RESOLUTION, 3)) + 0.01 * noise[0].sum()
+
+
+def levels(*seed):
+    return (np.random.default_rng(seed).integers(0, 256, (RESOLUTION, RESOLUTION, 3)) / 255).astype(np.float32)
+
+
+class FakeEngine:
+    """Random pictures, black for restart 0, which fails; remembers its calls, and stops after `interrupt_after`."""
+
+    def __init__(self):
+        self.calls = []
+        self.interrupt_after = None
+        self.error = KeyboardInterrupt()
+        self.pictures = {}
+
+    def solve(self, generator, low_res, *, on_progress, **settings):
+        self.calls.append({"low_res": low_res, **settings})
+        return self.run(low_res, on_progress, **settings)
+
+    def run(self, low_res, on_progress, *, restarts, seed, lanes, config, start):
+        problems = [(i, k) for k in range(restarts) for i in range(len(low_res))]
+        for done, (index, restart) in enumerate(problems, 1):
+            if self.interrupt_after is not None and done > self.interrupt_after:
+                raise self.error
+            image = levels(seed, index, restart, len(low_res[0])) * np.float32(restart > 0)
+            small = bicubic_float64(image, RESOLUTION // len(low_res[0]))
+            error = float(np.mean(np.square(small - low_res[index].astype(np.float64))))
+            self.pictures[len(low_res[0]), index, restart] = image
+            on_progress(Progress(done, len(problems), 10 * done, 1.0 + done, 1.0, done // 2))
+            yield Solution(
+                index=index,
+                restart=restart,
+                image=image,
+                downscaled=small.astype(np.float32),
+                loss=float("nan") if restart == 0 else 1.0 / restart,
+                downscaling_error=error,
+                search_error=0.25,
+                feasible=error <= config.eps,
+                status=Status.NONFINITE if restart == 0 else Status.FEASIBLE,
+                steps=10 + restart,
+                latent=np.full((LAYERS, DIM), restart, np.float32),
+                noise=tuple(np.full(shape, index, np.float32) for shape in NOISE),
+                key=np.array([index, restart], np.uint32),
+            )
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    generator = Generator.from_function(
+        paint,
+        {},
+        resolution=RESOLUTION,
+        latent_dim=DIM,
+        num_layers=LAYERS,
+        noise_shapes=NOISE,
+        gaussian_fit=GaussianFit(jnp.zeros(DIM), jnp.ones(DIM)),
+    )
+    package = tmp_path / "package"
+    (package / "data" / "heads64").mkdir(parents=True)
+    (package / "data" / "heads64" / "config.json").write_text("{}")
+    fake = FakeEngine()
+    monkeypatch.setattr("importlib.resources.files", lambda name: package)
+    monkeypatch.setattr("pulse_jax.generator.load_generator", lambda folder: generator)
+    monkeypatch.setattr(engine, "solve", fake.solve)
+    return fake
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    return folder
+
+
+def draw(path, side=4, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, "BMP" if path.suffix == ".bmp" else "PNG")
+    return pixels
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def summary_of(out):
+    text = (out / "summary.json").read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    return json.loads(text)
+
+
+def listing(path):
+    return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir())
+
+
+# --- the command line ---
+
+
+def test_help_answers_without_the_heavy_libraries():
+    program = """
+import sys
+from pulse_jax.cli import main
+for command in ([], ["upsample"], ["downscale"], ["demo"], ["sample"], ["info"]):
+    try:
+        main([*command, "--help"])
+    except SystemExit as ended:
+        assert ended.code == 0
+print("HEAVY", [name for name in ("jax", "jaxlib", "flax", "orbax", "optax", "numpy", "PIL") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+    for word in ("usage: pulse-jax", "--restarts", "--factor", "--latents", "pulse-demo", "FILES_OR_FOLDERS"):
+        assert word in done.stdout
+
+
+def test_the_presets_on_offer_are_those_that_exist():
+    assert set(get_args(get_type_hints(options.Upsample)["preset"])) == set(PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--restarts 0", "--restarts: expected 1 to 10000, got 0"),
+        ("--restarts 10001", "--restarts: expected 1 to 10000"),
+        ("--seed -1", "--seed: expected 0 to 4294967295, got -1"),
+        ("--seed 4294967296", "--seed: expected 0 to 4294967295"),
+        ("--lanes 0", "--lanes: expected 1 to"),
+        ("--steps 0", "--steps: expected 1 to"),
+        ("--eps 0", "--eps: expected a mean squared error in (0, 1], got 0.0"),
+        ("--eps nan", "--eps: expected a mean squared error in (0, 1], got nan"),
+        ("--eps 1e400", "--eps: expected a mean squared error in (0, 1], got inf"),
+    ],
+)
+def test_settings_out_of_range_are_one_line_and_nothing_written(fake, inputs, tmp_path, capsys, words, text):
+    draw(inputs / "a.png")
+    assert run("upsample", inputs, "--output", tmp_path / "out", *words.split()) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"pulse-jax: {text}") and err.count("\n") == 1 and out == ""
+    assert not (tmp_path / "out").exists() and not fake.calls
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("upsample --output out", "no inputs: expected picture files"),
+        ("downscale --output out --size 4", "no inputs"),
+        ("downscale a.png --output out", "expected --size or --factor, got neither"),
+        ("downscale a.png --output out --size 4 --factor 4", "expected --size or --factor, got both"),
+        ("downscale a.png --output out --size 1", "--size: expected 2 to"),
+        ("downscale a.png --output out --factor 0", "--factor: expected 1 to"),
+        ("sample --output out --count 0", "--count: expected 1 to 1000"),
+        ("sample --output out --seed -1", "--seed: expected 0"),
+        ("sample --output out --truncation nan", "--truncation: expected -2 to 2, got nan"),
+        ("demo --restarts 0", "--restarts: expected 1"),
+    ],
+)
+def test_wrong_usage_is_one_line(tmp_path, monkeypatch, capsys, words, text):
+    monkeypatch.chdir(tmp_path)
+    assert run(*words.split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"pulse-jax: {text}") and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", ["", "nonsense", "upsample a.png", "upsample a.png --output o --restarts few"])
+def test_what_cannot_be_parsed_ends_with_2(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(*words.split())
+    assert ended.value.code == 2 and capsys.readouterr().err
+
+
+# --- upsample ---
+
+
+def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
+    pixels = {name: draw(inputs / f"{name}.png", seed=i) for i, name in enumerate(("a", "b"))}
+    out = tmp_path / "out"
+    assert run("upsample", inputs, "--output", out, "--restarts", 3, "--seed", 7, "--eps", 0.2) == 0
+    each = ["input.png", "sheet.png", "solutions.npz"]
+    each += [f"{kind}_0{k}.png" for k in (1, 2, 3) for kind in ("solution", "downscaled")]
+    assert listing(out) == sorted(["sheet.png", "summary.json", *(f"{n}/{file}" for n in "ab" for file in each)])
+    summary = summary_of(out)
+    assert sorted(summary["files"]) == [file for file in listing(out) if file != "summary.json"]
+    assert summary["finished"] and summary["command"] == "upsample"
+    assert (summary["seed"], summary["restarts"], summary["lanes"], summary["preset"]) == (7, 3, 8, "pulse")
+    assert (summary["solutions"], summary["feasible"]) == (6, 4)
+    assert summary["config"]["eps"] == 0.2 and summary["config"]["steps"] == PRESETS["pulse"]().steps
+    assert summary["generator"]["folder"] == "embedded" and len(summary["generator"]["sha256"]) == 64
+    assert summary["generator"]["architecture"]["resolution"] == RESOLUTION
+    assert set(summary["versions"]) == {"pulse_jax", "jax", "jaxlib", "flax", "optax", "numpy", "python"}
+    assert summary["device"]["platform"] == "cpu"
+    assert summary["speed"]["steps"] == 60 and summary["speed"]["steps_per_second"] == 10
+    assert summary["speed"]["compile_seconds"] == 1 and summary["speed"]["peak_memory_bytes"]["process"] > 1e7
+    for index, (entry, name) in enumerate(zip(summary["inputs"], "ab", strict=True)):
+        assert entry["input"] == str(inputs / f"{name}.png") and entry["notes"] == []
+        assert (entry["size"], entry["factor"]) == (4, 4)
+        np.testing.assert_array_equal(to_uint8(read_image(out / entry["solved"]).pixels), pixels[name])
+        # Feasible ones first, then by loss; what was not finite last.
+        assert [solution["restart"] for solution in entry["solutions"]] == [2, 1, 0]
+        assert [solution["status"] for solution in entry["solutions"]] == ["FEASIBLE", "FEASIBLE", "NONFINITE"]
+        assert entry["solutions"][2]["loss"] is None and not entry["solutions"][2]["feasible"]
+        for solution in entry["solutions"]:
+            picture = fake.pictures[4, index, solution["restart"]]
+            np.testing.assert_array_equal(read_image(out / solution["image"]).pixels, picture)
+            small = to_uint8(bicubic_float64(picture, 4))
+            np.testing.assert_array_equal(to_uint8(read_image(out / solution["downscaled"]).pixels), small)
+            words = shlex.split(solution["command"])
+            assert words[:3] == ["pulse-jax", "upsample", str(out / name / "input.png")]
+            assert words[words.index("--restarts") + 1] == str(solution["restart"] + 1)
+            assert words[words.index("--seed") + 1] == "7" and words[words.index("--eps") + 1] == "0.2"
+    assert all(not check.fault for of_input in verify(out) for check in of_input)
+    (call,) = fake.calls
+    np.testing.assert_array_equal(
+        call["low_res"], np.stack([pixels[n].astype(np.float32) / np.float32(255) for n in "ab"])
+    )
+    screen = capsys.readouterr()
+    assert (
+        "4 of 6 solutions are feasible (error at most 0.2)" in screen.out and f"Look at {out}/sheet.png" in screen.out
+    )
+    assert "a.png: 2 of 3 feasible" in screen.err and "6/6 solutions" in screen.err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"), [(8.7e-4, "8.7e-4"), (0.25, "2.5e-1"), (1.0, "1.0e0"), (0.0, "0"), (float("nan"), "no number")]
+)
+def test_errors_in_two_digits(error, words):
+    assert results.short(error) == words
+
+
+def test_solutions_npz_holds_what_is_needed_to_go_on(fake, inputs, tmp_path):
+    draw(inputs / "a.png")
+    run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 3)
+    stored = results.read_solutions(tmp_path / "out" / "a" / "solutions.npz")
+    assert stored.latents.shape == (3, LAYERS, DIM) and stored.latents[:, 0, 0].tolist() == [2, 1, 0]
+    assert [noise.shape for noise in stored.noise] == [(3, *shape) for shape in NOISE]
+    assert stored.config == PRESETS["pulse"]()
+    with np.load(tmp_path / "out" / "a" / "solutions.npz") as file:
+        assert file["keys"].tolist() == [[0, 2], [0, 1], [0, 0]] and file["restart"].tolist() == [2, 1, 0]
+        assert file["status"].tolist() == ["FEASIBLE", "FEASIBLE", "NONFINITE"]
+
+
+def test_infeasible_is_a_result(fake, inputs, tmp_path, capsys):
+    draw(inputs / "a.png")
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 1) == 0
+    out = capsys.readouterr().out
+    assert "0 of 1 solutions are feasible" in out and "Not feasible: a.png. The generator may not be able" in out
+
+
+def test_two_sizes_in_one_batch_are_two_searches(fake, inputs, tmp_path, capsys):
+    for i, side in enumerate((4, 8, 4)):
+        draw(inputs / f"{i}.png", side, seed=i)
+    assert run("upsample", inputs, "--output", tmp_path / "out") == 0
+    assert [call["low_res"].shape for call in fake.calls] == [(2, 4, 4, 3), (1, 8, 8, 3)]
+    summary = summary_of(tmp_path / "out")
+    assert [entry["size"] for entry in summary["inputs"]] == [4, 8, 4]
+    assert [Path(entry["input"]).stem for entry in summary["inputs"]] == ["0", "1", "2"]
+    assert summary["speed"]["steps"] == 120
+    assert all(not check.fault for of_input in verify(tmp_path / "out") for check in of_input)
+    err = capsys.readouterr().err
+    assert "compiling for 4x4 inputs" in err and "compiling for 8x8 inputs" in err
+
+
+@pytest.mark.parametrize("name", ["[bold]x", "a\nb\x1b[31m", ":smile:", "naïve 字", "-x", "x" * 200])
+def test_any_file_name(fake, inputs, tmp_path, capsys, name):
+    draw(inputs / f"{name}.png")
+    assert run("upsample", inputs, "--output", tmp_path / "out") == 0
+    assert (tmp_path / "out" / name / "solution_01.png").is_file()
+    err = capsys.readouterr().err
+    assert "\x1b" not in err and (results.printable(name)[:60] + "") in err
+
+
+@pytest.mark.parametrize("name", ["...png", "..png", "sheet.png.png", "summary.json.png"])
+def test_names_that_results_cannot_have(fake, inputs, tmp_path, capsys, name):
+    path = inputs / name
+    draw(path)
+    draw(tmp_path / "good.png")
+    assert run("upsample", path, tmp_path / "good.png", "--output", tmp_path / "out") == 1
+    assert "rename the file" in capsys.readouterr().err
+    assert {file.split("/")[0] for file in listing(tmp_path / "out")} == {"good", "sheet.png", "summary.json"}
+
+
+def test_a_bad_file_costs_only_itself(fake, inputs, tmp_path, capsys):
+    draw(inputs / "good.png")
+    draw(inputs / "good.bmp")
+    draw(inputs / "wrong-size.png", 5)
+    Image.new("RGB", (8, 4)).save(inputs / "oblong.png")
+    (inputs / "zero.png").write_bytes(b"")
+    (inputs / "text.png").write_bytes(b"hello")
+    draw(inputs / "cut.png")
+    (inputs / "cut.png").write_bytes((inputs / "cut.png").read_bytes()[:50])
+    frames = [Image.new("RGB", (4, 4), (80 * i, 0, 0)) for i in range(3)]
+    frames[0].save(inputs / "moving.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(inputs / "old.gif")
+    (inputs / "link.png").symlink_to(inputs / "gone.png")
+    (inputs / "zero-device.png").symlink_to("/dev/zero")
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    draw(out / "inside.png")
+    bad = [tmp_path / "missing.png", tmp_path / "empty", out / "inside.png"]
+    assert run("upsample", *bad, inputs, "--output", out, "--overwrite") == 1
+    err = capsys.readouterr().err
+    listed = err[err.index("13 of 14 inputs failed:") :].splitlines()
+    expected = {
+        "missing.png": "no such file",
+        "empty": "no pictures in this folder",
+        "inside.png": "inside the output folder",
+        "link.png": "a link to a file that does not exist",
+        "zero-device.png": "a device",
+        "good.png": "the same name",
+        "wrong-size.png": "5x5; expected a square of 2x2, 4x4, 8x8, 16x16 for a generator of 16x16; use --fit",
+        "oblong.png": "8x4",
+        "zero.png": "zero bytes",
+        "text.png": "not a picture",
+        "cut.png": "damaged",
+        "moving.webp": "3 frames",
+        "old.gif": "another format (GIF)",
+    }
+    assert len(listed) == 1 + len(expected)
+    for name, text in expected.items():
+        (line,) = [line for line in listed if line.partition(": ")[0].endswith(f"/{name}")]
+        assert text in line
+    summary = summary_of(out)
+    assert len(summary["failed"]) == 13 and summary["finished"]
+    names = {file.split("/")[0] for file in listing(out)}
+    assert names == {"good", "inside.png", "sheet.png", "summary.json"}
+    assert "13 of 14 inputs cannot be used (listed at the end)." in err
+
+
+def test_only_bad_files_write_nothing(fake, inputs, tmp_path, capsys):
+    (inputs / "a.png").write_bytes(b"")
+    assert run("upsample", inputs, "--output", tmp_path / "out") == 1
+    draw(inputs / "a.png", 5)
+    assert run("upsample", inputs, "--output", tmp_path / "out") == 1
+    assert not (tmp_path / "out").exists()
+    assert capsys.readouterr().err.count("1 of 1 inputs failed:") == 2
+
+
+def test_a_picture_is_fitted_rounded_and_told(fake, inputs, tmp_path, capsys):
+    alpha = np.random.default_rng(0).integers(0, 256, (9, 7, 4), np.uint8)
+    Image.fromarray(alpha).save(inputs / "a.png")
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--fit", "resize") == 0
+    notes = ["composited on white", "resized from the centre of 7x9 to 4x4"]
+    assert summary_of(tmp_path / "out")["inputs"][0]["notes"] == notes
+    assert f"a.png: {', '.join(notes)}" in capsys.readouterr().err
+    solved = read_image(tmp_path / "out" / "a" / "input.png").pixels
+    np.testing.assert_array_equal(fake.calls[0]["low_res"][0], solved)
+
+
+def test_an_interrupt_keeps_what_is_finished(fake, inputs, tmp_path, capsys):
+    for name in ("a.png", "b.png", "c.png"):
+        draw(inputs / name)
+    fake.interrupt_after = 4
+    out = tmp_path / "out"
+    assert run("upsample", inputs, "--output", out, "--restarts", 2) == 130
+    assert f"Interrupted: 1 of 3 inputs are finished, kept in {out}.\n" in capsys.readouterr().err
+    assert {file.split("/")[0] for file in listing(out)} == {"a", "sheet.png", "summary.json"}
+    summary = summary_of(out)
+    assert not summary["finished"] and len(summary["inputs"]) == 1 and summary["solutions"] == 2
+    assert all(not check.fault for of_input in verify(out) for check in of_input)
+    fake.interrupt_after = None
+    assert run("upsample", inputs, "--output", out, "--overwrite") == 0
+    assert summary_of(out)["finished"]
+
+
+def test_an_interrupt_before_anything_is_finished_leaves_nothing(fake, inputs, tmp_path, capsys):
+    draw(inputs / "a.png")
+    fake.interrupt_after = 1
+    assert run("upsample", inputs, "--output", tmp_path / "out") == 130
+    assert "Interrupted: 0 of 1 inputs are finished, so nothing was written." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_lack_of_memory_is_told(fake, inputs, tmp_path, capsys):
+    draw(inputs / "a.png")
+    fake.interrupt_after, fake.error = 0, RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
+    assert run("upsample", inputs, "--output", tmp_path / "out") == 1
+    assert "not enough memory for this many searches at once; use fewer --lanes" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_leaves_no_half_of_anything(fake, inputs, tmp_path, capsys, monkeypatch):
+    draw(inputs / "a.png")
+    draw(inputs / "b.png", seed=1)
+    real = results.np.savez
+
+    def fill(file, **arrays):
+        if arrays["low_res"][0, 0, 0] != first:
+            raise OSError(28, "No space left on device")
+        real(file, **arrays)
+
+    first = read_image(inputs / "a.png").pixels[0, 0, 0]
+    monkeypatch.setattr(results.np, "savez", fill)
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 1) == 1
+    assert "cannot be written to (No space left on device)" in capsys.readouterr().err
+    assert {file.split("/")[0] for file in listing(tmp_path / "out")} == {"a", "sheet.png", "summary.json"}
+    assert not summary_of(tmp_path / "out")["finished"]
+
+
+def test_an_occupied_output_folder(fake, inputs, tmp_path, capsys):
+    draw(inputs / "a.png")
+    out = tmp_path / "out"
+    assert run("upsample", inputs, "--output", out) == 0
+    before = {file: (out / file).read_bytes() for file in listing(out)}
+    capsys.readouterr()
+    assert run("upsample", inputs, "--output", out) == 2
+    err = capsys.readouterr().err
+    assert "earlier run" in err and "--overwrite" in err and err.count("\n") == 1
+    assert {file: (out / file).read_bytes() for file in listing(out)} == before
+    (out / "a" / "notes.txt").write_text("mine")
+    assert run("upsample", inputs, "--output", out, "--overwrite") == 2
+    assert "a/notes.txt: in the way of the results" in capsys.readouterr().err
+    (out / "a" / "notes.txt").rename(out / "notes.txt")
+    assert run("upsample", inputs, "--output", out, "--overwrite", "--restarts", 2) == 0
+    assert (
+        "notes.txt" in listing(out) and "a/solution_02.png" in listing(out) and "a/solution_03.png" not in listing(out)
+    )
+
+
+def test_output_inside_input_is_refused(fake, inputs, capsys):
+    draw(inputs / "a.png")
+    assert run("upsample", inputs, "--output", inputs / "out") == 2
+    assert "lies inside the input folder" in capsys.readouterr().err
+    assert listing(inputs) == ["a.png"]
+
+
+# --- starting from solutions ---
+
+
+def test_init_starts_from_the_solutions_of_a_file(fake, inputs, tmp_path):
+    draw(inputs / "a.png")
+    draw(inputs / "b.png")
+    run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 3)
+    file = tmp_path / "out" / "b" / "solutions.npz"
+    assert run("upsample", inputs, "--output", tmp_path / "next", "--restarts", 2, "--init", file) == 0
+    start = fake.calls[-1]["start"]
+    assert start.latents.shape == (2, 2, LAYERS, DIM) and start.latents[:, :, 0, 0].tolist() == [[2, 1], [2, 1]]
+    assert [noise.shape for noise in start.noise] == [(2, 2, *shape) for shape in NOISE]
+    assert all((noise == 1).all() for noise in start.noise)
+    assert summary_of(tmp_path / "next")["init"] == str(file)
+    assert f"--init {file}" in summary_of(tmp_path / "next")["inputs"][0]["solutions"][0]["command"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "text", "code"),
+    [
+        (None, "--restarts 4", "holds 3 solutions to start from, expected one for each of the 4 restarts", 2),
+        (None, "--preset pulse_2020 --restarts 2", "searched with start 'uniform', expected 'gaussian'", 1),
+        ({"latents": np.zeros((3, 1, DIM), np.float32)}, "", "do not suit this generator", 1),
+        ({"noise_00": np.zeros((3, 4, 4, 2), np.float32)}, "", "do not suit this generator", 1),
+        ({"noise_00": np.zeros((2, 4, 4, 1), np.float32)}, "", "not those of solutions", 1),
+        ({"latents": np.full((3, LAYERS, DIM), np.nan, np.float32)}, "", "holds NaN or infinite latents", 1),
+        ({"latents": np.zeros((0, LAYERS, DIM), np.float32)}, "", "not those of solutions", 1),
+        ({"config": np.array("[]")}, "", "not a solutions.npz that pulse-jax upsample wrote", 1),
+        ({"config": np.array("{")}, "", "not a solutions.npz", 1),
+        ({"latents": None}, "", "not a solutions.npz that pulse-jax upsample wrote", 1),
+        ({"latents": np.array([{}])}, "", "not a solutions.npz", 1),
+        (b"", "", "not a solutions.npz", 1),
+        (b"PK\x03\x04 and nonsense", "", "not a solutions.npz", 1),
+        ("missing", "", "no such file", 1),
+        ("folder", "", "expected a solutions.npz", 1),
+        ("array", "", "not a solutions.npz", 1),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_unsuitable_files_to_start_from(fake, inputs, tmp_path, capsys, change, words, text, code):
+    draw(inputs / "a.png")
+    run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 3)
+    file = tmp_path / "out" / "a" / "solutions.npz"
+    if isinstance(change, dict):
+        with np.load(file) as stored:
+            arrays = dict(stored) | change
+        np.savez(file, **{name: array for name, array in arrays.items() if array is not None})
+    elif isinstance(change, bytes):
+        file.write_bytes(change)
+    elif change == "array":
+        with open(file, "wb") as opened:
+            np.save(opened, np.zeros(3))
+    elif change:
+        file = tmp_path / change
+        if change == "folder":
+            file.mkdir()
+    capsys.readouterr()
+    words = words.split() or ["--restarts", "3"]
+    assert run("upsample", inputs, "--output", tmp_path / "next", "--init", file, *words) == code
+    err = capsys.readouterr().err
+    assert text in err and file.name in err and err.count("\n") == 1
+    assert not (tmp_path / "next").exists()
+
+
+# --- the other commands ---
+
+
+def test_demo_solves_verifies_and_can_be_repeated(fake, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for i in range(2):
+        draw(tmp_path / "package" / "data" / "demo" / f"head_{i}.png", 4, i)
+        draw(tmp_path / "package" / "data" / "demo" / "truth" / f"head_{i}.png", 16, i)
+    for _ in range(2):
+        assert run("demo", "--restarts", 2) == 0
+        out = capsys.readouterr().out
+        assert "Verified: 4 pictures were read back" in out and "Look at pulse-demo/sheet.png" in out
+        assert "head_0" in out and "0 of 2" in out
+    assert summary_of(tmp_path / "pulse-demo")["command"] == "demo"
+    assert run("upsample", "package/data/demo/head_0.png", "--output", "other") == 0
+    assert run("demo", "--output", "other") == 2
+    assert run("demo", "--output", "other", "--overwrite") == 0
+
+
+def test_demo_finds_out_what_is_not_as_claimed(fake, tmp_path, monkeypatch, capsys):
+    draw(tmp_path / "package" / "data" / "demo" / "head.png")
+    real = results.save_png
+
+    def spoil(path, image):
+        real(path, 1 - image if path.name == "solution_01.png" else image)
+
+    monkeypatch.setattr(results, "save_png", spoil)
+    assert run("demo", "--output", tmp_path / "out", "--restarts", 2) == 1
+    err = capsys.readouterr().err
+    assert "head/solution_01.png: claimed an error of" in err and "1 of 2 solutions are not what was claimed" in err
+
+
+def test_verify_checks_verdict_and_downscaled_picture(fake, inputs, tmp_path):
+    draw(inputs / "a.png")
+    out = tmp_path / "out"
+    run("upsample", inputs, "--output", out, "--restarts", 2)
+    summary = summary_of(out)
+    summary["inputs"][0]["solutions"][0]["feasible"] = True
+    (out / "summary.json").write_text(json.dumps(summary))
+    faults = [check.fault for check in verify(out)[0]]
+    assert faults[0].startswith("claimed feasible at an error of") and faults[1] == ""
+    save_png(out / "a" / "downscaled_02.png", np.ones((4, 4, 3)))
+    assert verify(out)[0][1].fault == "its downscaled picture is another"
+
+
+def test_demo_without_its_pictures(fake, tmp_path, capsys):
+    assert run("demo", "--output", tmp_path / "out") == 1
+    assert "the demo's pictures are missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flag", "side", "factor"), [(("--size", 4), 16, 4), (("--factor", 3), 15, 3)])
+def test_downscale_is_the_exact_operator(inputs, tmp_path, capsys, flag, side, factor):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 20, 3), np.uint8)
+    Image.fromarray(pixels).save(inputs / "a.jpg", "PNG")
+    (inputs / "b.png").write_bytes(b"")
+    assert run("downscale", inputs, "--output", tmp_path / "out", *flag) == 1
+    cut = pixels[:side, (20 - side) // 2 :][:, :side].astype(np.float32) / np.float32(255)
+    expected = to_uint8(np.asarray(bicubic(jnp.asarray(cut), factor)))
+    np.testing.assert_array_equal(to_uint8(read_image(tmp_path / "out" / "a.png").pixels), expected)
+    screen = capsys.readouterr()
+    assert f"a.jpg: cropped from 20x16 to its centre {side}x{side}, factor {factor}" in screen.err
+    assert "1 of 2 inputs failed:" in screen.err and "1 picture in" in screen.out
+    assert listing(tmp_path / "out") == ["a.png", "summary.json"]
+    assert summary_of(tmp_path / "out")["finished"]
+    assert run("downscale", inputs / "a.jpg", "--output", tmp_path / "out", *flag) == 2
+    assert run("downscale", inputs / "a.jpg", "--output", tmp_path / "out", *flag, "--overwrite") == 0
+
+
+def test_pictures_too_small_to_downscale(inputs, tmp_path, capsys):
+    draw(inputs / "a.png", 3)
+    assert run("downscale", inputs, "--output", tmp_path / "out", "--size", 4) == 1
+    assert "the picture is 3x3, too small for --size 4" in capsys.readouterr().err
+    assert run("downscale", inputs, "--output", tmp_path / "out", "--factor", 3) == 1
+    assert "3x3 is too small to be downscaled by 3" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_sample(fake, tmp_path, capsys):
+    assert run("sample", "--output", tmp_path / "out", "--count", 3, "--seed", 5) == 0
+    assert listing(tmp_path / "out") == [*(f"sample_000{i}.png" for i in (1, 2, 3)), "sheet.png", "summary.json"]
+    first = read_image(tmp_path / "out" / "sample_0001.png").pixels
+    assert run("sample", "--output", tmp_path / "one", "--count", 1, "--seed", 5) == 0
+    np.testing.assert_array_equal(read_image(tmp_path / "one" / "sample_0001.png").pixels, first)
+    assert "3 pictures; look at" in capsys.readouterr().out
+    assert run("sample", "--output", tmp_path / "none", "--truncation", 0.5) == 2
+    assert "this generator knows no average" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_solutions_of_another_generator_are_told(fake, inputs, tmp_path, capsys):
+    draw(inputs / "a.png")
+    run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 2)
+    (tmp_path / "package" / "data" / "heads64" / "config.json").write_text("{ }")
+    file = tmp_path / "out" / "a" / "solutions.npz"
+    assert run("sample", "--output", tmp_path / "again", "--latents", file) == 0
+    screen = capsys.readouterr()
+    assert "made with another generator" in screen.err
+    # The fake engine's pictures are not what its latents would give.
+    assert "different, by up to" in screen.out
+    assert run("upsample", inputs, "--output", tmp_path / "next", "--restarts", 2, "--init", file) == 0
+    assert "made with another generator" in capsys.readouterr().err
+
+
+def test_info(fake, capsys):
+    assert run("info") == 0
+    out = capsys.readouterr().out
+    for text in ("embedded", "16x16", "3 rows of 4", "2x2, 4x4, 8x8", "Gaussian fit", "heads64.md", "jaxlib", "cpu"):
+        assert text in out
+
+
+# --- with a real generator and the real engine ---
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A folder with a tiny generator and inputs that it can nearly draw, and a run on them."""
+    home = tmp_path_factory.mktemp("real")
+    config = StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8))
+    key = jax.random.key(0)
+    noise = tuple(jnp.zeros((1, *shape)) for shape in config.noise_shapes)
+    w = jnp.zeros((1, config.num_layers, 8))
+    generator = Generator(
+        config=config,
+        params={
+            "mapping": stylegan2.Mapping(config).init(key, jnp.zeros((1, 8)))["params"],
+            "synthesis": stylegan2.Synthesis(config).init(key, w, noise)["params"],
+        },
+        w_avg=jnp.zeros(8),
+        gaussian_fit=GaussianFit(jnp.zeros(8), jnp.ones(8)),
+    )
+    generator.save(home / "generator")
+    for i, level in enumerate((0.4, 0.6)):
+        save_png(home / f"head_{i}.png", np.full((4, 4, 3), level))
+    words = ["--generator", home / "generator", "--lanes", 2, "--steps", 60, "--eps", 0.03]
+    assert run("upsample", home, "--output", home.parent / "run", *words) == 0
+    return home, home.parent / "run"
+
+
+def test_a_real_run_verifies(real):
+    _, out = real
+    summary = summary_of(out)
+    assert summary["solutions"] == 8 and summary["feasible"] > 0
+    assert summary["generator"]["architecture"]["family"] == "stylegan2"
+    assert all(not check.fault for of_input in verify(out) for check in of_input)
+
+
+def test_the_command_in_the_summary_makes_a_solution_again(real, tmp_path, monkeypatch):
+    _, out = real
+    monkeypatch.chdir(tmp_path)
+    wanted = next(s for s in summary_of(out)["inputs"][1]["solutions"] if s["restart"] == 2)
+    assert main(shlex.split(wanted["command"])[1:]) == 0
+    (entry,) = summary_of(tmp_path / "again")["inputs"]
+    found = next(solution for solution in entry["solutions"] if solution["restart"] == 2)
+    for name in ("loss", "downscaling_error", "search_error", "steps", "status", "feasible"):
+        assert found[name] == wanted[name]
+    assert (tmp_path / "again" / found["image"]).read_bytes() == (out / wanted["image"]).read_bytes()
+
+
+def test_a_real_solution_is_drawn_again_and_gone_on_from(real, tmp_path, capsys):
+    home, out = real
+    words = ["--generator", home / "generator"]
+    file = out / "head_0" / "solutions.npz"
+    assert run("sample", "--output", tmp_path / "again", "--latents", file, *words) == 0
+    said = capsys.readouterr().out
+    assert "exactly the same" in said or "the same within 1 of 255 levels" in said
+    words += ["--lanes", 2, "--steps", 60, "--eps", 0.03, "--init", file]
+    assert run("upsample", home / "head_0.png", "--output", tmp_path / "next", *words) == 0
+    earlier, later = (summary_of(path)["inputs"][0]["solutions"] for path in (out, tmp_path / "next"))
+    started_feasible = sum(solution["feasible"] for solution in earlier)
+    assert [solution["steps"] for solution in later].count(1) >= started_feasible
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "no config.json"),
+        (lambda folder: next(f for f in (folder / "params").rglob("*") if f.is_file()).write_bytes(b"x"), "damaged"),
+        (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
+    ],
+    ids=["foreign", "damaged", "no json"],
+)
+def test_a_generator_that_cannot_be_used(real, tmp_path, capsys, damage, text):
+    home, _ = real
+    shutil.copytree(home / "generator", tmp_path / "generator")
+    damage(tmp_path / "generator")
+    for words in (["upsample", home / "head_0.png", "--output", tmp_path / "out"], ["info"]):
+        assert run(*words, "--generator", tmp_path / "generator") == 1
+        err = capsys.readouterr().err
+        assert text in err and str(tmp_path / "generator") in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_nan_weights_are_refused(real, tmp_path, capsys):
+    home, _ = real
+    generator = Generator.load(home / "generator")
+    spoiled = dataclasses.replace(generator, params=jax.tree.map(lambda a: a * jnp.nan, generator.params))
+    spoiled.save(tmp_path / "nan")
+    assert run("upsample", home / "head_0.png", "--output", tmp_path / "out", "--generator", tmp_path / "nan") == 1
+    assert "NaN" in capsys.readouterr().err and not (tmp_path / "out").exists()

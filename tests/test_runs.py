@@ -1,0 +1,216 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from pulse_jax import runs
+from pulse_jax.options import RunError, UsageError
+from pulse_jax.runs import RunFolder, check_output_apart
+
+
+def write_run(path, files=("a/x.png", "sheet.png"), command="upsample", **options):
+    folder = RunFolder(path, **options)
+    folder.begin(files, {"command": command})
+    for name in {file.split("/")[0] for file in files if "/" in file}:
+        with folder.publish(name) as part:
+            for file in files:
+                if file.startswith(f"{name}/"):
+                    (part / file.split("/")[1]).write_text("result")
+    with folder.publish() as part:
+        for file in files:
+            if "/" not in file:
+                (part / file).write_text("result")
+    folder.update({"command": command})
+    return folder
+
+
+def listing(path):
+    return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir())
+
+
+def test_a_run_in_a_new_folder(tmp_path):
+    out = tmp_path / "new" / "out"
+    write_run(out)
+    assert listing(out) == ["a/x.png", "sheet.png", "summary.json"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary == {"program": "pulse-jax", "command": "upsample", "files": ["a/x.png", "sheet.png"]}
+
+
+def test_nothing_is_written_before_the_run_begins(tmp_path):
+    RunFolder(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_folder_will_do(tmp_path):
+    write_run(tmp_path)
+    assert listing(tmp_path) == ["a/x.png", "sheet.png", "summary.json"]
+
+
+def test_an_earlier_run_is_refused_and_replaced_on_demand(tmp_path):
+    out = tmp_path / "out"
+    write_run(out, ["a/x.png", "b/y.png", "sheet.png"])
+    with pytest.raises(UsageError, match="earlier run; choose another, or --overwrite"):
+        RunFolder(out)
+    write_run(out, ["a/z.png", "sheet.png"], overwrite=True)
+    assert listing(out) == ["a/z.png", "sheet.png", "summary.json"]
+    assert not (out / "b").exists()
+
+
+def test_a_command_may_replace_its_own_results(tmp_path):
+    write_run(tmp_path, command="demo")
+    write_run(tmp_path, command="upsample", replaces=("demo",))
+    with pytest.raises(UsageError):
+        RunFolder(tmp_path, replaces=("demo",))
+
+
+def test_foreign_files_stay(tmp_path):
+    write_run(tmp_path, ["a/x.png", "b/y.png"])
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "b" / "notes.txt").write_text("mine")
+    write_run(tmp_path, ["a/x.png"], overwrite=True)
+    assert listing(tmp_path) == ["a/x.png", "b/notes.txt", "notes.txt", "summary.json"]
+
+
+@pytest.mark.parametrize("files", [["a/x.png"], ["c/x.png", "notes.txt"], ["notes.txt"]], ids=str)
+def test_foreign_files_in_the_way_stop_the_run_before_anything_is_removed(tmp_path, files):
+    write_run(tmp_path, ["a/x.png", "sheet.png"])
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    before = listing(tmp_path)
+    with pytest.raises(UsageError, match=r"notes\.txt: in the way of the results"):
+        RunFolder(tmp_path, overwrite=True).begin(files, {})
+    assert listing(tmp_path) == before
+
+
+def test_a_folder_of_other_things_can_be_added_to(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="is not empty; choose another, or --overwrite adds to it"):
+        RunFolder(tmp_path)
+    write_run(tmp_path, overwrite=True)
+    assert listing(tmp_path) == ["a/x.png", "notes.txt", "sheet.png", "summary.json"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"program": "other", "files": []}', '{"program": "pulse-jax", "files": 3}', "[" * 9999]
+)
+def test_a_foreign_summary_is_not_ours(tmp_path, text):
+    (tmp_path / "summary.json").write_text(text)
+    with pytest.raises(UsageError, match="is not empty"):
+        RunFolder(tmp_path)
+    with pytest.raises(UsageError, match=r"summary\.json: in the way"):
+        RunFolder(tmp_path, overwrite=True).begin(["a/x.png"], {})
+
+
+def test_a_changed_summary_reaches_nothing_outside(tmp_path):
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x").write_text("mine")
+    write_run(out)
+    (out / "link").symlink_to(outside)
+    evil = ["../outside/x", str(outside / "x"), "link/x", "a/../../outside/x", "..", "", 3, "a\0b", "//x", "a/b/c"]
+    (out / "summary.json").write_text(json.dumps({"program": "pulse-jax", "files": [*evil, "a/x.png"]}))
+    RunFolder(out, overwrite=True).begin(["b/x.png"], {})
+    assert (outside / "x").read_text() == "mine"
+    assert listing(out) == ["sheet.png", "summary.json"] and (out / "link").is_symlink()
+
+
+def test_results_appear_whole_or_not_at_all(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin(["a/x.png"], {})
+    with pytest.raises(KeyboardInterrupt), folder.publish("a") as part:
+        (part / "x.png").write_text("half")
+        assert not (tmp_path / "a").exists()
+        raise KeyboardInterrupt
+    with pytest.raises(RunError, match=r"cannot be written to \(No space left on device\)"), folder.publish("a"):
+        raise OSError(28, "No space left on device")
+    assert listing(tmp_path) == ["summary.json"]
+
+
+def test_what_a_killed_run_left_is_cleaned_away(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin(["a/x.png", "b/x.png"], {})
+    with folder.publish("a") as part:
+        (part / "x.png").write_text("result")
+    left = tmp_path / ".pulse-jax-0123.part"
+    left.mkdir()
+    (left / "x.png").write_text("half")
+    write_run(tmp_path, ["c/x.png"], overwrite=True)
+    assert listing(tmp_path) == ["c/x.png", "summary.json"]
+    assert not left.exists()
+
+
+def test_a_short_run_is_all_or_nothing(tmp_path):
+    with RunFolder(tmp_path / "out").write_once(["x.png"], {"command": "sample"}) as part:
+        (part / "x.png").write_text("result")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["finished"] and summary["files"] == ["x.png"]
+    with pytest.raises(KeyboardInterrupt), RunFolder(tmp_path / "other").write_once(["x.png"], {}):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "other").exists()
+
+
+def test_frequent_summaries_cost_little_time(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    clock = iter([0.0, 1.0, 20.9, 21.1, 22.0, 30.0, 31.0])
+    monkeypatch.setattr(runs.time, "monotonic", lambda: next(clock))
+    folder.begin([], {"n": 0})
+
+    def held():
+        return json.loads((tmp_path / "summary.json").read_text())["n"]
+
+    folder.update({"n": 1}, soon=True)
+    assert held() == 0
+    folder.update({"n": 2}, soon=True)
+    assert held() == 2
+    folder.update({"n": 3})
+    assert held() == 3
+
+
+def test_paths_that_are_no_folder(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    (tmp_path / "dangling").symlink_to(tmp_path / "gone")
+    for path in (file, file / "inside", tmp_path / "dangling"):
+        with pytest.raises(UsageError, match="not a folder"):
+            RunFolder(path, overwrite=True)
+
+
+def test_an_unreadable_folder(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(UsageError, match=r"cannot be used \(Permission denied\)"):
+        RunFolder(tmp_path)
+
+
+def test_no_permission(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UsageError, match=f"{tmp_path}: no permission to write there"):
+        RunFolder(tmp_path / "deep" / "out")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    folder = RunFolder(tmp_path / "out")
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(RunError, match="Read-only file system"):
+        folder.begin([], {})
+
+
+def test_an_output_folder_inside_an_input_folder(tmp_path):
+    inside = tmp_path / "in" / "deep" / "out"
+    (tmp_path / "in").mkdir()
+    with pytest.raises(UsageError, match="inside the input folder"):
+        check_output_apart(inside, [tmp_path / "in"])
+    check_output_apart(inside, [tmp_path / "in" / "a.png"])
+    check_output_apart(tmp_path / "in2", [tmp_path / "in"])
+
+
+def test_a_source_inside_the_output_folder(tmp_path):
+    with pytest.raises(UsageError, match=r"solutions\.npz: lies inside the output folder"):
+        check_output_apart(tmp_path, [], tmp_path / "a" / "solutions.npz")
+    check_output_apart(tmp_path / "out", [], tmp_path / "out2" / "solutions.npz")
