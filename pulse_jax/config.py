@@ -8,13 +8,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from pulse_jax.loss_terms import parse_loss
 
 __all__ = [
     "ArchitectureConfig",
     "FunctionConfig",
+    "LatentSpace",
+    "NoiseKind",
     "SearchConfig",
     "StyleGAN1Config",
     "StyleGAN2Config",
@@ -24,6 +26,12 @@ __all__ = [
 
 MAX_RESOLUTION = 4096
 MAX_MAPPING_LAYERS = 64
+MAX_WIDTH = 16_384
+
+
+def _check_positive(name: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
+        raise ValueError(f"{name}: expected a positive number, got {value!r:.80}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +48,20 @@ class _StyleGANConfig:
     def __post_init__(self) -> None:
         size = self.resolution
         if not (4 <= size <= MAX_RESOLUTION and size & (size - 1) == 0):
-            raise ValueError(f"resolution: expected a power of two from 4 to {MAX_RESOLUTION}, got {size}")
+            raise ValueError(f"resolution: expected a power of two from 4 to {MAX_RESOLUTION}, got {size!s:.80}")
         if not 0 <= self.mapping_layers <= MAX_MAPPING_LAYERS:
-            raise ValueError(f"mapping_layers: expected 0 to {MAX_MAPPING_LAYERS}, got {self.mapping_layers}")
-        if self.latent_dim < 1:
-            raise ValueError(f"latent_dim: expected at least 1, got {self.latent_dim}")
+            raise ValueError(f"mapping_layers: expected 0 to {MAX_MAPPING_LAYERS}, got {self.mapping_layers!s:.80}")
+        if not 1 <= self.latent_dim <= MAX_WIDTH:
+            raise ValueError(f"latent_dim: expected 1 to {MAX_WIDTH}, got {self.latent_dim!s:.80}")
+        _check_positive("mapping_lr_multiplier", self.mapping_lr_multiplier)
         blocks = size.bit_length() - 2
         if not self.channels:
             widths = tuple(min(2 * self.channel_base // block, 512) for block in self.blocks)
             object.__setattr__(self, "channels", widths)
-        if len(self.channels) != blocks or min(self.channels) < 1:
-            raise ValueError(f"channels: expected {blocks} positive widths for {size}x{size}, got {self.channels}")
+        if len(self.channels) != blocks or not all(1 <= width <= MAX_WIDTH for width in self.channels):
+            raise ValueError(
+                f"channels: expected {blocks} widths from 1 to {MAX_WIDTH} for {size}x{size}, got {self.channels!s:.80}"
+            )
 
     @property
     def num_layers(self) -> int:
@@ -73,6 +84,10 @@ class StyleGAN1Config(_StyleGANConfig):
     instance_norm_eps: float = 1e-5
     channel_base: ClassVar[int] = 8192
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_positive("instance_norm_eps", self.instance_norm_eps)
+
     @property
     def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
         """One noise image (r, r, 1) per layer, r = 2^(i // 2 + 2)."""
@@ -89,6 +104,11 @@ class StyleGAN2Config(_StyleGANConfig):
     conv_clamp: float | None = None
     channel_base: ClassVar[int] = 16384
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.conv_clamp is not None:
+            _check_positive("conv_clamp", self.conv_clamp)
+
     @property
     def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
         """One noise image (r, r, 1) per 3×3 convolution, r = 2^((i + 5) // 2)."""
@@ -103,6 +123,11 @@ class FunctionConfig:
     latent_dim: int
     num_layers: int = 1
     noise_shapes: tuple[tuple[int, int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("resolution", "latent_dim", "num_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
 
 ArchitectureConfig = StyleGAN1Config | StyleGAN2Config | FunctionConfig
@@ -126,7 +151,7 @@ def architecture_from_dict(fields: dict[str, Any]) -> StyleGAN1Config | StyleGAN
     """The inverse of `architecture_to_dict`; raises `ValueError` naming what is unknown, missing or out of range."""
     fields = dict(fields)
     family = fields.pop("family", None)
-    if family not in _FAMILIES:
+    if not isinstance(family, str) or family not in _FAMILIES:
         raise ValueError(f"architecture family: expected one of {', '.join(_FAMILIES)}, got {family!r:.80}")
     kind = _FAMILIES[family]
     known = {field.name for field in dataclasses.fields(kind)}
@@ -145,7 +170,11 @@ def architecture_from_dict(fields: dict[str, Any]) -> StyleGAN1Config | StyleGAN
 
 
 LatentSpace = Literal["z", "w", "w+"]
+"""Where a search takes place: z (through the mapping network), one whitened row for all layers, or one per layer."""
+
 NoiseKind = Literal["zero", "fixed", "trainable"]
+"""What noise inputs are: all zero, drawn once, or drawn and then searched in the coarsest layers."""
+
 OptimizerName = Literal[
     "projected_sgd",
     "projected_sgdm",
@@ -208,6 +237,12 @@ class SearchConfig:
             raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
         if self.trainable_noise_layers < 0:
             raise ValueError(f"trainable_noise_layers: expected 0 or more, got {self.trainable_noise_layers}")
+        if any(layer < 0 for layer in self.zeroed_noise_layers):
+            raise ValueError(f"zeroed_noise_layers: expected indices of 0 or more, got {self.zeroed_noise_layers}")
         if self.patience < 1:
             raise ValueError(f"patience: expected 1 or more, got {self.patience}")
+        for name, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
+                known = ", ".join(get_args(kind))
+                raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r:.80}")
         parse_loss(self.loss)

@@ -8,20 +8,20 @@ Source: PULSE (Menon et al. 2020), section 3.2, and its program.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from pulse_jax.config import LatentSpace, NoiseKind
+
 __all__ = [
     "NOISE_KINDS",
     "SPACES",
     "GaussianFit",
     "Mapping",
-    "NoiseKind",
-    "Space",
     "fit_gaussian",
     "init_noise",
     "merge_noise",
@@ -31,14 +31,7 @@ __all__ = [
     "whitened_to_w",
 ]
 
-Space = Literal["z", "w", "w+"]
-"""Where a search takes place: z (through the mapping network), one whitened row for all layers, or one per layer."""
-
-SPACES: tuple[str, ...] = get_args(Space)
-
-NoiseKind = Literal["zero", "fixed", "trainable"]
-"""What noise inputs are: all zero, drawn once, or drawn and then searched in the coarsest layers."""
-
+SPACES: tuple[str, ...] = get_args(LatentSpace)
 NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
 
 Mapping = Callable[[Float[Array, "*batch d"]], Float[Array, "*batch d_w"]]
@@ -119,7 +112,7 @@ def w_to_whitened(w: Float[Array, "*batch d"], fit: GaussianFit) -> Float[Array,
     return (jax.nn.leaky_relu(w, 1.0 / _SLOPE) - fit.mean) / fit.std
 
 
-def search_shape(space: Space, num_layers: int, latent_dim: int) -> tuple[int, int]:
+def search_shape(space: LatentSpace, num_layers: int, latent_dim: int) -> tuple[int, int]:
     """The shape of a search variable: (1, d) in "z" and "w", (L, d) in "w+"; each row has a sphere of its own.
 
     Raises:
@@ -131,7 +124,7 @@ def search_shape(space: Space, num_layers: int, latent_dim: int) -> tuple[int, i
 
 
 def to_w(
-    space: Space,
+    space: LatentSpace,
     variable: Float[Array, "rows d"],
     *,
     mapping: Mapping | None = None,

@@ -1,0 +1,42 @@
+"""StyleGANs of a few channels with random weights, made without compiling anything."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pulse_jax import stylegan1, stylegan2
+from pulse_jax.config import StyleGAN1Config, StyleGAN2Config
+from pulse_jax.generator import Generator
+from pulse_jax.latents import GaussianFit
+
+ARCHITECTURES = {
+    "stylegan1-4": StyleGAN1Config(resolution=4, latent_dim=5, mapping_layers=0, channels=(7,)),
+    "stylegan1-16": StyleGAN1Config(resolution=16, latent_dim=8, mapping_layers=1, channels=(8, 7, 5)),
+    "stylegan2-4": StyleGAN2Config(resolution=4, latent_dim=3, mapping_layers=1, channels=(5,)),
+    "stylegan2-8": StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=2, channels=(8, 6), conv_clamp=256.0),
+    "stylegan2-16": StyleGAN2Config(resolution=16, latent_dim=7, mapping_layers=0, channels=(4, 3, 2)),
+}
+
+
+def tiny_generator(architecture: str = "stylegan2-8", *, seed: int = 0, fits: bool = True) -> Generator:
+    """A generator with random weights and, with `fits`, made-up whitening and mean of w."""
+    config = ARCHITECTURES[architecture]
+    family = stylegan1 if isinstance(config, StyleGAN1Config) else stylegan2
+    z = jnp.zeros((1, config.latent_dim))
+    w = jnp.zeros((1, config.num_layers, config.latent_dim))
+    noise = tuple(jnp.zeros((1, *shape)) for shape in config.noise_shapes)
+    shapes = {
+        "mapping": jax.eval_shape(family.Mapping(config).init, jax.random.key(0), z).get("params", {}),
+        "synthesis": jax.eval_shape(family.Synthesis(config).init, jax.random.key(0), w, noise)["params"],
+    }
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> jax.Array:
+        return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+    return Generator(
+        config=config,
+        params=jax.tree.map(lambda leaf: draw(*leaf.shape), shapes),
+        gaussian_fit=GaussianFit(draw(config.latent_dim), 1 + draw(config.latent_dim) ** 2) if fits else None,
+        w_avg=draw(config.latent_dim) if fits else None,
+    )
