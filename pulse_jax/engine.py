@@ -7,6 +7,7 @@ not on what shares the batch, nor on order. Everything compiles once, whatever t
 
 import functools
 import hashlib
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -85,15 +86,18 @@ class Solutions:
 
 
 class Start(NamedTuple):
-    """Given starts instead of random ones: latents (n, k, rows, d) and, if not drawn, every noise input (n, k, r, r, 1)."""
+    """Given starts: latents (n, k, rows, d) and, unless they are to be drawn, all noise inputs (n, k, r, r, 1)."""
 
-    latents: np.ndarray
-    noise: tuple[np.ndarray, ...] | None = None
+    latents: Any
+    noise: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands after a chunk: problems done of all, looks taken, seconds, of which compiling, and successes."""
+    """Where a run stands after a chunk: problems done of all, looks taken, seconds, successes.
+
+    `compile_seconds` is what the first chunk took longer than the second, once there is one.
+    """
 
     done: int
     total: int
@@ -175,8 +179,7 @@ def _check(
 def _deliver(
     result: search.Result,
     lane: int,
-    index: int,
-    restart: int,
+    problem: tuple[int, int],
     target: np.ndarray,
     key: np.ndarray,
     config: SearchConfig,
@@ -191,8 +194,8 @@ def _deliver(
     if status == Status.FEASIBLE and not feasible:
         status = Status.MAX_STEPS
     return Solution(
-        index=index,
-        restart=restart,
+        index=problem[0],
+        restart=problem[1],
         image=exact.astype(np.float32),
         downscaled=downscaled.astype(np.float32),
         loss=float(result.loss[lane]),
@@ -256,52 +259,50 @@ def _run(
     if not problems:
         return
     waiting = iter(problems)
-    slots: list[tuple[int, int] | None] = [None] * lanes
     targets = np.zeros((lanes, *low_res.shape[1:]), np.float32)
     keys = np.stack([np.asarray(jax.random.key_data(jax.random.key(0)))] * lanes)
-    own = jax.tree.map(lambda a: np.zeros((lanes, *a.shape[2:]), np.float32), start or Start(None))  # pyright: ignore
-    state: SearchState | None = None
-    compiling = 0.0
-    done = steps = feasible = 0
+    given = Start(None) if start is None else start
+    starts = jax.tree.map(lambda a: np.zeros((lanes, *a.shape[2:]), np.float32), given)
+    # Every lane is filled or emptied before the first chunk; what stands here is never searched.
+    state = _fill(generator, config, targets, keys, starts)
+    running: dict[int, tuple[int, int]] = {}
     freed = list(range(lanes))
+    compiling = 0.0
+    done = steps = feasible = chunks = 0
     while True:
         filled, emptied = np.zeros(lanes, bool), np.zeros(lanes, bool)
-        for lane in freed:
-            slots[lane] = problem = next(waiting, None)
-            filled[lane], emptied[lane] = problem is not None, problem is None
-            if problem is None:
-                continue
-            index, restart = problem
+        for lane, problem in zip(freed, itertools.islice(waiting, len(freed)), strict=False):
+            running[lane] = index, restart = problem
+            filled[lane] = True
             targets[lane] = low_res[index]
             keys[lane] = np.asarray(jax.random.key_data(problem_key(seed, low_res[index], restart)))
-            if start is not None:
-                for place, given in zip(jax.tree.leaves(own), jax.tree.leaves(start), strict=True):
-                    place[lane] = given[index, restart]
-        if freed:
-            fresh = _fill(generator, config, targets, keys, own)
-            if state is None:
-                # Every lane of the first state is filled or emptied below, so its copy's content is never kept.
-                state = jax.tree.map(jnp.copy, fresh)
-            state = _refill(state, fresh, filled, emptied)
-        if not any(slots):
+            for place, value in zip(jax.tree.leaves(starts), jax.tree.leaves(given), strict=True):
+                place[lane] = value[index, restart]
+        if not running:
             return
+        if freed:
+            emptied[freed] = ~filled[freed]
+            state = _refill(state, _fill(generator, config, targets, keys, starts), filled, emptied)
         chunk_began = time.perf_counter()
         state = _chunk(generator, config, state)
         status, looks = np.asarray(state.status), np.asarray(state.steps)
-        if not compiling:
-            compiling = time.perf_counter() - chunk_began
-        freed = [lane for lane, slot in enumerate(slots) if slot is not None and status[lane] != Status.RUNNING]
+        chunks += 1
+        if chunks == 1:
+            compiling = time.perf_counter() - began
+        elif chunks == 2:
+            compiling = max(0.0, compiling - (time.perf_counter() - chunk_began))
+        freed = [lane for lane in sorted(running) if status[lane] != Status.RUNNING]
         ended: list[Solution] = []
         if freed:
             result = jax.device_get(_finish(generator, config, state))
             for lane in freed:
-                index, restart = slots[lane]  # pyright: ignore
-                ended.append(_deliver(result, lane, index, restart, targets[lane].copy(), keys[lane].copy(), config))
+                problem = running.pop(lane)
+                ended.append(_deliver(result, lane, problem, targets[lane].copy(), keys[lane].copy(), config))
         done += len(ended)
-        steps += int(sum(looks[lane] for lane in freed))
+        steps += sum(solution.steps for solution in ended)
         feasible += sum(solution.feasible for solution in ended)
-        running = sum(int(looks[lane]) for lane, slot in enumerate(slots) if slot is not None and lane not in freed)
-        report(Progress(done, len(problems), steps + running, time.perf_counter() - began, compiling, feasible))
+        seen = steps + sum(int(looks[lane]) for lane in running)
+        report(Progress(done, len(problems), seen, time.perf_counter() - began, compiling, feasible))
         yield from ended
 
 
@@ -330,6 +331,8 @@ def upsample(
     low_res = np.asarray(low_res, np.float32)
     if low_res.ndim == 3:
         low_res = low_res[None]
+    if not len(low_res):
+        raise ValueError("low_res: expected at least one image, got none")
     by_image: list[list[Solution]] = [[] for _ in low_res]
     for solution in solve(generator, low_res, restarts=restarts, seed=seed, lanes=lanes, config=config):
         by_image[solution.index].append(solution)

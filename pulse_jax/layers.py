@@ -6,6 +6,7 @@ lanes stays one ordinary convolution.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,9 +52,14 @@ def _convolve(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x: Activations, kernel: Kernel, padding: Padding) -> Any:
+    return _convolve(x, kernel, padding)
+
+
 def conv(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
     """Correlation with `kernel`, stride 1, zero `padding` per side; differentiable in both, to any order."""
-    return _convolve(x, kernel, padding)
+    result: Any = _conv(x, kernel, padding)
+    return result
 
 
 def _conv_forward(x: Activations, kernel: Kernel, padding: Padding) -> tuple[Activations, tuple[Activations, Kernel]]:
@@ -86,7 +92,7 @@ def _kernel_gradient(x: Activations, kernel: Kernel, padding: Padding, cotangent
     return jnp.stack(taps).reshape(kernel.shape)
 
 
-conv.defvjp(_conv_forward, _conv_backward)
+_conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _interleave(phases: list[list[Activations]]) -> Activations:
@@ -130,7 +136,7 @@ def _transposed_conv(x: Activations, kernel: Kernel) -> Activations:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _fir(x: Activations, taps: tuple[float, ...], pad: int) -> Activations:
+def _fir(x: Activations, taps: tuple[float, ...], pad: int) -> Any:
     """Correlate rows and columns with `taps` as shifted sums, zero padding `pad` on every side."""
     for axis in (1, 2):
         padding = [(0, 0)] * 4

@@ -4,13 +4,12 @@ Everything here is for one problem; `jax.vmap` makes lanes of it.
 """
 
 import math
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pulse_jax import manifold as mf
 from pulse_jax.config import SearchConfig
 from pulse_jax.degradations import bicubic
 from pulse_jax.generator import Generator
@@ -22,11 +21,8 @@ from pulse_jax.manifold import Sphere
 __all__ = ["Evaluation", "Variables", "decode", "degrade", "evaluate", "quantize", "search_manifold", "start"]
 
 
-class Variables(TypedDict):
-    """What a search moves: `latent` (rows, d) and the searched `noise` images (r, r, 1)."""
-
-    latent: Float[Array, "rows d"]
-    noise: tuple[Float[Array, "_ _ 1"], ...]
+Variables = dict[str, Any]
+"""What a search moves: `latent` (rows, d) and `noise`, the tuple of searched noise images (r, r, 1)."""
 
 
 class Evaluation(NamedTuple):

@@ -9,7 +9,7 @@ __all__ = ["PRESETS", "pulse", "pulse_2020"]
 
 
 def pulse(**overrides: Any) -> SearchConfig:
-    """The paper's method (PULSE, Menon et al. 2020, section 3) with Riemannian steps: uniform start, ε 1e-3, early stop.
+    """The paper's method (PULSE, Menon et al. 2020, section 3): uniform start, ε 1e-3, Riemannian steps, early stop.
 
     Optimiser and step size were chosen by `examples/compare_optimizers.py`.
     """

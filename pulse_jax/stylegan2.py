@@ -78,7 +78,7 @@ class _Layer(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
         x = upsample_modulated_conv(x, kernel, style) if self.upsample else modulated_conv(x, kernel, style)
         x = leaky_relu(x + (noise * strength + bias).astype(x.dtype)) * _GAIN
-        return x if self.clamp is None else jnp.clip(x, -self.clamp * _GAIN, self.clamp * _GAIN)
+        return x if self.clamp is None else jnp.clip(x, -self.clamp, self.clamp)
 
 
 class _ToRGB(nn.Module):

@@ -1,4 +1,6 @@
-"""Lanes: a result depends on its problem, seed, config and lane count, and on nothing else; what is judged is delivered."""
+"""Lanes: a result depends on its problem, seed, config and lane count alone; what is judged is delivered."""
+
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -141,7 +143,7 @@ def test_progress_counts_to_the_end(generator, targets):
     reports = []
     _solve(generator, targets, on_progress=reports.append)
     assert reports[-1].done == reports[-1].total == 6
-    assert all(a.done <= b.done and a.steps <= b.steps for a, b in zip(reports, reports[1:], strict=False))
+    assert all(a.done <= b.done and a.steps <= b.steps for a, b in itertools.pairwise(reports))
 
 
 @pytest.mark.parametrize(
@@ -168,6 +170,8 @@ def test_sizes_that_do_not_fit_are_named_with_those_that_do(generator, targets):
 
 def test_no_images_give_no_solutions(generator, targets):
     assert _solve(generator, targets[:0]) == {}
+    with pytest.raises(ValueError, match="at least one image"):
+        pulse_jax.upsample(generator, targets[:0], config=CONFIG)
 
 
 def test_a_generator_without_a_fit_cannot_be_searched_in_w(generator, targets):

@@ -2,7 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_weights import load, nhwc, state_dict, stylegan2 as convert_stylegan2
+from golden_weights import load, nhwc, state_dict
+from golden_weights import stylegan2 as convert_stylegan2
 
 from pulse_jax import stylegan2
 from pulse_jax.config import StyleGAN2Config

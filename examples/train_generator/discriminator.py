@@ -1,4 +1,6 @@
-"""StyleGAN2's residual discriminator (Karras et al. 2020), filtering before each halving so that convolutions are cheap."""
+"""StyleGAN2's residual discriminator (Karras et al. 2020), halving before it convolves, which is cheaper."""
+
+import itertools
 
 import flax.linen as nn
 import jax
@@ -67,7 +69,7 @@ class Discriminator(nn.Module):
         n, height, width, _ = image.shape
         folded = image.reshape(n, height // 2, 2, width // 2, 2, 3).transpose(0, 1, 3, 2, 4, 5)
         x = _Conv(widths[0], name="from_rgb")(folded.reshape(n, height // 2, width // 2, 12))
-        for width, following in zip(widths, widths[1:], strict=False):
+        for width, following in itertools.pairwise(widths):
             size = x.shape[1]
             skip = _Conv(following, window=1, activate=False, name=f"b{size}_skip")(halve(x))
             y = _Conv(width, name=f"b{size}_conv0")(x)

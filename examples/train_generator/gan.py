@@ -70,7 +70,8 @@ def generate(config: StyleGAN2Config, params: Params, key: PRNGKeyArray, n: int,
     """n pictures (n, r, r, 3) in about [−1, 1] from random z and noise; `mixing` is the share with two styles."""
     z_key, mix_key, cut_key, noise_key = jax.random.split(key, 4)
     z = jax.random.normal(z_key, (2, n, config.latent_dim))
-    w, other = stylegan2.Mapping(config).apply({"params": params["mapping"]}, z)  # pyright: ignore
+    both: Any = stylegan2.Mapping(config).apply({"params": params["mapping"]}, z)
+    w, other = both
     layers = jnp.arange(config.num_layers)
     cut = jax.random.randint(cut_key, (n, 1), 1, config.num_layers)
     cut = jnp.where(jax.random.uniform(mix_key, (n, 1)) < mixing, cut, config.num_layers)
