@@ -1,7 +1,6 @@
 """The synthetic heads on a tiny made-up pack: spheres for heads, quads for hair, noise for textures."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import render as script
+from heads import STYLE_NAMES, Assets, describe, load_pack, render, sample_person
+from heads.attributes import BROWS, EYE_COLOURS, HAIR_STYLES, LASHES
+from heads.details import detail_pairs
+from heads.pack import EXPRESSIONS
 from PIL import Image
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "train_generator"
-sys.path.insert(0, str(EXAMPLE))
-
-import render as script  # noqa: E402
-from heads import STYLE_NAMES, Assets, describe, load_pack, render, sample_person  # noqa: E402
-from heads.attributes import BROWS, EYE_COLOURS, HAIR_STYLES, LASHES  # noqa: E402
-from heads.details import detail_pairs  # noqa: E402
-from heads.pack import EXPRESSIONS  # noqa: E402
 
 SIZE, SUPERSAMPLE, SAMPLES = 16, 2, 6000
 

@@ -1,0 +1,140 @@
+"""Which optimiser reaches ε, and in how many steps: `python examples/compare_optimizers.py --truths DIR`.
+
+Each row is `presets.pulse` with another space, optimiser, step size, schedule or weight of GEOCROSS, run on the
+low-resolution versions of held-out pictures: tune on one folder, report on another. Printed per row: the share of
+inputs with a feasible solution among their restarts, at ε 1e-3 and 2e-3, and of single searches, judged on the 8-bit
+picture; the median and 90th percentile of steps to the first feasible point; the median best error; GEOCROSS at the
+end (low: the layers agree on one face); and seconds.
+"""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+import sys
+import time
+
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from PIL import Image
+
+from pulse_jax import presets
+from pulse_jax.degradations import bicubic_float64
+from pulse_jax.engine import Solution, solve
+from pulse_jax.generator import Generator, load_generator
+from pulse_jax.latents import whitened_to_w
+from pulse_jax.losses import geocross
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is compared.
+
+    Attributes:
+        truths: folder of held-out PNGs at the generator's resolution.
+        factor: downscaling factor.
+        count: use the first so many pictures.
+        skip: after leaving out so many.
+        spaces, optimizers, rates, geocross: the grid; a rate is paired with every optimiser.
+        output: also append each row to this JSON-lines file.
+        pictures: write a sheet of each row's best solutions into this folder.
+    """
+
+    truths: pathlib.Path
+    factor: int = 8
+    count: int = 24
+    skip: int = 0
+    restarts: int = 1
+    steps: int = 100
+    eps: float = 1e-3
+    lanes: int = 8
+    spaces: tuple[str, ...] = ("w+", "w")
+    optimizers: tuple[str, ...] = ("projected_adam", "riemannian_adam", "riemannian_momentum", "normalized_gradient")
+    rates: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    geocross: tuple[float, ...] = (0.05,)
+    schedules: tuple[str, ...] = ("linear1cycledrop",)
+    noise: str = "fixed"
+    generator: pathlib.Path | None = None
+    output: pathlib.Path | None = None
+    pictures: pathlib.Path | None = None
+
+
+def read_truths(options: Options) -> np.ndarray:
+    """The held-out pictures (n, H, W, 3) in [0, 1]."""
+    paths = sorted(options.truths.glob("*.png"))[options.skip :][: options.count]
+    if not paths:
+        raise SystemExit(f"{options.truths}: no PNGs left after skipping {options.skip}")
+    return np.stack([np.asarray(Image.open(path).convert("RGB"), np.float64) / 255 for path in paths])
+
+
+def spread(values: list[int], share: float, steps: int) -> str:
+    """A quantile of steps to feasible; a dash where that share never got there."""
+    ordered = sorted(values)
+    index = int(np.ceil(share * len(ordered))) - 1
+    return f"{ordered[index]:4d}" if ordered[index] <= steps else "   –"
+
+
+def geocross_of(solution: Solution, generator: Generator) -> float:
+    """GEOCROSS of a solution's mapped rows; zero where all layers share one."""
+    assert generator.gaussian_fit is not None
+    return float(geocross(whitened_to_w(jnp.asarray(solution.latent), generator.gaussian_fit)))
+
+
+def summarise(solutions: list[Solution], options: Options, generator: Generator, seconds: float) -> dict[str, object]:
+    """One row's numbers."""
+    by_input: dict[int, list[Solution]] = {}
+    for solution in solutions:
+        by_input.setdefault(solution.index, []).append(solution)
+    best = [min(group, key=lambda s: s.downscaling_error) for group in by_input.values()]
+    steps = [s.steps if s.feasible else options.steps + 1 for s in solutions]
+    errors = np.array([s.downscaling_error for s in best])
+    return {
+        "inputs_1e-3": round(float(np.mean(errors <= 1e-3)), 3),
+        "inputs_2e-3": round(float(np.mean(errors <= 2e-3)), 3),
+        "single_1e-3": round(float(np.mean([s.downscaling_error <= 1e-3 for s in solutions])), 3),
+        "steps_50": spread(steps, 0.5, options.steps).strip(),
+        "steps_90": spread(steps, 0.9, options.steps).strip(),
+        "median_error": float(f"{np.median(errors):.3g}"),
+        "geocross_end": round(float(np.median([geocross_of(s, generator) for s in solutions])), 2),
+        "seconds": round(seconds, 1),
+    }
+
+
+def run(options: Options, generator: Generator) -> None:
+    """Print one line per configuration."""
+    truths = read_truths(options)
+    low_res = bicubic_float64(truths, options.factor).astype(np.float32)
+    grid = itertools.product(options.spaces, options.schedules, options.geocross, options.optimizers, options.rates)
+    for space, schedule, weight, optimizer, rate in grid:
+        config = presets.pulse(
+            space=space,
+            optimizer=optimizer,
+            learning_rate=rate,
+            schedule=schedule,
+            loss=f"100*L2+{weight}*GEOCROSS",
+            steps=options.steps,
+            eps=options.eps,
+            noise=options.noise,
+        )
+        began = time.perf_counter()
+        solutions = list(solve(generator, low_res, restarts=options.restarts, lanes=options.lanes, config=config))
+        row = {"space": space, "optimizer": optimizer, "rate": rate, "schedule": schedule, "geocross": weight}
+        row |= summarise(solutions, options, generator, time.perf_counter() - began)
+        print("  ".join(f"{name}={value}" for name, value in row.items()))
+        sys.stdout.flush()
+        if options.output:
+            with options.output.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        if options.pictures:
+            options.pictures.mkdir(parents=True, exist_ok=True)
+            first = {s.index: s for s in sorted(solutions, key=lambda s: (not s.feasible, s.loss), reverse=True)}
+            images = np.stack([first[i].image for i in sorted(first)])
+            strip = np.concatenate([np.concatenate(list(truths), axis=1), np.concatenate(list(images), axis=1)])
+            name = "_".join(str(row[key]) for key in ("space", "optimizer", "rate", "schedule", "geocross"))
+            Image.fromarray(np.rint(strip * 255).astype(np.uint8)).save(options.pictures / f"{name}.png")
+
+
+if __name__ == "__main__":
+    chosen = tyro.cli(Options, description=__doc__)
+    run(chosen, load_generator(chosen.generator))

@@ -1,0 +1,107 @@
+"""The trainer's parts at toy size: filters by definition, steps that move and stay finite, states that come back."""
+
+import dataclasses
+import json
+
+import checkpoint
+import discriminator
+import export
+import gan
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pulse_jax.config import StyleGAN2Config
+from pulse_jax.generator import Generator
+
+CONFIG = gan.TrainConfig(
+    StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8)), (8,), batch=4, r1_interval=2
+)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return gan.init(CONFIG, 0)
+
+
+@pytest.fixture(scope="module")
+def trained(state):
+    """Two steps, one with R1, on pictures of one colour."""
+    pictures = jnp.full((4, 8, 8, 3), 200, jnp.uint8)
+    metrics = []
+    for penalise in (True, False):
+        state, seen = jax.jit(lambda s, p=penalise: gan.step(CONFIG, p, s, pictures))(state)
+        metrics.append(seen)
+    return state, metrics
+
+
+def test_halve_is_filtering_and_taking_every_second_pixel():
+    x = jax.random.normal(jax.random.key(0), (2, 8, 6, 3))
+    taps = jnp.outer(jnp.array([1.0, 3, 3, 1]), jnp.array([1.0, 3, 3, 1])) / 64
+    kernel = jnp.tile(taps[..., None, None], (1, 1, 1, 3))
+    layout = ("NHWC", "HWIO", "NHWC")
+    padding = ((1, 1), (1, 1))
+    expected = jax.lax.conv_general_dilated(x, kernel, (2, 2), padding, feature_group_count=3, dimension_numbers=layout)
+    np.testing.assert_allclose(discriminator.halve(x), expected, atol=1e-6)
+
+
+def test_steps_count_pictures_move_every_network_and_stay_finite(state, trained):
+    after, metrics = trained
+    assert int(after.images) == 8
+    for name in ("generator", "discriminator", "average"):
+        moved = jax.tree.map(lambda a, b: jnp.any(a != b), getattr(state, name), getattr(after, name))
+        assert np.mean([bool(flag) for flag in jax.tree.leaves(moved)]) > 0.8
+    for seen in metrics:
+        assert all(np.isfinite(value) for value in seen.values())
+
+
+def test_style_mixing_of_zero_gives_all_layers_one_style(state):
+    silent = jax.tree.map(jnp.copy, state.generator)
+    one = gan.generate(CONFIG.generator, silent, jax.random.key(1), 2, 0.0)
+    other = gan.generate(CONFIG.generator, silent, jax.random.key(1), 2, 1.0)
+    assert float(jnp.abs(one - other).max()) > 1e-3
+
+
+def test_a_state_comes_back_as_it_was_saved(tmp_path, trained):
+    state, _ = trained
+    path = tmp_path / "state.npz"
+    checkpoint.save_state(path, state)
+    restored = checkpoint.load_state(path, gan.init(CONFIG, 7))
+    for a, b in zip(jax.tree.leaves(state._replace(key=())), jax.tree.leaves(restored._replace(key=())), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(jax.random.key_data(state.key), jax.random.key_data(restored.key))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_compact_state_keeps_weights_to_half_precision(tmp_path, trained):
+    state, _ = trained
+    checkpoint.save_compact(tmp_path / "compact.npz", state)
+    restored = checkpoint.load_state(tmp_path / "compact.npz", gan.init(CONFIG, 7))
+    assert int(restored.images) == 8
+    for a, b in zip(jax.tree.leaves(state.average), jax.tree.leaves(restored.average), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_a_state_of_other_networks_is_refused(tmp_path, trained):
+    checkpoint.save_compact(tmp_path / "compact.npz", trained[0])
+    wider = dataclasses.replace(CONFIG, discriminator_channels=(12,))
+    with pytest.raises(ValueError, match="expected shape"):
+        checkpoint.load_state(tmp_path / "compact.npz", gan.init(wider, 0))
+
+
+def test_export_writes_a_generator_that_draws_the_averages_pictures(tmp_path, trained):
+    state, _ = trained
+    run = tmp_path / "run"
+    run.mkdir()
+    checkpoint.save_state(run / "state.npz", state)
+    (run / "config.json").write_text(json.dumps(dataclasses.asdict(CONFIG)))
+    export.main(export.Options(run=run, folder=tmp_path / "out", samples=2000))
+    generator = Generator.load(tmp_path / "out")
+    assert generator.config == CONFIG.generator
+    assert generator.gaussian_fit is not None and generator.w_avg is not None
+    z = jax.random.normal(jax.random.key(3), (2, 8))
+    direct = Generator(config=CONFIG.generator, params=state.average)
+    w = direct.map(z)[:, None].repeat(CONFIG.generator.num_layers, 1)
+    noise = tuple(jnp.zeros((2, *shape)) for shape in CONFIG.generator.noise_shapes)
+    np.testing.assert_allclose(generator.synthesize(w, noise), direct.synthesize(w, noise), atol=0.02)
