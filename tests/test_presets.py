@@ -1,0 +1,54 @@
+"""Presets: the values that they document, and overrides."""
+
+import pytest
+
+from pulse_jax import presets
+from pulse_jax.config import SearchConfig
+
+
+def test_pulse_2020_is_the_original_program_with_its_default_flags():
+    config = presets.pulse_2020()
+    assert config == SearchConfig(
+        eps=2e-3,
+        steps=100,
+        loss="100*L2+0.05*GEOCROSS",
+        space="w+",
+        start="gaussian",
+        optimizer="projected_adam",
+        learning_rate=0.4,
+        schedule="linear1cycledrop",
+        noise="trainable",
+        trainable_noise_layers=5,
+        zeroed_noise_layers=(17,),
+        stop="never",
+        clamp_loss=True,
+        blur_at_factor_one=True,
+        precision="float32",
+    )
+
+
+def test_pulse_is_the_papers_method_on_the_sphere():
+    config = presets.pulse()
+    assert (config.eps, config.steps, config.loss) == (1e-3, 100, "100*L2+0.05*GEOCROSS")
+    assert (config.start, config.stop) == ("uniform", "feasible")
+    assert not config.optimizer.startswith("projected")
+    assert not config.clamp_loss
+    assert not config.blur_at_factor_one
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_every_preset_takes_overrides(name):
+    preset = presets.PRESETS[name]
+    assert preset is getattr(presets, name)
+    assert name in presets.__all__
+    changed = preset(eps=5e-3, steps=7, space="z")
+    assert (changed.eps, changed.steps, changed.space) == (5e-3, 7, "z")
+    assert preset(eps=preset().eps) == preset()
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_unknown_and_impossible_overrides_are_named(name):
+    with pytest.raises(TypeError, match="epsilon"):
+        presets.PRESETS[name](epsilon=1e-3)
+    with pytest.raises(ValueError, match="steps: expected 1 to 1000000, got 0"):
+        presets.PRESETS[name](steps=0)
