@@ -2,6 +2,7 @@
 
 import functools
 import importlib.resources
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ from pulse_jax.config import SearchConfig
 from pulse_jax.degradations import bicubic_float64
 from pulse_jax.demo import run_demo
 from pulse_jax.generator import Generator
-from pulse_jax.images import ImageError, centre_crop, printable, read_image, save_png, to_uint8
+from pulse_jax.images import ImageError, ReadImage, centre_crop, printable, read_image, save_png, to_uint8
 from pulse_jax.objective import Variables, decode, quantize
 from pulse_jax.options import Command, Demo, Downscale, Info, Sample, Upsample, UsageError
 from pulse_jax.presets import pulse
 from pulse_jax.progress import Screen
 from pulse_jax.results import StoredSolutions, file_names, read_solutions
 from pulse_jax.runs import RunFolder, check_output_apart
-from pulse_jax.upsampling import read_inputs, report_failures, run_upsample
+from pulse_jax.upsampling import find_inputs, read_each, report_failures, run_upsample
 
 __all__ = ["run"]
 
@@ -57,48 +58,36 @@ def run(options: Command) -> int:
 def _downscale(options: Downscale, screen: Screen) -> int:
     folder = RunFolder(options.output, overwrite=options.overwrite)
     check_output_apart(options.output, options.inputs)
-    pictures, failures = read_inputs(options.inputs, options.output)
-    total = len(pictures) + len(failures)
-    results: dict[str, np.ndarray] = {}
-    records: list[dict[str, Any]] = []
-    for path, pixels, notes in pictures:
-        try:
-            small, factor, more = _shrink(path, pixels, options)
-        except ImageError as error:
-            failures.append(error)
-            continue
-        notes = (*notes, *more)
-        results[f"{path.stem}.png"] = small
-        records.append(
-            {
-                "input": str(path.absolute()),
-                "notes": list(notes),
-                "factor": factor,
-                "size": len(small),
-                "image": f"{path.stem}.png",
-            }
-        )
-        screen.note(f"{printable(path.name)}: {', '.join((*notes, f'factor {factor}'))}")
-    if results:
-        summary = {
+    found, failures = find_inputs(options.inputs, options.output)
+    total = len(found) + len(failures)
+    small = read_each(found, functools.partial(_shrink, options), failures)
+    first = next(small, None)
+    if first is not None:
+        records: list[dict[str, Any]] = []
+        summary: dict[str, Any] = {
             "command": "downscale",
             "size": options.size,
             "factor": options.factor,
             "versions": environment.versions(),
             "inputs": records,
-            "failed": [{"input": failure.source, "message": failure.message} for failure in failures],
+            "failed": [],
         }
-        with folder.write_once(list(results), summary) as part:
-            for name, small in results.items():
-                save_png(part / name, small)
-        screen.result(f"{len(results)} picture{'s' if len(results) > 1 else ''} in {printable(options.output)}", "bold")
+        with folder.write_once([f"{path.stem}.png" for path in found], summary) as part:
+            for pixels, record in itertools.chain([first], small):
+                save_png(part / record["image"], pixels)
+                records.append(record)
+                told = ", ".join((*record["notes"], f"factor {record['factor']}"))
+                screen.note(f"{printable(Path(record['input']).name)}: {told}")
+            summary["failed"] += [{"input": failure.source, "message": failure.message} for failure in failures]
+        count = len(records)
+        screen.result(f"{count} picture{'s' if count > 1 else ''} in {printable(options.output)}", "bold")
     report_failures(failures, total, screen)
     return 1 if failures else 0
 
 
-def _shrink(path: Path, pixels: np.ndarray, options: Downscale) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """The centre square of a picture, as large as the factor allows, downscaled; the factor, and notes."""
-    height, width = pixels.shape[:2]
+def _shrink(options: Downscale, path: Path, picture: ReadImage) -> tuple[np.ndarray, dict[str, Any]]:
+    """The centre square of a picture, as large as the factor allows, downscaled; and its entry of `summary.json`."""
+    height, width = picture.pixels.shape[:2]
     side = min(height, width)
     step = options.size or options.factor or 1
     if side < step:
@@ -106,16 +95,24 @@ def _shrink(path: Path, pixels: np.ndarray, options: Downscale) -> tuple[np.ndar
         raise ImageError(path, f"the picture is {width}x{height}, too small for {wanted}; choose a smaller one")
     side -= side % step
     factor = side // step if options.size else step
-    notes = () if height == width == side else (f"cropped from {width}x{height} to its centre {side}x{side}",)
+    notes = list(picture.notes)
+    if not height == width == side:
+        notes.append(f"cropped from {width}x{height} to its centre {side}x{side}")
     try:
-        small = bicubic_float64(centre_crop(pixels, side), factor)
+        small = bicubic_float64(centre_crop(picture.pixels, side), factor)
     except ValueError:
         raise ImageError(
             path,
             f"a square of {side}x{side} is too small to be downscaled by {factor}; "
             "choose a smaller factor or a larger size",
         ) from None
-    return small, factor, notes
+    return to_uint8(small), {
+        "input": str(path.absolute()),
+        "notes": notes,
+        "factor": factor,
+        "size": len(small),
+        "image": f"{path.stem}.png",
+    }
 
 
 # --- sample -----------------------------------------------------------------------------------------------------------
@@ -127,18 +124,19 @@ def _sample(options: Sample, screen: Screen) -> int:
     stored = None if options.latents is None else read_solutions(options.latents)
     generator = environment.open_generator(options.generator)
     described = environment.generator_summary(generator, options.generator)
+    count, seed, truncation = options.draw
     if stored is None:
-        if options.truncation != 1.0 and generator.w_avg is None:
+        if truncation != 1.0 and generator.w_avg is None:
             raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
-        key = jax.random.key(options.seed)
-        images = to_uint8(np.asarray(generator.sample(key, options.count, truncation=options.truncation)))
+        images = to_uint8(np.asarray(generator.sample(jax.random.key(seed), count, truncation=truncation)))
     else:
+        environment.check_fit(generator, options.generator, stored.config)
         images = _draw_again(generator, stored, options.latents, described, screen)
     names = [f"sample_{number:04}.png" for number in range(1, len(images) + 1)]
     summary = {
         "command": "sample",
-        "seed": options.seed if stored is None else None,
-        "truncation": options.truncation if stored is None else None,
+        "seed": seed if stored is None else None,
+        "truncation": truncation if stored is None else None,
         "latents": None if options.latents is None else str(options.latents.absolute()),
         "generator": described,
         "versions": environment.versions(),
@@ -226,7 +224,7 @@ def _info(options: Info, screen: Screen) -> int:
     device = environment.device_summary()
     lines = {
         "generator": printable(described["folder"]),
-        "family": described["architecture"].get("family", "a function"),
+        "family": described["architecture"]["family"],
         "pictures": f"{generator.resolution}x{generator.resolution}",
         "latents": f"{generator.num_layers} rows of {generator.latent_dim}",
         "parameters": f"{parameters:,}",

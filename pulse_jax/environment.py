@@ -1,6 +1,5 @@
 """What a run works with: generator, versions, devices and memory, for `summary.json` and `pulse-jax info`."""
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.resources
@@ -12,12 +11,12 @@ from typing import Any
 import jax
 
 from pulse_jax import generator as generators
-from pulse_jax.config import FunctionConfig, architecture_to_dict
+from pulse_jax.config import SearchConfig, architecture_to_dict
 from pulse_jax.generator import Generator, GeneratorError
 from pulse_jax.images import printable, reason_of
 from pulse_jax.options import RunError
 
-__all__ = ["device_summary", "generator_summary", "open_generator", "peak_memory", "versions"]
+__all__ = ["check_fit", "device_summary", "generator_summary", "open_generator", "peak_memory", "versions"]
 
 _PACKAGES = {
     "pulse_jax": "pulse-jax",
@@ -39,16 +38,22 @@ def open_generator(folder: Path | None) -> Generator:
         raise RunError(f"{printable(folder)}: the generator cannot be read ({reason_of(error)})") from error
 
 
+def check_fit(generator: Generator, folder: Path | None, config: SearchConfig) -> None:
+    """Raises `RunError` for a generator without the Gaussian fit that a search of w needs, and says how to add it."""
+    if config.space != "z" and generator.gaussian_fit is None:
+        raise RunError(
+            f"{printable(folder)}: this generator folder has no Gaussian fit, which the search needs; add it in Python "
+            f"with pulse_jax.Generator.load({str(folder)!r}).fitted().save('NEW')"
+        )
+
+
 def generator_summary(generator: Generator, folder: Path | None) -> dict[str, Any]:
     """Which generator it is: where from, its architecture, and the sha256 of its description with all files' hashes."""
     home = folder or importlib.resources.files("pulse_jax") / "data" / "heads64"
-    config = generator.config
     return {
         "folder": "embedded" if folder is None else str(folder.absolute()),
         "sha256": hashlib.sha256((home / "config.json").read_bytes()).hexdigest(),
-        "architecture": dataclasses.asdict(config)
-        if isinstance(config, FunctionConfig)
-        else architecture_to_dict(config),
+        "architecture": architecture_to_dict(generator.config),
     }
 
 

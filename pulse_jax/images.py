@@ -129,7 +129,7 @@ def reason_of(error: Exception) -> str:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_image(path: str | os.PathLike[str], *, max_pixels: int = _MAX_PIXELS) -> ReadImage:
+def read_image(path: str | os.PathLike[str]) -> ReadImage:
     """Reads a PNG, JPEG, WebP, BMP or TIFF file, whatever its name says; no other decoder is ever started.
 
     The picture comes upright (EXIF), in sRGB (ICC), on white (transparency) and as three channels (grey, palette,
@@ -137,11 +137,11 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = _MAX_PIXELS) -
 
     Args:
         path: the file.
-        max_pixels: a picture whose header announces more is refused before it is decoded.
 
     Raises:
-        ImageError: missing, not a regular file, empty, truncated, damaged, not a picture, of another format, too large,
-            animated or of several pages, or with values that have no plain meaning as colours.
+        ImageError: missing, not a regular file, empty, truncated, damaged, not a picture, of another format, too large
+            (by its header, before it is decoded), animated or of several pages, or with values that have no plain
+            meaning as colours.
     """
     path = Path(path)
     size = check_regular(path).st_size
@@ -161,7 +161,7 @@ def read_image(path: str | os.PathLike[str], *, max_pixels: int = _MAX_PIXELS) -
                 head = file.read(64)
                 file.seek(0)
                 with Image.open(file, formats=_FORMATS) as image:
-                    _check_header(image, path, max_pixels)
+                    _check_header(image, path)
                     return _decode(image, path)
         except ImageError:
             raise
@@ -186,12 +186,12 @@ def _describe(head: bytes) -> str:
     return f"this is a file of another format ({kind}); expected {FORMATS_TEXT}: convert it, for example to PNG"
 
 
-def _check_header(image: Image.Image, path: Path, max_pixels: int) -> None:
+def _check_header(image: Image.Image, path: Path) -> None:
     width, height = image.size
-    if width * height > max_pixels or max(width, height) > _MAX_SIDE:
+    if width * height > _MAX_PIXELS or max(width, height) > _MAX_SIDE:
         raise ImageError(
             path,
-            f"{width}x{height} is too large; at most {max_pixels / 1e6:.4g} million pixels and {_MAX_SIDE} a side "
+            f"{width}x{height} is too large; at most {_MAX_PIXELS / 1e6:.4g} million pixels and {_MAX_SIDE} a side "
             "are read: crop it or save it smaller",
         )
     # Phones put previews and depth maps behind the picture of an MPO file: that is one picture, not an animation.

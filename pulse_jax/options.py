@@ -11,6 +11,7 @@ __all__ = ["Command", "Demo", "Downscale", "Info", "RunError", "Sample", "Upsamp
 _MAX_RESTARTS = 10_000
 _MAX_LANES = 65_536
 _MAX_COUNT = 1_000
+_COUNT, _SEED, _TRUNCATION = 16, 0, 1.0
 
 _Pictures = Annotated[Positional[tuple[Path, ...]], arg(metavar="FILES_OR_FOLDERS", help_behavior_hint="(required)")]
 _Folder = Annotated[Path, arg(metavar="DIR")]
@@ -128,23 +129,37 @@ class Sample:
     """Folder for the results; made if missing."""
     generator: _Generator = None
     """Folder of the generator."""
-    count: Annotated[int, arg(metavar="N")] = 16
+    count: Annotated[int | None, arg(metavar="N", help_behavior_hint=f"(default: {_COUNT})")] = None
     """How many pictures."""
-    seed: Annotated[int, arg(metavar="S")] = 0
+    seed: Annotated[int | None, arg(metavar="S", help_behavior_hint=f"(default: {_SEED})")] = None
     """What they are drawn from; a picture depends on the seed and its number alone."""
-    truncation: Annotated[float, arg(metavar="T")] = 1.0
+    truncation: Annotated[float | None, arg(metavar="T", help_behavior_hint=f"(default: {_TRUNCATION})")] = None
     """Below 1, pictures are drawn towards the average: more regular, less varied."""
     latents: _File = None
-    """Draw the solutions in this solutions.npz instead."""
+    """Draw the solutions in this solutions.npz instead, all of them as they are."""
     overwrite: bool = False
     """Replace the results of an earlier run in the output folder; other files are never touched."""
 
+    @property
+    def draw(self) -> tuple[int, int, float]:
+        """Count, seed and truncation: as given, or the defaults."""
+        return (
+            _COUNT if self.count is None else self.count,
+            _SEED if self.seed is None else self.seed,
+            _TRUNCATION if self.truncation is None else self.truncation,
+        )
+
     def check(self) -> None:
-        """Raises `UsageError` for what is out of range."""
-        _check_range("count", self.count, 1, _MAX_COUNT)
-        _check_range("seed", self.seed, 0, 2**32 - 1)
-        if not -2 <= self.truncation <= 2:
-            raise UsageError(f"--truncation: expected -2 to 2, got {self.truncation}")
+        """Raises `UsageError` for what is out of range or has no meaning together."""
+        if self.latents is not None:
+            for flag in ("count", "seed", "truncation"):
+                if getattr(self, flag) is not None:
+                    raise UsageError(f"--{flag}: has no meaning with --latents, leave one of the two out")
+        count, seed, truncation = self.draw
+        _check_range("count", count, 1, _MAX_COUNT)
+        _check_range("seed", seed, 0, 2**32 - 1)
+        if not -2 <= truncation <= 2:
+            raise UsageError(f"--truncation: expected -2 to 2, got {truncation}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from pulse_jax.generator import Generator
 from pulse_jax.images import ImageError, check_regular, from_uint8, printable, reason_of, save_png, to_uint8
 from pulse_jax.latents import search_shape
 from pulse_jax.options import RunError
+from pulse_jax.search import Status
 from pulse_jax.sheets import SheetTile
 
 __all__ = ["StoredSolutions", "file_names", "read_solutions", "short", "solution_record", "tile", "write_solutions"]
@@ -41,16 +42,22 @@ def short(error: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+# How a search ended without success, for its tile.
+_ENDINGS = {Status.MAX_STEPS: ", all taken", Status.PLATEAU: ", plateau", Status.NONFINITE: ", not finite"}
+
+
 def tile(solution: Solution) -> SheetTile:
     """A solution for a contact sheet, no larger than one shows it."""
     picture = solution.image
     if max(picture.shape) > _SHEET_SIDE:
         small = Image.fromarray(to_uint8(picture)).resize((_SHEET_SIDE, _SHEET_SIDE), Image.Resampling.LANCZOS)
         picture = from_uint8(np.asarray(small))
+    # A feasible picture may come from a search that failed later, which would only confuse.
+    ending = "" if solution.feasible else _ENDINGS.get(solution.status, "")
     return SheetTile(
         image=picture,
         caption=f"{short(solution.downscaling_error)} {'feasible' if solution.feasible else 'missed'}",
-        detail="not finite" if solution.status.name == "NONFINITE" else f"{solution.steps} steps",
+        detail=f"{solution.steps} steps{ending}",
         good=solution.feasible,
         small=solution.downscaled,
     )

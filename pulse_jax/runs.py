@@ -118,6 +118,10 @@ class RunFolder:
     def write_once(self, files: Sequence[str], summary: dict[str, Any]) -> Iterator[Path]:
         """All of a short run: `begin`, a hidden folder for its files, and the finished summary; or nothing.
 
+        Args:
+            files: all that the run may write; the finished summary lists those that it wrote.
+            summary: as for `update`; what is added to it meanwhile counts.
+
         Raises:
             UsageError, RunError: as `begin` and `publish`.
         """
@@ -125,6 +129,7 @@ class RunFolder:
         try:
             with self.publish() as part:
                 yield part
+            self._files = [file for file in files if os.path.lexists(self.path / file)]
             self.update({**summary, "finished": True})
         except BaseException:
             self.discard()

@@ -35,7 +35,7 @@ class SheetTile:
     Attributes:
         image: (H, W, 3) in [0, 1].
         caption: the main line below it, such as "8.7e-4 feasible".
-        detail: a quieter second line, such as "37 steps".
+        detail: a quieter second line, such as "40 steps, plateau".
         good: True draws the caption in green with a tick, False in amber with a ring, None plainly.
         small: (h, w, 3) in [0, 1], what the solution downscales to, shown beside the captions.
     """
@@ -73,12 +73,13 @@ class _Layout:
         return self.tile - self.thumb - 9 + _GAP // 2
 
     @property
-    def caption_lines(self) -> int:
+    def text_lines(self) -> int:
+        """That a caption may take, and a detail too."""
         return 1 if self.tile >= 160 else 2
 
     @property
     def cell_height(self) -> int:
-        return self.tile + 8 + max(self.thumb, (self.caption_lines + 1) * _LINE) + 14
+        return self.tile + 8 + max(self.thumb, 2 * self.text_lines * _LINE) + 14
 
     @property
     def width(self) -> int:
@@ -189,11 +190,14 @@ def _draw_tile(
     if tile.good is not None:
         sheet.paste(colour, (left, top + 2), _mark(tile.good))
         mark = _MARK + 4
-    captions = _wrap(tile.caption, room - mark, layout.caption_lines)
+    captions = _wrap(tile.caption, room - mark, layout.text_lines)
     for caption in captions:
         _text(draw, (left + mark, top), caption, 14, colour, room - mark)
         top += _LINE
-    _text(draw, (left + mark if len(captions) > 1 else left, top), tile.detail, 13, _SOFT, room)
+    indent = mark if len(captions) > 1 else 0
+    for detail in _wrap(tile.detail, room - indent, layout.text_lines):
+        _text(draw, (left + indent, top), detail, 13, _SOFT, room - indent)
+        top += _LINE
 
 
 def _paste(sheet: Image.Image, image: np.ndarray, left: int, top: int, side: int, how: Image.Resampling) -> None:

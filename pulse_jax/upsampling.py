@@ -5,10 +5,10 @@ An input's folder appears as soon as all its searches have ended, so that an int
 
 import dataclasses
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from pulse_jax import engine, environment
 from pulse_jax.config import SearchConfig
 from pulse_jax.engine import Solution
 from pulse_jax.generator import Generator
-from pulse_jax.images import ImageError, from_uint8, printable, read_image, save_png, to_uint8
+from pulse_jax.images import ImageError, ReadImage, from_uint8, printable, read_image, save_png, to_uint8
 from pulse_jax.inputs import find_images, fit_low_res
 from pulse_jax.options import RunError, Upsample, UsageError
 from pulse_jax.presets import PRESETS
@@ -33,7 +33,9 @@ from pulse_jax.results import (
 from pulse_jax.runs import RESERVED, RunFolder, check_output_apart
 from pulse_jax.sheets import SheetRow, SheetTile, contact_sheet
 
-__all__ = ["read_inputs", "report_failures", "run_upsample"]
+__all__ = ["find_inputs", "read_each", "report_failures", "run_upsample"]
+
+_Prepared = TypeVar("_Prepared")
 
 # As many pictures as a sheet might have room for are kept in memory for it.
 _SHEET_TILES = 320
@@ -53,22 +55,34 @@ class _Input:
         return self.path.stem
 
 
-def read_inputs(
-    inputs: Sequence[Path], output: Path
-) -> tuple[list[tuple[Path, np.ndarray, tuple[str, ...]]], list[ImageError]]:
-    """Finds and reads pictures: path, pixels (h, w, 3) and notes of each, and what failed."""
+def find_inputs(inputs: Sequence[Path], output: Path) -> tuple[list[Path], list[ImageError]]:
+    """The picture files whose names results can carry, and what failed."""
     found, failures = find_images(inputs, exclude=output)
-    pictures = []
-    for path in found:
+    unsuitable = [path for path in found if path.stem in (".", "..", *RESERVED)]
+    failures += [
+        ImageError(path, f"its results cannot be called {path.stem!r}; rename the file") for path in unsuitable
+    ]
+    return [path for path in found if path not in unsuitable], failures
+
+
+def read_each(
+    paths: Sequence[Path], prepare: Callable[[Path, ReadImage], _Prepared], failures: list[ImageError]
+) -> Iterator[_Prepared]:
+    """Reads pictures one by one and yields what is made of each; only one is ever in memory.
+
+    Args:
+        paths: files.
+        prepare: makes something smaller of a picture, or raises `ImageError`.
+        failures: gets what cannot be read or prepared.
+    """
+    for path in paths:
         try:
-            if path.stem in (".", "..", *RESERVED):
-                raise ImageError(path, f"its results cannot be called {path.stem!r}; rename the file")
-            picture = read_image(path)
+            prepared = prepare(path, read_image(path))
         except ImageError as error:
-            failures.append(error)
+            # A copy: the error itself would keep the picture in memory, by its traceback.
+            failures.append(ImageError(error.source, error.message))
             continue
-        pictures.append((path, picture.pixels, picture.notes))
-    return pictures, failures
+        yield prepared
 
 
 def report_failures(failures: Sequence[ImageError], total: int, screen: Screen) -> None:
@@ -106,22 +120,21 @@ def run_upsample(
     config = _config(options)
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=replaces)
     check_output_apart(options.output, options.inputs, options.init)
-    pictures, failures = read_inputs(options.inputs, options.output)
-    total = len(pictures) + len(failures)
-    if not pictures:
+    found, failures = find_inputs(options.inputs, options.output)
+    total = len(found) + len(failures)
+    if not found:
         report_failures(failures, total, screen)
         return 1
     generator = environment.open_generator(options.generator)
-    inputs: list[_Input] = []
+    environment.check_fit(generator, options.generator, config)
     sizes = engine.admissible_sizes(generator.resolution, config)
-    for path, pixels, notes in pictures:
-        try:
-            fitted, more = fit_low_res(pixels, generator.resolution, options.fit, sizes=sizes, source=path)
-        except ImageError as error:
-            failures.append(error)
-            continue
+
+    def fit(path: Path, picture: ReadImage) -> _Input:
+        fitted, more = fit_low_res(picture.pixels, generator.resolution, options.fit, sizes=sizes, source=path)
         # Solved is exactly what input.png holds, so that anybody can check the results against it.
-        inputs.append(_Input(path, from_uint8(to_uint8(fitted)), (*notes, *more)))
+        return _Input(path, from_uint8(to_uint8(fitted)), (*picture.notes, *more))
+
+    inputs = list(read_each(found, fit, failures))
     if not inputs:
         report_failures(failures, total, screen)
         return 1

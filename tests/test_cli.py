@@ -1,9 +1,10 @@
-import dataclasses
 import json
 import shlex
 import shutil
 import subprocess
 import sys
+import weakref
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -13,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pulse_jax import engine, options, results, stylegan2
+from pulse_jax import engine, environment, options, results, stylegan2, upsampling
 from pulse_jax.cli import main
 from pulse_jax.config import StyleGAN2Config
 from pulse_jax.degradations import bicubic, bicubic_float64
 from pulse_jax.demo import verify
 from pulse_jax.engine import Progress, Solution
 from pulse_jax.generator import Generator
-from pulse_jax.images import read_image, save_png, to_uint8
+from pulse_jax.images import from_uint8, read_image, save_png, to_uint8
 from pulse_jax.latents import GaussianFit
 from pulse_jax.presets import PRESETS
 from pulse_jax.search import Status
@@ -96,6 +97,7 @@ def fake(monkeypatch, tmp_path):
     fake = FakeEngine()
     monkeypatch.setattr("importlib.resources.files", lambda name: package)
     monkeypatch.setattr("pulse_jax.generator.load_generator", lambda folder: generator)
+    monkeypatch.setattr(environment, "architecture_to_dict", lambda config: {"family": "x", **asdict(config)})
     monkeypatch.setattr(engine, "solve", fake.solve)
     return fake
 
@@ -146,6 +148,8 @@ print("HEAVY", [name for name in ("jax", "jaxlib", "flax", "orbax", "optax", "nu
     assert "HEAVY []" in done.stdout
     for word in ("usage: pulse-jax", "--restarts", "--factor", "--latents", "pulse-demo", "FILES_OR_FOLDERS"):
         assert word in done.stdout
+    for default in ("(default: 16)", "(default: 0)", "(default: 1.0)"):
+        assert default in done.stdout
 
 
 def test_the_presets_on_offer_are_those_that_exist():
@@ -186,6 +190,9 @@ def test_settings_out_of_range_are_one_line_and_nothing_written(fake, inputs, tm
         ("sample --output out --count 0", "--count: expected 1 to 1000"),
         ("sample --output out --seed -1", "--seed: expected 0"),
         ("sample --output out --truncation nan", "--truncation: expected -2 to 2, got nan"),
+        ("sample --output out --latents x.npz --count 16", "--count: has no meaning with --latents"),
+        ("sample --output out --latents x.npz --seed 0", "--seed: has no meaning with --latents"),
+        ("sample --output out --latents x.npz --truncation 1", "--truncation: has no meaning with --latents"),
         ("demo --restarts 0", "--restarts: expected 1"),
     ],
 )
@@ -260,6 +267,26 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
 )
 def test_errors_in_two_digits(error, words):
     assert results.short(error) == words
+
+
+@pytest.mark.parametrize(
+    ("status", "feasible", "detail"),
+    [
+        (Status.FEASIBLE, True, "40 steps"),
+        (Status.MAX_STEPS, False, "40 steps, all taken"),
+        (Status.PLATEAU, False, "40 steps, plateau"),
+        (Status.NONFINITE, False, "40 steps, not finite"),
+        # An earlier look was feasible, and is what was delivered.
+        (Status.NONFINITE, True, "40 steps"),
+    ],
+)
+def test_a_tile_says_how_the_search_ended(status, feasible, detail):
+    arrays = {"image": np.zeros((8, 8, 3), np.float32), "downscaled": np.zeros((4, 4, 3), np.float32)}
+    arrays |= {"latent": np.zeros((LAYERS, DIM), np.float32), "noise": (), "key": np.zeros(2, np.uint32)}
+    numbers = {"index": 0, "restart": 0, "loss": 1.0, "downscaling_error": 1e-3, "search_error": 1e-3, "steps": 40}
+    tile = results.tile(Solution(**arrays, **numbers, status=status, feasible=feasible))
+    assert tile.detail == detail and tile.good is feasible
+    assert tile.caption == f"1.0e-3 {'feasible' if feasible else 'missed'}"
 
 
 def test_solutions_npz_holds_what_is_needed_to_go_on(fake, inputs, tmp_path):
@@ -359,6 +386,31 @@ def test_a_bad_file_costs_only_itself(fake, inputs, tmp_path, capsys):
     names = {file.split("/")[0] for file in listing(out)}
     assert names == {"good", "inside.png", "sheet.png", "summary.json"}
     assert "13 of 14 inputs cannot be used (listed at the end)." in err
+
+
+@pytest.mark.parametrize("command", [["upsample", "--restarts", "1"], ["downscale", "--size", "4"]], ids=lambda c: c[0])
+def test_one_picture_at_a_time_is_in_memory(fake, inputs, tmp_path, monkeypatch, command):
+    for i, side in enumerate((4, 9, 4, 2, 4, 3, 4)):
+        draw(inputs / f"{i}.png", side, seed=i)
+    (inputs / "3b.png").write_bytes(b"")
+    earlier = []
+
+    def read(path):
+        assert all(picture() is None for picture in earlier)
+        picture = read_image(path)
+        earlier.append(weakref.ref(picture.pixels))
+        return picture
+
+    monkeypatch.setattr(upsampling, "read_image", read)
+    assert run(*command, inputs, "--output", tmp_path / "out") == 1
+    assert len(earlier) == 7
+    summary = summary_of(tmp_path / "out")
+    assert [Path(entry["input"]).stem for entry in summary["inputs"]] == (
+        ["0", "2", "3", "4", "6"] if command[0] == "upsample" else ["0", "1", "2", "4", "6"]
+    )
+    assert [Path(failure["input"]).stem for failure in summary["failed"]] == (
+        ["1", "3b", "5"] if command[0] == "upsample" else ["3", "3b", "5"]
+    )
 
 
 def test_only_bad_files_write_nothing(fake, inputs, tmp_path, capsys):
@@ -567,6 +619,33 @@ def test_verify_checks_verdict_and_downscaled_picture(fake, inputs, tmp_path):
     assert verify(out)[0][1].fault == "its downscaled picture is another"
 
 
+def test_verify_takes_roundings_for_none(fake, inputs, tmp_path, monkeypatch):
+    """An error of zero but for roundings: claimed and found may differ by any factor."""
+    Image.new("RGB", (4, 4), (77, 77, 77)).save(inputs / "a.png")
+    monkeypatch.setattr(sys.modules[__name__], "levels", lambda *_: np.full((16, 16, 3), 77 / 255, np.float32))
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 2) == 0
+    solution = summary_of(tmp_path / "out")["inputs"][0]["solutions"][0]
+    assert solution["feasible"] and solution["downscaling_error"] < 1e-12
+    ((best, _),) = verify(tmp_path / "out")
+    assert best.fault == ""
+
+
+def test_verify_reads_the_target_as_the_search_was_given_it(inputs, tmp_path):
+    """An error large enough for its float32 rounding to be told from that of float64."""
+    levels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3))
+    target, picture = from_uint8(levels[0, :4, :4].astype(np.uint8)), levels[1] / 255
+    claimed = np.mean(np.square(bicubic_float64(picture, 4) - target.astype(np.float64)))
+    save_png(tmp_path / "a.png", target)
+    save_png(tmp_path / "s.png", picture)
+    save_png(tmp_path / "d.png", bicubic_float64(picture, 4))
+    solution = {"image": "s.png", "downscaled": "d.png", "downscaling_error": claimed, "feasible": False}
+    entry = {"input": str(tmp_path / "a.png"), "notes": [], "factor": 4, "solutions": [solution]}
+    config = {"eps": 1e-3, "blur_at_factor_one": False}
+    (tmp_path / "summary.json").write_text(json.dumps({"config": config, "inputs": [entry]}))
+    ((check,),) = verify(tmp_path)
+    assert check.fault == "" and check.error == pytest.approx(claimed, rel=1e-12)
+
+
 def test_demo_without_its_pictures(fake, tmp_path, capsys):
     assert run("demo", "--output", tmp_path / "out") == 1
     assert "the demo's pictures are missing" in capsys.readouterr().err
@@ -585,7 +664,9 @@ def test_downscale_is_the_exact_operator(inputs, tmp_path, capsys, flag, side, f
     assert f"a.jpg: cropped from 20x16 to its centre {side}x{side}, factor {factor}" in screen.err
     assert "1 of 2 inputs failed:" in screen.err and "1 picture in" in screen.out
     assert listing(tmp_path / "out") == ["a.png", "summary.json"]
-    assert summary_of(tmp_path / "out")["finished"]
+    summary = summary_of(tmp_path / "out")
+    assert summary["finished"] and summary["files"] == ["a.png"]
+    assert [Path(failure["input"]).name for failure in summary["failed"]] == ["b.png"]
     assert run("downscale", inputs / "a.jpg", "--output", tmp_path / "out", *flag) == 2
     assert run("downscale", inputs / "a.jpg", "--output", tmp_path / "out", *flag, "--overwrite") == 0
 
@@ -716,7 +797,22 @@ def test_a_generator_that_cannot_be_used(real, tmp_path, capsys, damage, text):
 def test_nan_weights_are_refused(real, tmp_path, capsys):
     home, _ = real
     generator = Generator.load(home / "generator")
-    spoiled = dataclasses.replace(generator, params=jax.tree.map(lambda a: a * jnp.nan, generator.params))
+    spoiled = replace(generator, params=jax.tree.map(lambda a: a * jnp.nan, generator.params))
     spoiled.save(tmp_path / "nan")
     assert run("upsample", home / "head_0.png", "--output", tmp_path / "out", "--generator", tmp_path / "nan") == 1
     assert "NaN" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_generator_without_a_gaussian_fit_says_how_to_add_it(real, tmp_path, capsys):
+    home, out = real
+    folder = tmp_path / "bare"
+    replace(Generator.load(home / "generator"), gaussian_fit=None).save(folder)
+    again = ["sample", "--latents", out / "head_0" / "solutions.npz"]
+    for words in (["upsample", home / "head_0.png"], again):
+        capsys.readouterr()
+        assert run(*words, "--output", tmp_path / "out", "--generator", folder) == 1
+        assert capsys.readouterr().err == (
+            f"pulse-jax: {folder}: this generator folder has no Gaussian fit, which the search needs; "
+            f"add it in Python with pulse_jax.Generator.load('{folder}').fitted().save('NEW')\n"
+        )
+    assert not (tmp_path / "out").exists()

@@ -39,6 +39,18 @@ def test_speed_leaves_compiling_out_and_time_left_learns_from_early_stops():
     assert (live.done, live.feasible, live.compile_seconds) == (4, 3, 2.0)
 
 
+def test_only_the_engines_seconds_count(monkeypatch):
+    """Time that goes by between two reports, in writing results, is no search time unless the engine says so."""
+    clock = iter(range(0, 10**6, 1000))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    live = Live(Screen(), total=8, steps=100)
+    live.begin("8x8 inputs")
+    live.update(at(0, 80, 2.0))
+    live.update(at(4, 160, 3.0))
+    live.update(at(8, 320, 5.0))
+    assert live.steps_per_second == 80 and live.seconds == 5.0
+
+
 def test_several_searches_add_up():
     live = Live(Screen(), total=16, steps=100)
     for _ in range(2):

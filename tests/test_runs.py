@@ -145,6 +145,13 @@ def test_a_short_run_is_all_or_nothing(tmp_path):
         (part / "x.png").write_text("result")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["finished"] and summary["files"] == ["x.png"]
+    # What could not be made after all is no file of the run; what was added to the summary meanwhile counts.
+    summary = {"command": "downscale", "inputs": []}
+    with RunFolder(tmp_path / "some").write_once(["x.png", "y.png"], summary) as part:
+        (part / "y.png").write_text("result")
+        summary["inputs"].append("y")
+    summary = json.loads((tmp_path / "some" / "summary.json").read_text())
+    assert summary["files"] == ["y.png"] and summary["inputs"] == ["y"]
     with pytest.raises(KeyboardInterrupt), RunFolder(tmp_path / "other").write_once(["x.png"], {}):
         raise KeyboardInterrupt
     assert not (tmp_path / "other").exists()

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pulse_jax import sheets
 from pulse_jax.sheets import SheetRow, SheetTile, contact_sheet
 
 PAPER = (250, 249, 246)
@@ -73,6 +74,22 @@ def test_any_text_can_be_drawn_and_stays_on_the_paper(text):
     sheet = contact_sheet([SheetRow(text, flat(8, (0, 0, 1)), (tile,), text)], title=text, subtitle=text, footer=text)
     assert count(sheet[:, -20:], PAPER) == sheet.shape[0] * 20
     assert count(sheet, (255, 0, 0)) == 192**2
+
+
+@pytest.mark.parametrize(("rows", "lines"), [(1, ["40 steps, not finite"]), (40, ["40 steps,", "not finite"])])
+def test_a_detail_is_shown_whole(monkeypatch, rows, lines):
+    """In the small tiles of a crowded sheet it takes two lines, beside the wrapped caption's mark."""
+    drawn = []
+    real = sheets._text
+
+    def text(draw, at, line, size, colour, room):
+        drawn.append((line, sheets._width(line, size) <= room))
+        return real(draw, at, line, size, colour, room)
+
+    monkeypatch.setattr(sheets, "_text", text)
+    contact_sheet([row(caption="8.7e-4 missed", detail="40 steps, not finite", good=False)] * rows, title="t")
+    start = drawn.index((lines[0], True))
+    assert drawn[start : start + len(lines)] == [(line, True) for line in lines]
 
 
 def test_characters_without_a_glyph_are_spelled_or_marked():
