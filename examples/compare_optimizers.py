@@ -36,7 +36,7 @@ class Options:
         factor: downscaling factor.
         count: use the first so many pictures.
         skip: after leaving out so many.
-        spaces, optimizers, rates, geocross: the grid; a rate is paired with every optimiser.
+        spaces, starts, schedules, geocross, optimizers, rates: the grid; a rate is paired with every optimiser.
         output: also append each row to this JSON-lines file.
         pictures: write a sheet of each row's best solutions into this folder.
     """
@@ -54,6 +54,7 @@ class Options:
     rates: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     geocross: tuple[float, ...] = (0.05,)
     schedules: tuple[str, ...] = ("linear1cycledrop",)
+    starts: tuple[str, ...] = ("uniform", "tiled")
     noise: str = "fixed"
     generator: pathlib.Path | None = None
     output: pathlib.Path | None = None
@@ -105,10 +106,13 @@ def run(options: Options, generator: Generator) -> None:
     """Print one line per configuration."""
     truths = read_truths(options)
     low_res = bicubic_float64(truths, options.factor).astype(np.float32)
-    grid = itertools.product(options.spaces, options.schedules, options.geocross, options.optimizers, options.rates)
-    for space, schedule, weight, optimizer, rate in grid:
+    grid = itertools.product(
+        options.spaces, options.starts, options.schedules, options.geocross, options.optimizers, options.rates
+    )
+    for space, start, schedule, weight, optimizer, rate in grid:
         config = presets.pulse(
             space=space,
+            start=start,
             optimizer=optimizer,
             learning_rate=rate,
             schedule=schedule,
@@ -119,7 +123,14 @@ def run(options: Options, generator: Generator) -> None:
         )
         began = time.perf_counter()
         solutions = list(solve(generator, low_res, restarts=options.restarts, lanes=options.lanes, config=config))
-        row = {"space": space, "optimizer": optimizer, "rate": rate, "schedule": schedule, "geocross": weight}
+        row = {
+            "space": space,
+            "start": start,
+            "optimizer": optimizer,
+            "rate": rate,
+            "schedule": schedule,
+            "geocross": weight,
+        }
         row |= summarise(solutions, options, generator, time.perf_counter() - began)
         print("  ".join(f"{name}={value}" for name, value in row.items()))
         sys.stdout.flush()
@@ -131,7 +142,7 @@ def run(options: Options, generator: Generator) -> None:
             first = {s.index: s for s in sorted(solutions, key=lambda s: (not s.feasible, s.loss), reverse=True)}
             images = np.stack([first[i].image for i in sorted(first)])
             strip = np.concatenate([np.concatenate(list(truths), axis=1), np.concatenate(list(images), axis=1)])
-            name = "_".join(str(row[key]) for key in ("space", "optimizer", "rate", "schedule", "geocross"))
+            name = "_".join(str(row[key]) for key in ("space", "start", "optimizer", "rate", "schedule", "geocross"))
             Image.fromarray(np.rint(strip * 255).astype(np.uint8)).save(options.pictures / f"{name}.png")
 
 

@@ -58,6 +58,7 @@ class _StyleGANConfig:
         if not self.channels:
             widths = tuple(min(2 * self.channel_base // block, 512) for block in self.blocks)
             object.__setattr__(self, "channels", widths)
+        object.__setattr__(self, "channels", tuple(self.channels))
         if len(self.channels) != blocks or not all(1 <= width <= MAX_WIDTH for width in self.channels):
             raise ValueError(
                 f"channels: expected {blocks} widths from 1 to {MAX_WIDTH} for {size}x{size}, got {self.channels!s:.80}"
@@ -198,7 +199,8 @@ class SearchConfig:
         steps: optimiser steps, at most.
         loss: terms `weight*NAME` joined by `+` (see `pulse_jax.losses`).
         space: where the search runs: `z`; `w`, one whitened row tiled to all layers; `w+`, one whitened row a layer.
-        start: `uniform` on the sphere √d·S^(d−1), or `gaussian`: N(0, I), whose own norm is the radius.
+        start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for all rows; or
+            `gaussian`: N(0, I), whose own norm is the radius.
         optimizer, learning_rate, schedule: see `pulse_jax.optimizers`.
         noise: the generator's noise images: all zero, drawn and fixed, or drawn and searched along.
         trainable_noise_layers: with `trainable`, the first so many are searched.
@@ -215,7 +217,7 @@ class SearchConfig:
     steps: int = 100
     loss: str = "100*L2+0.05*GEOCROSS"
     space: LatentSpace = "w+"
-    start: Literal["uniform", "gaussian"] = "uniform"
+    start: Literal["uniform", "tiled", "gaussian"] = "uniform"
     optimizer: OptimizerName = "projected_adam"
     learning_rate: float = 0.4
     schedule: ScheduleName = "linear1cycledrop"
@@ -231,6 +233,10 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.eps) and 0 < self.eps <= 1):
             raise ValueError(f"eps: expected a mean squared error in (0, 1], got {self.eps}")
+        object.__setattr__(self, "zeroed_noise_layers", tuple(self.zeroed_noise_layers))
+        for name in ("steps", "trainable_noise_layers", "patience"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name}: expected an integer, got {getattr(self, name)!r:.80}")
         if not 1 <= self.steps <= 1_000_000:
             raise ValueError(f"steps: expected 1 to 1000000, got {self.steps}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):

@@ -22,6 +22,7 @@ from pulse_jax import search
 from pulse_jax.config import SearchConfig
 from pulse_jax.degradations import bicubic_float64, bicubic_matrix
 from pulse_jax.generator import Generator
+from pulse_jax.latents import search_shape
 from pulse_jax.presets import pulse
 from pulse_jax.search import SearchState, Status
 
@@ -151,9 +152,11 @@ def _chunk(generator: Generator, config: SearchConfig, state: SearchState) -> Se
     return jax.lax.scan(lambda s, _: (jax.vmap(one)(s)[0], None), state, length=_CHUNK_STEPS)[0]
 
 
-@functools.partial(jax.jit, static_argnames="config")
-def _finish(generator: Generator, config: SearchConfig, state: SearchState) -> search.Result:
-    return jax.vmap(functools.partial(search.finish, generator, config))(state)
+def _floats(low_res: Any) -> np.ndarray:
+    low_res = np.asarray(low_res)
+    if not np.issubdtype(low_res.dtype, np.floating):
+        raise ValueError(f"low_res: expected floating-point images in [0, 1], got {low_res.dtype}")
+    return low_res.astype(np.float32)
 
 
 def _check(
@@ -177,22 +180,19 @@ def _check(
 
 
 def _deliver(
-    result: search.Result,
+    result: Any,
     lane: int,
     problem: tuple[int, int],
     target: np.ndarray,
     key: np.ndarray,
     config: SearchConfig,
 ) -> Solution:
-    # Multiples of 1/255 in float64, as a reader of the PNG gets them.
-    exact = np.rint(result.image[lane] * np.float64(255)) / 255
+    # In float64, as a reader of the PNG gets them.
+    exact = result.picture[lane] / 255
     factor = exact.shape[0] // target.shape[0]
     downscaled = bicubic_float64(exact, factor, identity_at_one=not config.blur_at_factor_one)
     error = float(np.mean(np.square(downscaled - np.asarray(target, np.float64))))
-    status = Status(int(result.status[lane]))
     feasible = error <= config.eps
-    if status == Status.FEASIBLE and not feasible:
-        status = Status.MAX_STEPS
     return Solution(
         index=problem[0],
         restart=problem[1],
@@ -202,10 +202,10 @@ def _deliver(
         downscaling_error=error,
         search_error=float(result.search_error[lane]),
         feasible=feasible,
-        status=status,
+        status=Status.FEASIBLE if feasible else Status(int(result.status[lane])),
         steps=int(result.steps[lane]),
-        latent=np.asarray(result.latent[lane]),
-        noise=tuple(np.asarray(noise[lane]) for noise in result.noise),
+        latent=result.latent[lane].copy(),
+        noise=tuple(noise[lane].copy() for noise in result.noise),
         key=key,
     )
 
@@ -237,10 +237,14 @@ def solve(
         ValueError: an argument is out of range, named with what was expected.
     """
     config = pulse() if config is None else config
-    low_res = np.asarray(low_res, np.float32)
+    low_res = _floats(low_res)
     _check(generator, low_res, restarts, seed, lanes, config)
-    if start is not None and start.latents.shape[:2] != (len(low_res), restarts):
-        raise ValueError(f"start: expected latents ({len(low_res)}, {restarts}, …), got {start.latents.shape}")
+    if start is not None:
+        rows = search_shape(config.space, generator.num_layers, generator.latent_dim)
+        expected = [(len(low_res), restarts, *shape) for shape in (rows, *generator.noise_shapes)]
+        got = [array.shape for array in jax.tree.leaves(start)]
+        if got != expected[: len(got)] or len(got) not in (1, len(expected)):
+            raise ValueError(f"start: expected shapes {expected}, got {got}")
     return _run(generator, low_res, restarts, seed, lanes, config, start, on_progress or (lambda progress: None))
 
 
@@ -255,6 +259,7 @@ def _run(
     report: Callable[[Progress], Any],
 ) -> Iterator[Solution]:
     began = time.perf_counter()
+    paused = 0.0  # the consumer's time, between our yields
     problems = [(index, restart) for index in range(len(low_res)) for restart in range(restarts)]
     if not problems:
         return
@@ -294,7 +299,7 @@ def _run(
         freed = [lane for lane in sorted(running) if status[lane] != Status.RUNNING]
         ended: list[Solution] = []
         if freed:
-            result = jax.device_get(_finish(generator, config, state))
+            result = jax.device_get(search.finish(state))
             for lane in freed:
                 problem = running.pop(lane)
                 ended.append(_deliver(result, lane, problem, targets[lane].copy(), keys[lane].copy(), config))
@@ -302,8 +307,10 @@ def _run(
         steps += sum(solution.steps for solution in ended)
         feasible += sum(solution.feasible for solution in ended)
         seen = steps + sum(int(looks[lane]) for lane in running)
-        report(Progress(done, len(problems), seen, time.perf_counter() - began, compiling, feasible))
+        report(Progress(done, len(problems), seen, time.perf_counter() - began - paused, compiling, feasible))
+        handed_over = time.perf_counter()
         yield from ended
+        paused += time.perf_counter() - handed_over
 
 
 def rank(solutions: list[Solution]) -> list[Solution]:
@@ -328,7 +335,7 @@ def upsample(
     Raises:
         ValueError: an argument is out of range, named with what was expected.
     """
-    low_res = np.asarray(low_res, np.float32)
+    low_res = _floats(low_res)
     if low_res.ndim == 3:
         low_res = low_res[None]
     if not len(low_res):

@@ -172,7 +172,8 @@ class Generator:
         """
         if n < 0:
             raise ValueError(f"n: expected 0 or more, got {n}")
-        images = [_draw(self, key, jnp.arange(i, i + 8), truncation) for i in range(0, n, 8)]
+        batch = min(n, 8)
+        images = [_draw(self, key, jnp.arange(i, i + batch), truncation) for i in range(0, n, max(batch, 1))]
         return jnp.concatenate(images)[:n] if images else jnp.zeros((0, self.resolution, self.resolution, 3))
 
     def fitted(self, *, samples: int = 1_000_000, seed: int = 0) -> Generator:
@@ -240,7 +241,7 @@ def _draw(generator: Generator, key: PRNGKeyArray, index: Array, truncation: flo
 
 
 def load_generator(folder: str | os.PathLike[str] | None = None) -> Generator:
-    """The embedded generator of synthetic heads, or a folder written by `pulse-jax convert` or `Generator.save`.
+    """The embedded generator of synthetic heads, or a folder written by `Generator.save`.
 
     Raises:
         GeneratorError: the folder is missing, foreign or damaged, or holds NaN or infinite weights.

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from pulse_jax.config import SearchConfig
 from pulse_jax.degradations import bicubic
@@ -17,6 +17,7 @@ from pulse_jax.latents import init_noise, merge_noise, search_shape, to_w
 from pulse_jax.loss_terms import parse_loss
 from pulse_jax.losses import total_loss
 from pulse_jax.manifold import Sphere
+from pulse_jax.sphere import random_uniform
 
 __all__ = ["Evaluation", "Variables", "decode", "degrade", "evaluate", "quantize", "search_manifold", "start"]
 
@@ -26,20 +27,21 @@ Variables = dict[str, Any]
 
 
 class Evaluation(NamedTuple):
-    """One look at a point: the loss, the float image's error, and that of the 8-bit picture that would be delivered."""
+    """One look at a point: the loss, the float image's error, and the 8-bit picture it would deliver with its error."""
 
     loss: Float[Array, ""]
     search_error: Float[Array, ""]
     delivered_error: Float[Array, ""]
     terms: dict[str, Float[Array, ""]]
+    picture: UInt8[Array, "h w 3"]
 
 
 def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere]:
     """One sphere per latent row and per noise channel (PULSE, section 3.2 and its program).
 
-    A uniform start lies on the radius √d; a Gaussian one and noise images keep their own norms.
+    A Gaussian start and noise images keep their own norms, other starts lie on the radius √d.
     """
-    radius = math.sqrt(latent_dim) if config.start == "uniform" else None
+    radius = None if config.start == "gaussian" else math.sqrt(latent_dim)
     return {"latent": Sphere(radius=radius), "noise": Sphere(axes=(-3, -2))}
 
 
@@ -49,11 +51,12 @@ def start(
     """A random start: the searched variables, and the fixed noise inputs with None where one is searched."""
     latent_key, noise_key = jax.random.split(key)
     shape = search_shape(config.space, generator.num_layers, generator.latent_dim)
-    if config.start == "uniform":
-        space = search_manifold(config, generator.latent_dim)["latent"]
-        latent = space.random_uniform(latent_key, jax.ShapeDtypeStruct(shape, jnp.float32))
-    else:
+    if config.start == "gaussian":
         latent = jax.random.normal(latent_key, shape)
+    else:
+        drawn = shape if config.start == "uniform" else (1, shape[1])
+        latent = random_uniform(latent_key, drawn, radius=math.sqrt(shape[1]))
+        latent = jnp.broadcast_to(latent, shape)
     searched, fixed = init_noise(
         noise_key,
         generator.noise_shapes,
@@ -105,6 +108,13 @@ def evaluate(
     low = degrade(config, image, target.shape[0])
     floor = config.eps if config.clamp_loss else 0.0
     loss, terms = total_loss(parse_loss(config.loss), generated_low_res=low, target=target, w=rows, eps=floor)
-    delivered = degrade(config, quantize(jax.lax.stop_gradient(image)), target.shape[0])
-    evaluation = Evaluation(loss, jnp.mean(jnp.square(low - target)), jnp.mean(jnp.square(delivered - target)), terms)
+    levels = quantize(jax.lax.stop_gradient(image))
+    delivered = degrade(config, levels, target.shape[0])
+    evaluation = Evaluation(
+        loss=loss,
+        search_error=jnp.mean(jnp.square(low - target)),
+        delivered_error=jnp.mean(jnp.square(delivered - target)),
+        terms=terms,
+        picture=jnp.rint(levels * 255.0).astype(jnp.uint8),
+    )
     return loss, jax.lax.stop_gradient(evaluation)

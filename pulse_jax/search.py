@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
 from pulse_jax.latents import merge_noise
-from pulse_jax.objective import Evaluation, Variables, decode, evaluate, quantize, search_manifold, start
+from pulse_jax.objective import Evaluation, Variables, evaluate, search_manifold, start
 from pulse_jax.optimizers import make_optimizer, schedule
 
 __all__ = ["Result", "SearchState", "Status", "empty", "finish", "init", "optimizer", "step"]
 
-# A search stops a hair below eps, so that the delivered picture, judged in float64, cannot end a hair above it.
+# A search stops a hair below eps: the same picture, judged in float64, could otherwise end a rounding above it.
 _MARGIN = 1.0 - 1e-4
 # A plateau: the loss has not fallen by this share of itself for `patience` steps.
 _PROGRESS = 1e-3
@@ -45,8 +45,10 @@ class SearchState(NamedTuple):
     fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...]
     optimizer: Any
     best: Variables
+    best_picture: UInt8[Array, "h w 3"]
     best_loss: Float[Array, ""]
     best_error: Float[Array, ""]
+    best_search_error: Float[Array, ""]
     reference_loss: Float[Array, ""]
     stalled: Int[Array, ""]
     steps: Int[Array, ""]
@@ -54,15 +56,18 @@ class SearchState(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a lane delivers: the 8-bit picture (as float multiples of 1/255) of its best point, and its variables."""
+    """What a lane delivers: the 8-bit picture of its best point, just as it was judged, and what reproduces it.
 
-    image: Float[Array, "h w 3"]
-    loss: Float[Array, ""]
-    search_error: Float[Array, ""]
-    latent: Float[Array, "rows d"]
-    noise: tuple[Float[Array, "_ _ 1"], ...]
-    steps: Int[Array, ""]
-    status: Int[Array, ""]
+    Fields are one lane's, or lead with the lanes' axis, as the state did.
+    """
+
+    picture: UInt8[Array, "*lanes h w 3"]
+    loss: Float[Array, "*lanes"]
+    search_error: Float[Array, "*lanes"]
+    latent: Float[Array, "*lanes rows d"]
+    noise: tuple[Float[Array, "*lanes _ _ 1"], ...]
+    steps: Int[Array, "*lanes"]
+    status: Int[Array, "*lanes"]
 
 
 def optimizer(config: SearchConfig, latent_dim: int) -> optax.GradientTransformationExtraArgs:
@@ -102,8 +107,11 @@ def init(
         fixed_noise=fixed,
         optimizer=optimizer(config, generator.latent_dim).init(variables),
         best=variables,
+        # Black, delivered only if no look at all was finite.
+        best_picture=jnp.zeros((generator.resolution, generator.resolution, 3), jnp.uint8),
         best_loss=infinity,
         best_error=infinity,
+        best_search_error=infinity,
         reference_loss=infinity,
         stalled=jnp.int32(0),
         steps=jnp.int32(0),
@@ -131,7 +139,7 @@ def step(generator: Generator, config: SearchConfig, state: SearchState) -> tupl
     limit = config.eps * _MARGIN
     feasible = seen.delivered_error <= limit
     was_feasible = state.best_error <= limit
-    better = jnp.where(feasible == was_feasible, seen.loss < state.best_loss, feasible) & finite
+    better = jnp.where(feasible == was_feasible, seen.loss < state.best_loss, feasible) & jnp.isfinite(seen.loss)
     progress = seen.loss < state.reference_loss * (1.0 - _PROGRESS)
     stalled = jnp.where(progress, 0, state.stalled + 1)
     steps = state.steps + 1
@@ -140,10 +148,9 @@ def step(generator: Generator, config: SearchConfig, state: SearchState) -> tupl
     status = jnp.where(steps >= config.steps, Status.MAX_STEPS, status)
     if config.stop == "plateau":
         status = jnp.where(stalled >= config.patience, Status.PLATEAU, status)
-    ended_feasible = feasible | was_feasible
-    early = config.stop != "never"
-    status = jnp.where(ended_feasible & (early | (status != Status.RUNNING)), Status.FEASIBLE, status)
-    status = jnp.where(finite, status, Status.NONFINITE).astype(jnp.int32)
+    status = jnp.where(finite, status, Status.NONFINITE)
+    ended = (status != Status.RUNNING) | (config.stop != "never")
+    status = jnp.where((feasible | was_feasible) & ended, Status.FEASIBLE, status).astype(jnp.int32)
 
     updates, optimizer_state = optimizer(config, generator.latent_dim).update(grads, state.optimizer, state.variables)
     moved = status == Status.RUNNING
@@ -154,8 +161,10 @@ def step(generator: Generator, config: SearchConfig, state: SearchState) -> tupl
         variables=_where(moved, optax.apply_updates(state.variables, updates), state.variables),
         optimizer=_where(moved, optimizer_state, state.optimizer),
         best=_where(better, state.variables, state.best),
+        best_picture=_where(better, seen.picture, state.best_picture),
         best_loss=jnp.where(better, seen.loss, state.best_loss),
         best_error=jnp.where(better, seen.delivered_error, state.best_error),
+        best_search_error=jnp.where(better, seen.search_error, state.best_search_error),
         reference_loss=jnp.where(progress, seen.loss, state.reference_loss),
         stalled=stalled,
         steps=steps,
@@ -164,14 +173,12 @@ def step(generator: Generator, config: SearchConfig, state: SearchState) -> tupl
     return _where(state.status == Status.RUNNING, new, state), seen
 
 
-def finish(generator: Generator, config: SearchConfig, state: SearchState) -> Result:
-    """Deliver the best point: its picture, always finite, and what reproduces it."""
-    image, _ = decode(generator, config, state.best, state.fixed_noise)
-    _, seen = evaluate(generator, config, state.target, state.best, state.fixed_noise)
+def finish(state: SearchState) -> Result:
+    """Deliver the best point, of one lane or of all lanes of a batched state."""
     return Result(
-        image=quantize(jnp.nan_to_num(image, nan=0.0, posinf=1.0, neginf=0.0)),
-        loss=seen.loss,
-        search_error=seen.search_error,
+        picture=state.best_picture,
+        loss=state.best_loss,
+        search_error=state.best_search_error,
         latent=state.best["latent"],
         noise=merge_noise(state.best["noise"], state.fixed_noise),
         steps=state.steps,

@@ -32,7 +32,7 @@ from pulse_jax.config import (
     architecture_to_dict,
 )
 
-__all__ = ["GeneratorError", "read_folder", "write_folder"]
+__all__ = ["GeneratorError", "flatten", "read_folder", "write_folder"]
 
 _FORMAT = 1
 _DTYPES = ("float32", "float16")
@@ -41,7 +41,7 @@ _CONFIG_LIMIT = 16 * 2**20
 _FREE_BYTES = 256 * 2**20
 _BYTES_PER_STORED_BYTE = 16
 _COPY = "copy the folder again"
-_CONVERT = "convert the checkpoint again"
+_CONVERT = "make the folder again with Generator.save"
 
 
 class GeneratorError(ValueError):
@@ -80,7 +80,7 @@ def write_folder(
         architecture = architecture_to_dict(config)
     except ValueError as error:
         raise GeneratorError(str(error)) from None
-    arrays = _flatten(tree)
+    arrays = flatten(tree)
     shapes = {key: np.shape(array) for key, array in arrays.items()}
     expected = _expected_shapes(architecture_from_dict(architecture), shapes)
     _check_shapes(name, shapes, expected, "save the arrays of this architecture, or another architecture")
@@ -100,6 +100,7 @@ def write_folder(
             "arrays": {key: list(shape) for key, shape in shapes.items()},
             "sha256": {key: _sha256(path) for key, path in _files(part, name).items()},
         }
+        description["description_sha256"] = _description_hash(description)
         (part / "config.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         part.chmod(0o755)
         _put_in_place(part, target)
@@ -147,7 +148,7 @@ def _read(folder: pathlib.Path, name: str) -> tuple[StyleGAN1Config | StyleGAN2C
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             # The arrays' own shapes come first: restoring one allocates it.
-            stored = _flatten(checkpointer.metadata(folder / "params").item_metadata.tree)  # pyright: ignore
+            stored = flatten(checkpointer.metadata(folder / "params").item_metadata.tree)  # pyright: ignore
             _check_shapes(name, {key: tuple(array.shape) for key, array in stored.items()}, shapes)
             for key, array in stored.items():
                 if array.dtype != dtypes[key]:
@@ -162,13 +163,23 @@ def _read(folder: pathlib.Path, name: str) -> tuple[StyleGAN1Config | StyleGAN2C
     except Exception as error:
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         raise GeneratorError(f"{name}: params cannot be read ({first:.120}); {_COPY} or {_CONVERT}") from error
-    for key, array in _flatten(tree).items():
+    for key, array in flatten(tree).items():
         if not np.isfinite(array).all():
             raise GeneratorError(f"{name}: array {key!r:.80} holds NaN or infinite values; {_CONVERT}")
+    # Last, because the checks before it say what is wrong. It alone notices a changed epsilon or clamp.
+    if description.get("description_sha256") != _description_hash(description):
+        raise GeneratorError(f"{name}: config.json was changed (another sha256); {_COPY}")
     return config, tree
 
 
-def _flatten(tree: Any) -> dict[str, Any]:
+def _description_hash(description: Mapping[str, Any]) -> str:
+    """The sha256 of everything else that config.json says."""
+    rest = {key: value for key, value in description.items() if key != "description_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """The leaves of a nested dict by their paths, `a/b/c`."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
@@ -213,7 +224,7 @@ def _expected_shapes(config: StyleGAN1Config | StyleGAN2Config, names: Mapping[s
         tree["gaussian_fit"] = {"mean": vector, "std": vector}
     if "w_avg" in names:
         tree["w_avg"] = vector
-    return {name: leaf.shape for name, leaf in _flatten(tree).items()}
+    return {name: leaf.shape for name, leaf in flatten(tree).items()}
 
 
 def _check_shapes(
@@ -294,7 +305,7 @@ def _check_files(name: str, files: Mapping[str, pathlib.Path], hashes: Mapping[s
 
 def _read_description(folder: pathlib.Path, name: str) -> dict[str, Any]:
     path = folder / "config.json"
-    wanted = "expected a folder written by `pulse-jax convert` or Generator.save"
+    wanted = "expected a folder written by Generator.save"
     if not folder.is_dir():
         raise GeneratorError(f"{name}: no such folder; {wanted}")
     if not path.is_file():

@@ -85,5 +85,5 @@ class Synthesis(nn.Module):
                 epilogue = _Epilogue(config.instance_norm_eps, name=f"b{size}_epilogue{half}")
                 x = epilogue(x, w[:, layer], noise[layer])
                 layer += 1
-        rgb = jnp.tensordot(x, kernel("torgb_kernel", 1, x.shape[-1], 3, 1.0)[0, 0], axes=1)
+        rgb = jnp.tensordot(x, kernel("torgb_kernel", 1, x.shape[-1], 3, 1.0)[0, 0], axes=1, precision="highest")
         return rgb.astype(jnp.float32) + self.param("torgb_bias", nn.initializers.zeros, (3,))

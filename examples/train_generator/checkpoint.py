@@ -9,10 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from gan import TrainState
 
-
-def _flatten(tree: Any) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+from pulse_jax.storage import flatten
 
 
 def _plain(state: TrainState) -> TrainState:
@@ -28,13 +25,13 @@ def _write(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
 
 def save_state(path: pathlib.Path, state: TrainState) -> None:
     """Write every array of the state."""
-    _write(path, {name: np.asarray(leaf) for name, leaf in _flatten(_plain(state)).items()})
+    _write(path, {name: np.asarray(leaf) for name, leaf in flatten(_plain(state)).items()})
 
 
 def save_compact(path: pathlib.Path, state: TrainState) -> None:
     """Write the weights alone, in half precision: enough to go on with, Adam starts afresh."""
     kept = {"generator": state.generator, "discriminator": state.discriminator, "average": state.average}
-    arrays = {name: np.asarray(leaf, np.float16) for name, leaf in _flatten(kept).items()}
+    arrays = {name: np.asarray(leaf, np.float16) for name, leaf in flatten(kept).items()}
     _write(path, arrays | {"images": np.asarray(state.images)})
 
 

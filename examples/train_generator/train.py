@@ -1,7 +1,7 @@
 """Train the embedded generator on rendered heads: `python examples/train_generator/train.py --data DIR --run DIR`.
 
 Resumes from the run folder's newest state, reads new shards as the renderer writes them, and keeps a log, sample sheets
-and the state, each written whole or not at all.
+and the state, which is written whole or not at all.
 """
 
 import dataclasses
@@ -96,14 +96,15 @@ def main(options: Options) -> None:
         r1_gamma=options.r1_gamma,
     )
     options.run.mkdir(parents=True, exist_ok=True)
-    (options.run / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1))
     state_path = options.run / "state.npz"
     state = gan.init(config, options.seed)
     if state_path.exists():
         state = load_state(state_path, state)
     elif options.start is not None:
         state = load_state(options.start, state)
-    steps = {flag: jax.jit(lambda s, x, f=flag: gan.step(config, f, s, x), donate_argnums=0) for flag in (False, True)}
+    (options.run / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1))
+    # Nothing is donated: after an interrupt within a step, the state before it is saved.
+    steps = {flag: jax.jit(lambda s, x, f=flag: gan.step(config, f, s, x)) for flag in (False, True)}
     sheet = jax.jit(lambda params: gan.generate(architecture, params, jax.random.key(1), 96))
     began = last = time.monotonic()
     start_images = images = int(state.images)
@@ -117,7 +118,11 @@ def main(options: Options) -> None:
             images += config.batch
             if count % 100 == 0:
                 now = time.monotonic()
-                line = {"images": images, "seconds": round(now - began, 1), "rate": round(1600 / (now - last), 1)}
+                line = {
+                    "images": images,
+                    "seconds": round(now - began, 1),
+                    "rate": round(100 * config.batch / (now - last), 1),
+                }
                 line |= {name: round(float(value), 4) for name, value in metrics.items()}
                 last = now
                 with (options.run / "log.jsonl").open("a") as log:
