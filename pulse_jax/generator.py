@@ -172,8 +172,8 @@ class Generator:
         """
         if n < 0:
             raise ValueError(f"n: expected 0 or more, got {n}")
-        batch = min(n, 8)
-        images = [_draw(self, key, jnp.arange(i, i + batch), truncation) for i in range(0, n, max(batch, 1))]
+        # Always eight at a time: another batch would compile differently and change last bits.
+        images = [_draw(self, key, jnp.arange(i, i + 8), truncation) for i in range(0, n, 8)]
         return jnp.concatenate(images)[:n] if images else jnp.zeros((0, self.resolution, self.resolution, 3))
 
     def fitted(self, *, samples: int = 1_000_000, seed: int = 0) -> Generator:

@@ -4,6 +4,13 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from jaxtyping import install_import_hook
+import jaxtyping
+import pytest
 
-install_import_hook("pulse_jax", "beartype.beartype")
+jaxtyping.install_import_hook("pulse_jax", "beartype.beartype")
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Turn the annotation checks off: a user has only the library's own."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -2,6 +2,8 @@
 
 import pathlib
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 GOLDENS = pathlib.Path(__file__).parent / "goldens"
@@ -18,9 +20,9 @@ def state_dict(golden: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix("sd/"): array for name, array in golden.items() if name.startswith("sd/")}
 
 
-def nhwc(image: np.ndarray) -> np.ndarray:
-    """NCHW → NHWC."""
-    return np.moveaxis(image, 1, -1)
+def nhwc(image: np.ndarray) -> jax.Array:
+    """(…, C, H, W) → (…, H, W, C)."""
+    return jnp.asarray(np.moveaxis(image, -3, -1))
 
 
 def hwio(kernel: np.ndarray) -> np.ndarray:
@@ -28,12 +30,12 @@ def hwio(kernel: np.ndarray) -> np.ndarray:
     return kernel.transpose(2, 3, 1, 0)
 
 
-def stylegan1_mapping(state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def stylegan1_mapping(state: dict[str, np.ndarray]) -> dict[str, jax.Array]:
     """`dense{i}.weight/bias` → parameters of `stylegan1.Mapping`."""
     params = {}
     for name, array in state.items():
         layer, kind = name.split(".")
-        params[f"{layer}_{kind}"] = array.T
+        params[f"{layer}_{kind}"] = jnp.asarray(array.T)
     return params
 
 
@@ -62,10 +64,10 @@ def stylegan1_synthesis(state: dict[str, np.ndarray]) -> dict:
                 params.setdefault(f"b{size}_epilogue{int(epilogue[-1]) - 1}", {})["noise_weight"] = array
             case [epilogue, "style_mod", "lin", kind]:
                 params.setdefault(f"b{size}_epilogue{int(epilogue[-1]) - 1}", {})[f"style_{kind}"] = array.T
-    return params
+    return jax.tree.map(jnp.asarray, params)
 
 
-def stylegan2(state: dict[str, np.ndarray]) -> tuple[dict, np.ndarray, tuple[np.ndarray, ...]]:
+def stylegan2(state: dict[str, np.ndarray]) -> tuple[dict, jax.Array, tuple[jax.Array, ...]]:
     """ADA names → ({"mapping", "synthesis"}, w_avg, noise buffers)."""
     mapping, synthesis, noise = {}, {}, {}
     for name, array in state.items():
@@ -88,4 +90,4 @@ def stylegan2(state: dict[str, np.ndarray]) -> tuple[dict, np.ndarray, tuple[np.
             case _, [block, layer, kind]:
                 synthesis.setdefault(f"{block}_{layer}", {})[kind] = array
     buffers = tuple(noise[key][..., None] for key in sorted(noise))
-    return {"mapping": mapping, "synthesis": synthesis}, state["mapping.w_avg"], buffers
+    return jax.tree.map(jnp.asarray, ({"mapping": mapping, "synthesis": synthesis}, state["mapping.w_avg"], buffers))

@@ -1,13 +1,11 @@
 """The bicubic operator D: numbers of the original program, and the laws of a downscaling."""
 
-from pathlib import Path
-
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
+from golden_weights import load, nhwc
 from hypothesis import given, settings
 
 from pulse_jax.degradations import bicubic, bicubic_kernel, bicubic_matrix
@@ -18,18 +16,7 @@ SIZES = [(size, factor) for size in (48, 96) for factor in (1, 2, 3, 4, 8, 12, 1
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(Path(__file__).parent / "goldens" / "c_bicubic.npz") as file:
-        return dict(file)
-
-
-@pytest.fixture
-def unchecked(monkeypatch):
-    """Turn the annotation checks off: a user has only the library's own."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-
-
-def nhwc(image):
-    return jnp.asarray(np.moveaxis(image, 1, -1))
+    return load("c_bicubic")
 
 
 @pytest.fixture(scope="module")

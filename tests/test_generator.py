@@ -4,10 +4,9 @@ import re
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
-from golden_weights import load, state_dict
+from golden_weights import load, nhwc, state_dict
 from golden_weights import stylegan2 as convert_stylegan2
 from tiny_networks import ARCHITECTURES, tiny_generator
 
@@ -21,12 +20,6 @@ SYNTHESIZE = jax.jit(Generator.synthesize, static_argnames="precision")
 @pytest.fixture(scope="module")
 def generator():
     return tiny_generator()
-
-
-@pytest.fixture
-def unchecked(monkeypatch):
-    """Turn the annotation checks off: a user has only the library's own."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def _inputs(generator, *batch, seed=0):
@@ -91,14 +84,14 @@ def test_images_are_nominally_between_zero_and_one():
     generator = Generator(config=config, params=params)
     noise = tuple(jnp.broadcast_to(n, (2, *n.shape)) for n in noise)
     image = SYNTHESIZE(generator, jnp.asarray(golden["w_plus"]), noise)
-    np.testing.assert_allclose(image, np.moveaxis(golden["image"], 1, -1) / 2 + 0.5, atol=1e-4)
+    np.testing.assert_allclose(image, nhwc(golden["image"]) / 2 + 0.5, atol=1e-4)
 
 
 def test_truncation_equals_the_original_programs():
     golden = load("g_stylegan2")
     params, w_avg, _ = convert_stylegan2(state_dict(golden))
     config = StyleGAN2Config(resolution=32, latent_dim=32, channels=(32, 32, 32, 16))
-    generator = Generator(config=config, params=params, w_avg=jnp.asarray(w_avg))
+    generator = Generator(config=config, params=params, w_avg=w_avg)
     w = jnp.repeat(jnp.asarray(golden["w"])[:, None], 8, axis=1)
     np.testing.assert_allclose(generator.truncate(w, 0.7, 4), golden["w_truncated"], atol=1e-6)
     np.testing.assert_array_equal(generator.truncate(w, 0.7, 0), w)

@@ -50,7 +50,7 @@ def _upward(module, path):
 
 def test_every_module_has_its_floor():
     unknown = sorted(set(MODULES) - set(ORDER))
-    assert not unknown, f"{', '.join(unknown)}: add to FLOORS in tests/test_imports.py, on the floor of the design"
+    assert not unknown, f"{', '.join(unknown)}: add to FLOORS in tests/test_imports.py, on its floor"
     assert len(ORDER) == len(set(ORDER))
     missing = sorted(set(ORDER) - set(MODULES))
     assert not missing, f"{', '.join(missing)}: no such module; remove from FLOORS in tests/test_imports.py"

@@ -1,13 +1,11 @@
 """The Gaussian fit, the search spaces and the noise inputs."""
 
-from pathlib import Path
-
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
+from golden_weights import load
 from hypothesis import given, settings
 
 from pulse_jax.latents import (
@@ -29,14 +27,7 @@ SHAPES = ((4, 4, 1),) * 5 + ((8, 8, 1),) * 5
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(Path(__file__).parent / "goldens" / "a_mapping.npz") as file:
-        return dict(file)
-
-
-@pytest.fixture
-def unchecked(monkeypatch):
-    """Turn the annotation checks off: a user has only the library's own."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    return load("a_mapping")
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import hypothesis.strategies as st
-import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,12 +12,6 @@ import pulse_jax.loss_terms
 from pulse_jax.loss_terms import LOSS_NAMES, LossTerm, format_loss, parse_loss
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-
-
-@pytest.fixture
-def unchecked(monkeypatch):
-    """Turn the annotation checks off: a user has only the library's own."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
 """The losses: numbers of the original program, and what the formulas say by hand."""
 
-from pathlib import Path
-
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
+from golden_weights import load, nhwc
 from hypothesis import given, settings
 
 from pulse_jax.degradations import bicubic
@@ -19,18 +17,7 @@ geocross_and_gradient = jax.jit(jax.value_and_grad(geocross))
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(Path(__file__).parent / "goldens" / "d_losses.npz") as file:
-        return dict(file)
-
-
-@pytest.fixture
-def unchecked(monkeypatch):
-    """Turn the annotation checks off: a user has only the library's own."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-
-
-def nhwc(image):
-    return jnp.asarray(np.moveaxis(image, 1, -1))
+    return load("d_losses")
 
 
 def image(value, shape=(4, 4, 3)):
@@ -48,7 +35,7 @@ def test_downscaling_losses_meet_the_original(golden, name, loss, eps):
     np.testing.assert_allclose(gradient, nhwc(golden[f"{name}/eps{eps}/grad"]), rtol=1e-4, atol=1e-9)
 
 
-@pytest.mark.parametrize("case", ["small", "rand_norm"])
+@pytest.mark.parametrize("case", ["full", "small", "rand_norm"])
 def test_geocross_meets_the_original(golden, case):
     summed = jax.value_and_grad(lambda w: jax.vmap(geocross)(w).sum())
     value, gradient = jax.jit(summed)(golden[f"geocross/{case}/latent"])

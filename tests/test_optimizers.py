@@ -2,19 +2,21 @@
 
 import functools
 import math
-from pathlib import Path
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from golden_weights import load
 
 from pulse_jax import manifold as mf
 from pulse_jax import optimizers, sphere
+from pulse_jax.config import OptimizerName, ScheduleName
 from pulse_jax.manifold import Euclidean, Sphere
 
-GOLDEN = np.load(Path(__file__).parent / "goldens" / "f_schedules.npz")
+GOLDEN = load("f_schedules")
 
 MANIFOLD = {"latent": Sphere(), "noise": Sphere(axes=(-3, -2))}
 LIKE = {"latent": jax.ShapeDtypeStruct((2, 16), jnp.float32), "noise": jax.ShapeDtypeStruct((4, 4, 1), jnp.float32)}
@@ -260,7 +262,12 @@ def test_lanes():
             np.testing.assert_allclose(a[index], b, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("key", GOLDEN.files)
+def test_the_settings_name_every_optimiser_and_schedule():
+    assert set(get_args(OptimizerName)) == set(optimizers.OPTIMIZERS)
+    assert set(get_args(ScheduleName)) == set(optimizers.SCHEDULES)
+
+
+@pytest.mark.parametrize("key", GOLDEN)
 def test_schedules_match_the_program(key):
     name, steps = key.split("/steps")
     rate = jax.jit(optimizers.schedule(name, 0.4, int(steps)))

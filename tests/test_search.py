@@ -1,6 +1,7 @@
 """One problem's search: parity with the original program, stop rules, best of the trajectory, failures contained."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,11 @@ from golden_weights import load, nhwc, state_dict, stylegan1_synthesis
 
 from pulse_jax import presets, search
 from pulse_jax.config import StyleGAN1Config
+from pulse_jax.degradations import bicubic
 from pulse_jax.generator import Generator
 from pulse_jax.latents import GaussianFit
+from pulse_jax.objective import Evaluation, Variables, decode, degrade, evaluate
+from pulse_jax.optimizers import schedule
 from pulse_jax.search import Status
 
 
@@ -26,53 +30,104 @@ def original(golden):
     architecture = StyleGAN1Config(resolution=64, latent_dim=64, channels=(32, 32, 32, 16, 8))
     params = {"mapping": {}, "synthesis": stylegan1_synthesis(state_dict(golden))}
     fit = GaussianFit(jnp.asarray(golden["fit_mean"]), jnp.asarray(golden["fit_std"]))
-    generator = Generator(config=architecture, params=jax.tree.map(jnp.asarray, params), gaussian_fit=fit)
+    generator = Generator(config=architecture, params=params, gaussian_fit=fit)
     return generator, presets.pulse_2020(steps=10, zeroed_noise_layers=(9,))
+
+
+class Step(NamedTuple):
+    """What one step of both lanes sees, and where it ends."""
+
+    before: Variables
+    after: Variables
+    gradients: Variables
+    rows: jax.Array
+    image: jax.Array
+    low_res: jax.Array
+    seen: Evaluation
 
 
 @pytest.fixture(scope="module")
 def trajectory(golden, original):
+    """The lanes before and after ten steps, and every `Step`."""
     generator, config = original
-    targets = jnp.asarray(nhwc(golden["target_lr"]))
-    noise = tuple(jnp.asarray(nhwc(golden[f"noise_init/{i:02d}"])) for i in range(10))
+    targets = nhwc(golden["target_lr"])
+    noise = tuple(nhwc(golden[f"noise_init/{i:02d}"]) for i in range(10))
     latents = jnp.asarray(golden["latent_init"])
     keys = jax.random.split(jax.random.key(0), 2)
-    state = jax.vmap(functools.partial(search.init, generator, config))(targets, keys, latents, noise)
+    start = jax.vmap(functools.partial(search.init, generator, config))(targets, keys, latents, noise)
 
-    def one(state, _):
-        state, seen = jax.vmap(functools.partial(search.step, generator, config))(state)
-        return state, (state.variables, seen)
+    def one(state):
+        image, rows = decode(generator, config, state.variables, state.fixed_noise)
+        loss = functools.partial(evaluate, generator, config, state.target, fixed_noise=state.fixed_noise)
+        gradients, _ = jax.grad(loss, has_aux=True)(state.variables)
+        after, seen = search.step(generator, config, state)
+        low_res = degrade(config, image, 16)
+        return after, Step(state.variables, after.variables, gradients, rows, image, low_res, seen)
 
-    return jax.jit(lambda s: jax.lax.scan(one, s, length=10))(state)
+    end, steps = jax.jit(lambda s: jax.lax.scan(lambda s, _: jax.vmap(one)(s), s, length=10))(start)
+    return start, end, steps
+
+
+def test_the_start_is_mapped_as_the_original_program_does(golden, trajectory):
+    start, _, steps = trajectory
+    np.testing.assert_allclose(steps.rows[0], golden["w0"], atol=1e-5)
+    np.testing.assert_allclose(start.optimizer.radii["latent"], golden["radii_latent"], rtol=1e-6)
+
+
+def test_the_learning_rate_follows_the_original_program(golden, original):
+    _, config = original
+    rates = schedule(config.schedule, config.learning_rate, config.steps)(jnp.arange(10))
+    np.testing.assert_allclose(rates, golden["lr"], atol=1e-6)
+
+
+def test_gradients_equal_the_original_programs(golden, trajectory):
+    *_, steps = trajectory
+    for got, expected in zip(steps.gradients["latent"], golden["grad_latent"], strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-3 * np.abs(expected).max())
+    first = [steps.gradients["latent"][0], *(noise[0] for noise in steps.gradients["noise"])]
+    assert len(first) == 6
+    for i, got in enumerate(first):
+        expected = golden[f"grad_step0/{i:02d}"]
+        expected = nhwc(expected) if i else expected
+        np.testing.assert_allclose(got, expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_latents_and_trained_noise_follow_the_original_program_at_every_step(golden, trajectory):
-    _, (variables, _) = trajectory
-    np.testing.assert_allclose(variables["latent"], golden["latents"], atol=1e-4)
-    assert len(variables["noise"]) == 5
-    for i, noise in enumerate(variables["noise"]):
-        expected = np.moveaxis(golden[f"noise_traj/{i:02d}"], -3, -1)
+    *_, steps = trajectory
+    np.testing.assert_allclose(steps.after["latent"], golden["latents"], atol=1e-4)
+    assert len(steps.after["noise"]) == 5
+    for i, noise in enumerate(steps.after["noise"]):
+        expected = nhwc(golden[f"noise_traj/{i:02d}"])
         np.testing.assert_allclose(noise, expected, atol=1e-4)
 
 
 def test_losses_follow_the_original_program_at_every_step(golden, trajectory):
-    _, (_, seen) = trajectory
+    *_, steps = trajectory
     total, l2, geocross = golden["loss"].T
-    np.testing.assert_allclose(seen.loss.sum(1), total, rtol=1e-5)
-    np.testing.assert_allclose(seen.terms["L2"].sum(1), l2, rtol=1e-5)
-    np.testing.assert_allclose(seen.terms["GEOCROSS"].sum(1), geocross, rtol=1e-5)
+    np.testing.assert_allclose(steps.seen.loss.sum(1), total, rtol=1e-5)
+    np.testing.assert_allclose(steps.seen.terms["L2"].sum(1), l2, rtol=1e-5)
+    np.testing.assert_allclose(steps.seen.terms["GEOCROSS"].sum(1), geocross, rtol=1e-5)
 
 
-def test_the_best_point_is_the_one_whose_downscaling_the_original_kept(golden, original, trajectory):
-    generator, config = original
-    state, (_, seen) = trajectory
-    best = np.argmin(seen.loss, axis=0)
-    np.testing.assert_array_equal(state.best_loss, np.min(seen.loss, axis=0))
-    result = jax.vmap(functools.partial(search.finish, generator, config))(state)
-    np.testing.assert_allclose(result.loss, state.best_loss, rtol=1e-5)
-    assert best.shape == (2,)
-    # Summed over its batch of two, the original's best step is one for both.
-    np.testing.assert_allclose(seen.loss.sum(1).min(), golden["loss"][:, 0].min(), rtol=1e-5)
+def test_the_downscaling_at_the_originals_best_step_is_the_one_it_saved(golden, trajectory):
+    *_, steps = trajectory
+    # It sums the loss over its batch of two: its best step is one for both. What it saves, it clips.
+    best = golden["loss"][:, 0].argmin()
+    np.testing.assert_allclose(jnp.clip(steps.low_res[best], 0, 1), nhwc(golden["final_lr"]), atol=1e-4)
+
+
+def test_the_last_picture_is_the_one_the_original_saved(golden, trajectory):
+    *_, steps = trajectory
+    np.testing.assert_allclose(jnp.clip(steps.image[-1], 0, 1), nhwc(golden["final_hr"]), atol=1e-4)
+
+
+def test_every_lane_keeps_its_own_best_point(trajectory):
+    _, end, steps = trajectory
+    assert np.all(steps.seen.delivered_error > 2e-3)  # no point is feasible: the loss alone decides
+    for lane, best in enumerate(np.argmin(steps.seen.loss, axis=0)):
+        assert end.best_loss[lane] == steps.seen.loss[best, lane]
+        for kept, seen in zip(jax.tree.leaves(end.best), jax.tree.leaves(steps.before), strict=True):
+            np.testing.assert_array_equal(kept[lane], seen[best, lane])
 
 
 RESOLUTION = 16
@@ -92,8 +147,6 @@ def toy():
 def _planted(generator, seed=2):
     z = jax.random.normal(jax.random.key(seed), (1, 8))
     z = z / jnp.linalg.norm(z) * 8**0.5
-    from pulse_jax.degradations import bicubic
-
     return z, bicubic(generator.synthesize(z, ()), 4)
 
 
@@ -112,7 +165,7 @@ def test_a_planted_solution_is_found_again(toy):
     config = presets.pulse(space="z", eps=1e-6, steps=300)
     state, _ = _run(toy, config, target, 300)
     assert state.status == Status.FEASIBLE
-    result = search.finish(toy, config, state)
+    result = search.finish(state)
     # Eight numbers, 48 equations: the solution is unique.
     np.testing.assert_allclose(result.latent, z, atol=0.1)
     np.testing.assert_allclose(jnp.linalg.norm(result.latent), 8**0.5, rtol=1e-5)
@@ -159,7 +212,9 @@ def test_a_target_of_nan_ends_as_nonfinite_with_a_finite_picture(toy):
     state, _ = _run(toy, config, jnp.full((4, 4, 3), jnp.nan), 5)
     assert state.status == Status.NONFINITE
     assert int(state.steps) == 1
-    assert np.isfinite(search.finish(toy, config, state).image).all()
+    result = search.finish(state)
+    np.testing.assert_array_equal(result.picture, np.zeros((RESOLUTION, RESOLUTION, 3), np.uint8))
+    assert np.isfinite(result.latent).all()
 
 
 def test_an_empty_lane_does_nothing(toy):

@@ -8,7 +8,6 @@ import shutil
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 import pytest
 from tiny_networks import ARCHITECTURES, tiny_generator
@@ -30,12 +29,6 @@ def saved(tmp_path_factory):
 def copy(saved, tmp_path):
     """A copy of a saved folder, to be damaged."""
     return pathlib.Path(shutil.copytree(saved, tmp_path / "copy"))
-
-
-@pytest.fixture
-def unchecked(monkeypatch):
-    """Turn the annotation checks off: a user has only the library's own."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def _edit(folder, **changes):

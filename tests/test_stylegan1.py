@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,17 +20,25 @@ def synthesis(golden):
     config = StyleGAN1Config(resolution=64, latent_dim=64, channels=(32, 32, 32, 16, 8))
     params = stylegan1_synthesis(state_dict(golden))
     module = stylegan1.Synthesis(config)
-    return lambda w, noise: module.apply({"params": params}, w, noise)
+    return functools.partial(module.apply, {"params": params})
 
 
 def _inputs(golden):
-    noise = tuple(jnp.asarray(nhwc(golden[f"noise/{i:02d}"])) for i in range(10))
+    noise = tuple(nhwc(golden[f"noise/{i:02d}"]) for i in range(10))
     return jnp.asarray(golden["latents"]), noise
 
 
 def test_image_equals_the_original_programs(golden, synthesis):
     image = jax.jit(synthesis)(*_inputs(golden))
     np.testing.assert_allclose(image, nhwc(golden["image"]), atol=1e-4)
+
+
+def test_activations_after_every_block_equal_the_original_programs(golden, synthesis):
+    capture = jax.jit(lambda w, noise: synthesis(w, noise, capture_intermediates=True))
+    _, captured = capture(*_inputs(golden))
+    for size in (4, 8, 16, 32, 64):
+        (activation,) = captured["intermediates"][f"b{size}_epilogue1"]["__call__"]
+        np.testing.assert_allclose(activation, nhwc(golden[f"act/{size}x{size}"]), atol=1e-4)
 
 
 def test_gradients_equal_the_original_programs(golden, synthesis):

@@ -18,8 +18,13 @@ ARCHITECTURES = {
 }
 
 
-def tiny_generator(architecture: str = "stylegan2-8", *, seed: int = 0, fits: bool = True) -> Generator:
-    """A generator with random weights and, with `fits`, made-up whitening and mean of w."""
+def tiny_generator(
+    architecture: str = "stylegan2-8", *, seed: int = 0, fits: bool = True, contrast: float = 1.0
+) -> Generator:
+    """A generator with random weights and, with `fits`, made-up whitening and mean of w.
+
+    Its pictures go far beyond [0, 1]; `contrast` multiplies their distance from grey.
+    """
     config = ARCHITECTURES[architecture]
     family = stylegan1 if isinstance(config, StyleGAN1Config) else stylegan2
     z = jnp.zeros((1, config.latent_dim))
@@ -34,9 +39,13 @@ def tiny_generator(architecture: str = "stylegan2-8", *, seed: int = 0, fits: bo
     def draw(*shape: int) -> jax.Array:
         return jnp.asarray(rng.standard_normal(shape), jnp.float32)
 
+    def weight(path: tuple, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        name = jax.tree_util.keystr(path)
+        return draw(*leaf.shape) * (contrast if "torgb" in name and "style" not in name else 1.0)
+
     return Generator(
         config=config,
-        params=jax.tree.map(lambda leaf: draw(*leaf.shape), shapes),
+        params=jax.tree_util.tree_map_with_path(weight, shapes),
         gaussian_fit=GaussianFit(draw(config.latent_dim), 1 + draw(config.latent_dim) ** 2) if fits else None,
         w_avg=draw(config.latent_dim) if fits else None,
     )

@@ -6,12 +6,14 @@ import json
 import checkpoint
 import discriminator
 import export
+import flax.linen as nn
 import gan
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pulse_jax import stylegan2
 from pulse_jax.config import StyleGAN2Config
 from pulse_jax.generator import Generator
 
@@ -56,11 +58,21 @@ def test_steps_count_pictures_move_every_network_and_stay_finite(state, trained)
         assert all(np.isfinite(value) for value in seen.values())
 
 
-def test_style_mixing_of_zero_gives_all_layers_one_style(state):
-    silent = jax.tree.map(jnp.copy, state.generator)
-    one = gan.generate(CONFIG.generator, silent, jax.random.key(1), 2, 0.0)
-    other = gan.generate(CONFIG.generator, silent, jax.random.key(1), 2, 1.0)
-    assert float(jnp.abs(one - other).max()) > 1e-3
+@pytest.mark.parametrize("mixing, styles", [(0.0, 1), (1.0, 2)])
+def test_style_mixing_gives_the_layers_one_style_or_two(state, mixing, styles):
+    seen = []
+
+    def observe(function, arguments, options, context):
+        if isinstance(context.module, stylegan2.Synthesis):
+            seen.append(arguments[0])
+        return function(*arguments, **options)
+
+    with nn.intercept_methods(observe):
+        gan.generate(CONFIG.generator, state.generator, jax.random.key(1), 8, mixing)
+    (w,) = seen
+    assert w.shape == (8, CONFIG.generator.num_layers, 8)
+    changes = jnp.any(w[:, 1:] != w[:, :-1], axis=-1)
+    np.testing.assert_array_equal(changes.sum(axis=1), styles - 1)
 
 
 def test_a_state_comes_back_as_it_was_saved(tmp_path, trained):
