@@ -11,17 +11,20 @@ import dataclasses
 import itertools
 import json
 import pathlib
-import sys
 import time
+from collections.abc import Iterator
+from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
 from PIL import Image
 
 from pulse_jax import presets
+from pulse_jax.config import SearchConfig
 from pulse_jax.degradations import bicubic_float64
-from pulse_jax.engine import Solution, solve
+from pulse_jax.engine import Solution, rank, solve
 from pulse_jax.generator import Generator, load_generator
 from pulse_jax.latents import whitened_to_w
 from pulse_jax.losses import geocross
@@ -33,40 +36,70 @@ class Options:
 
     Attributes:
         truths: folder of held-out PNGs at the generator's resolution.
+        samples: instead of held-out pictures, so many of the generator's own (8-bit) samples.
         factor: downscaling factor.
         count: use the first so many pictures.
-        skip: after leaving out so many.
+        presets: these presets as they are, before the grid.
         spaces, starts, schedules, geocross, optimizers, rates: the grid; a rate is paired with every optimiser.
         output: also append each row to this JSON-lines file.
-        pictures: write a sheet of each row's best solutions into this folder.
+        pictures: write a strip of each row's best solutions, below the truths, into this folder.
     """
 
-    truths: pathlib.Path
+    truths: pathlib.Path | None = None
+    samples: int = 0
     factor: int = 8
-    count: int = 24
-    skip: int = 0
+    count: int = 100
     restarts: int = 1
     steps: int = 100
     eps: float = 1e-3
     lanes: int = 8
+    presets: tuple[Literal["pulse", "pulse_2020"], ...] = ()
     spaces: tuple[str, ...] = ("w+", "w")
-    optimizers: tuple[str, ...] = ("projected_adam", "riemannian_adam", "riemannian_momentum", "normalized_gradient")
-    rates: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
-    geocross: tuple[float, ...] = (0.05,)
-    schedules: tuple[str, ...] = ("linear1cycledrop",)
     starts: tuple[str, ...] = ("uniform", "tiled")
-    noise: str = "fixed"
+    schedules: tuple[str, ...] = ("linear1cycledrop",)
+    geocross: tuple[float, ...] = (0.05,)
+    optimizers: tuple[str, ...] = ()
+    rates: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     generator: pathlib.Path | None = None
     output: pathlib.Path | None = None
     pictures: pathlib.Path | None = None
 
 
-def read_truths(options: Options) -> np.ndarray:
-    """The held-out pictures (n, H, W, 3) in [0, 1]."""
-    paths = sorted(options.truths.glob("*.png"))[options.skip :][: options.count]
+def read_truths(options: Options, generator: Generator) -> np.ndarray:
+    """The pictures (n, H, W, 3) in [0, 1] whose low-resolution versions are the inputs."""
+    if options.samples:
+        samples = np.asarray(generator.sample(jax.random.key(0), options.samples), np.float64)
+        return np.rint(np.clip(samples, 0, 1) * 255) / 255
+    paths = sorted(options.truths.glob("*.png"))[: options.count] if options.truths else []
     if not paths:
-        raise SystemExit(f"{options.truths}: no PNGs left after skipping {options.skip}")
+        raise SystemExit("expected --truths, a folder of PNGs, or --samples")
     return np.stack([np.asarray(Image.open(path).convert("RGB"), np.float64) / 255 for path in paths])
+
+
+def configurations(options: Options) -> Iterator[tuple[dict[str, object], SearchConfig]]:
+    """What each row is called, and what it runs."""
+    for name in options.presets:
+        # Stopped early, so that its steps are steps to a feasible picture.
+        yield {"preset": name}, presets.PRESETS[name](steps=options.steps, eps=options.eps, stop="feasible")
+    grid = itertools.product(
+        options.spaces, options.starts, options.schedules, options.geocross, options.optimizers, options.rates
+    )
+    for space, start, schedule, weight, optimizer, rate in grid:
+        row = {"space": space, "start": start, "optimizer": optimizer, "rate": rate}
+        row |= {"schedule": schedule, "geocross": weight}
+        yield (
+            row,
+            presets.pulse(
+                space=space,
+                start=start,
+                optimizer=optimizer,
+                learning_rate=rate,
+                schedule=schedule,
+                loss=f"100*L2+{weight}*GEOCROSS",
+                steps=options.steps,
+                eps=options.eps,
+            ),
+        )
 
 
 def spread(values: list[int], share: float, steps: int) -> str:
@@ -104,45 +137,22 @@ def summarise(solutions: list[Solution], options: Options, generator: Generator,
 
 def run(options: Options, generator: Generator) -> None:
     """Print one line per configuration."""
-    truths = read_truths(options)
+    truths = read_truths(options, generator)
     low_res = bicubic_float64(truths, options.factor).astype(np.float32)
-    grid = itertools.product(
-        options.spaces, options.starts, options.schedules, options.geocross, options.optimizers, options.rates
-    )
-    for space, start, schedule, weight, optimizer, rate in grid:
-        config = presets.pulse(
-            space=space,
-            start=start,
-            optimizer=optimizer,
-            learning_rate=rate,
-            schedule=schedule,
-            loss=f"100*L2+{weight}*GEOCROSS",
-            steps=options.steps,
-            eps=options.eps,
-            noise=options.noise,
-        )
+    for row, config in configurations(options):
         began = time.perf_counter()
         solutions = list(solve(generator, low_res, restarts=options.restarts, lanes=options.lanes, config=config))
-        row = {
-            "space": space,
-            "start": start,
-            "optimizer": optimizer,
-            "rate": rate,
-            "schedule": schedule,
-            "geocross": weight,
-        }
-        row |= summarise(solutions, options, generator, time.perf_counter() - began)
-        print("  ".join(f"{name}={value}" for name, value in row.items()))
-        sys.stdout.flush()
+        numbers = summarise(solutions, options, generator, time.perf_counter() - began)
+        print("  ".join(f"{name}={value}" for name, value in (row | numbers).items()), flush=True)
         if options.output:
             with options.output.open("a") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(json.dumps(row | numbers) + "\n")
         if options.pictures:
             options.pictures.mkdir(parents=True, exist_ok=True)
-            first = {s.index: s for s in sorted(solutions, key=lambda s: (not s.feasible, s.loss), reverse=True)}
-            images = np.stack([first[i].image for i in sorted(first)])
-            strip = np.concatenate([np.concatenate(list(truths), axis=1), np.concatenate(list(images), axis=1)])
-            name = "_".join(str(row[key]) for key in ("space", "start", "optimizer", "rate", "schedule", "geocross"))
+            best = {solution.index: solution for solution in reversed(rank(solutions))}
+            images = [best[i].image for i in sorted(best)]
+            strip = np.concatenate([np.concatenate(list(truths), axis=1), np.concatenate(images, axis=1)])
+            name = "_".join(map(str, row.values()))
             Image.fromarray(np.rint(strip * 255).astype(np.uint8)).save(options.pictures / f"{name}.png")
 
 
