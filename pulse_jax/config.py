@@ -192,7 +192,7 @@ StopRule = Literal["never", "feasible", "plateau"]
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """Everything that decides how one problem is searched; presets are named values of it.
+    """Everything that decides how one problem is searched; presets are named values of it, the defaults are `pulse`'s.
 
     Attributes:
         eps: largest mean squared error, of [0, 1] images, between D(image) and the input that counts as feasible.
@@ -216,17 +216,17 @@ class SearchConfig:
     eps: float = 1e-3
     steps: int = 100
     loss: str = "100*L2+0.05*GEOCROSS"
-    space: LatentSpace = "w+"
+    space: LatentSpace = "w"
     start: Literal["uniform", "tiled", "gaussian"] = "uniform"
-    optimizer: OptimizerName = "projected_adam"
-    learning_rate: float = 0.4
+    optimizer: OptimizerName = "riemannian_momentum"
+    learning_rate: float = 0.05
     schedule: ScheduleName = "linear1cycledrop"
     noise: NoiseKind = "fixed"
     trainable_noise_layers: int = 5
     zeroed_noise_layers: tuple[int, ...] = ()
     stop: StopRule = "feasible"
     patience: int = 20
-    clamp_loss: bool = True
+    clamp_loss: bool = False
     blur_at_factor_one: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
 

@@ -31,6 +31,7 @@ def test_pulse_is_the_papers_method_on_the_sphere():
     config = presets.pulse()
     assert (config.eps, config.steps, config.loss) == (1e-3, 100, "100*L2+0.05*GEOCROSS")
     assert (config.start, config.stop) == ("uniform", "feasible")
+    assert config == SearchConfig()
     assert not config.optimizer.startswith("projected")
     assert not config.clamp_loss
     assert not config.blur_at_factor_one

@@ -83,10 +83,20 @@ def test_float16_halves_the_networks_and_keeps_the_fits(tmp_path):
 
 def test_config_json_tells_what_is_inside(saved):
     description = json.loads((saved / "config.json").read_text())
-    assert set(description) == {"format", "architecture", "source", "dtype", "arrays", "sha256"}
+    assert set(description) == {"format", "architecture", "source", "dtype", "arrays", "sha256", "description_sha256"}
     assert architecture_from_dict(description["architecture"]) == ARCHITECTURES["stylegan2-8"]
     assert description["arrays"]["networks/synthesis/const"] == [4, 4, 8]
     assert set(description["sha256"]) == {p.relative_to(saved).as_posix() for p in _data_files(saved)}
+
+
+def test_a_changed_setting_is_noticed_though_every_array_still_fits(saved, tmp_path):
+    folder = tmp_path / "changed"
+    shutil.copytree(saved, folder)
+    description = json.loads((folder / "config.json").read_text())
+    description["architecture"]["conv_clamp"] = 123.0
+    (folder / "config.json").write_text(json.dumps(description))
+    with pytest.raises(GeneratorError, match=r"config\.json was changed"):
+        Generator.load(folder)
 
 
 def test_values_that_half_precision_cannot_hold_are_refused(tmp_path):
