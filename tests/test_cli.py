@@ -27,6 +27,7 @@ from pulse_jax.presets import PRESETS
 from pulse_jax.search import Status
 
 RESOLUTION, DIM, LAYERS, NOISE = 16, 4, 3, ((4, 4, 1), (8, 8, 1))
+ROWS = 1  # of a searched latent, in the default preset's space
 
 
 # --- a generator and an engine that cost nothing ---
@@ -74,7 +75,7 @@ class FakeEngine:
                 feasible=error <= config.eps,
                 status=Status.NONFINITE if restart == 0 else Status.FEASIBLE,
                 steps=10 + restart,
-                latent=np.full((LAYERS, DIM), restart, np.float32),
+                latent=np.full((ROWS, DIM), restart, np.float32),
                 noise=tuple(np.full(shape, index, np.float32) for shape in NOISE),
                 key=np.array([index, restart], np.uint32),
             )
@@ -282,7 +283,7 @@ def test_errors_in_two_digits(error, words):
 )
 def test_a_tile_says_how_the_search_ended(status, feasible, detail):
     arrays = {"image": np.zeros((8, 8, 3), np.float32), "downscaled": np.zeros((4, 4, 3), np.float32)}
-    arrays |= {"latent": np.zeros((LAYERS, DIM), np.float32), "noise": (), "key": np.zeros(2, np.uint32)}
+    arrays |= {"latent": np.zeros((ROWS, DIM), np.float32), "noise": (), "key": np.zeros(2, np.uint32)}
     numbers = {"index": 0, "restart": 0, "loss": 1.0, "downscaling_error": 1e-3, "search_error": 1e-3, "steps": 40}
     tile = results.tile(Solution(**arrays, **numbers, status=status, feasible=feasible))
     assert tile.detail == detail and tile.good is feasible
@@ -293,7 +294,7 @@ def test_solutions_npz_holds_what_is_needed_to_go_on(fake, inputs, tmp_path):
     draw(inputs / "a.png")
     run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 3)
     stored = results.read_solutions(tmp_path / "out" / "a" / "solutions.npz")
-    assert stored.latents.shape == (3, LAYERS, DIM) and stored.latents[:, 0, 0].tolist() == [2, 1, 0]
+    assert stored.latents.shape == (3, ROWS, DIM) and stored.latents[:, 0, 0].tolist() == [2, 1, 0]
     assert [noise.shape for noise in stored.noise] == [(3, *shape) for shape in NOISE]
     assert stored.config == PRESETS["pulse"]()
     with np.load(tmp_path / "out" / "a" / "solutions.npz") as file:
@@ -520,7 +521,7 @@ def test_init_starts_from_the_solutions_of_a_file(fake, inputs, tmp_path):
     file = tmp_path / "out" / "b" / "solutions.npz"
     assert run("upsample", inputs, "--output", tmp_path / "next", "--restarts", 2, "--init", file) == 0
     start = fake.calls[-1]["start"]
-    assert start.latents.shape == (2, 2, LAYERS, DIM) and start.latents[:, :, 0, 0].tolist() == [[2, 1], [2, 1]]
+    assert start.latents.shape == (2, 2, ROWS, DIM) and start.latents[:, :, 0, 0].tolist() == [[2, 1], [2, 1]]
     assert [noise.shape for noise in start.noise] == [(2, 2, *shape) for shape in NOISE]
     assert all((noise == 1).all() for noise in start.noise)
     assert summary_of(tmp_path / "next")["init"] == str(file)
@@ -531,12 +532,12 @@ def test_init_starts_from_the_solutions_of_a_file(fake, inputs, tmp_path):
     ("change", "words", "text", "code"),
     [
         (None, "--restarts 4", "holds 3 solutions to start from, expected one for each of the 4 restarts", 2),
-        (None, "--preset pulse_2020 --restarts 2", "searched with start 'uniform', expected 'gaussian'", 1),
-        ({"latents": np.zeros((3, 1, DIM), np.float32)}, "", "do not suit this generator", 1),
+        (None, "--preset pulse_2020 --restarts 2", "searched with space 'w', expected 'w+'", 1),
+        ({"latents": np.zeros((3, LAYERS, DIM), np.float32)}, "", "do not suit this generator", 1),
         ({"noise_00": np.zeros((3, 4, 4, 2), np.float32)}, "", "do not suit this generator", 1),
         ({"noise_00": np.zeros((2, 4, 4, 1), np.float32)}, "", "not those of solutions", 1),
-        ({"latents": np.full((3, LAYERS, DIM), np.nan, np.float32)}, "", "holds NaN or infinite latents", 1),
-        ({"latents": np.zeros((0, LAYERS, DIM), np.float32)}, "", "not those of solutions", 1),
+        ({"latents": np.full((3, ROWS, DIM), np.nan, np.float32)}, "", "holds NaN or infinite latents", 1),
+        ({"latents": np.zeros((0, ROWS, DIM), np.float32)}, "", "not those of solutions", 1),
         ({"config": np.array("[]")}, "", "not a solutions.npz that pulse-jax upsample wrote", 1),
         ({"config": np.array("{")}, "", "not a solutions.npz", 1),
         ({"latents": None}, "", "not a solutions.npz that pulse-jax upsample wrote", 1),
