@@ -92,6 +92,8 @@ def write_folder(
         part = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name:.80}.", suffix=".part", dir=target.parent))
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(part / "params", _nest(arrays))
+        # It would tell the path that the folder was made under; restoring does not need it.
+        (part / "params" / "commit_success.txt").unlink(missing_ok=True)
         description = {
             "format": _FORMAT,
             "architecture": architecture,
