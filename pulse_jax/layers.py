@@ -86,7 +86,9 @@ def _kernel_gradient(x: Activations, kernel: Kernel, padding: Padding, cotangent
         return jax.linear_transpose(lambda k: _convolve(x, k, padding), kernel)(cotangent)[0]
     # Other windows take a path of XLA's that is ten times slower on CPU; one matrix product per tap does not.
     rows, columns = cotangent.shape[1:3]
-    padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    # lax.pad also crops: the backward pass of a window smaller than its padding pads by less than nothing.
+    edges = ((0, 0, 0), *((before, after, 0) for before, after in padding), (0, 0, 0))
+    padded = jax.lax.pad(x, jnp.zeros((), x.dtype), edges)
     taps = [
         jnp.tensordot(
             padded[:, i : i + rows, j : j + columns], cotangent, axes=((0, 1, 2), (0, 1, 2)), precision="highest"

@@ -35,9 +35,10 @@ def test_conv_and_both_gradients(window):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_conv_second_derivative():
-    x, kernel = _draw(1, 5, 5, 2), _draw(3, 3, 2, 2, fold=1)
-    pad = ((1, 1), (1, 1))
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_conv_second_derivative(window):
+    x, kernel = _draw(1, 5, 5, 2), _draw(window, window, 2, 2, fold=1)
+    pad = ((1, 1), (1, 1))  # more than a window of one needs: its backward pass crops
 
     def penalty(conv):
         return lambda k: jnp.sum(jax.grad(lambda x: jnp.sum(jnp.tanh(conv(x, k, pad))))(x) ** 2)
