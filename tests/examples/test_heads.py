@@ -10,10 +10,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import render as script
-from heads import STYLE_NAMES, Assets, describe, load_pack, render, sample_person
-from heads.attributes import BROWS, EYE_COLOURS, HAIR_STYLES, LASHES
+from heads import STYLE_NAMES, Assets, Person, describe, load_pack, render, sample_person
+from heads.attributes import (
+    BEARD_CUTS,
+    BROWS,
+    CAP,
+    CLOTHES,
+    EYE_COLOURS,
+    HAIR_STYLES,
+    HATS,
+    HEADSCARF,
+    LASHES,
+    NO_HAT,
+    SCENES,
+)
+from heads.background import draw_background
+from heads.camera import develop
 from heads.details import detail_pairs
+from heads.functions import smoothstep, value_noise
 from heads.pack import EXPRESSIONS
+from heads.regions import grow, hat_cover
 from PIL import Image
 
 SIZE, SUPERSAMPLE, SAMPLES = 16, 2, 6000
@@ -152,8 +168,63 @@ def test_people_are_spread_as_documented() -> None:
     assert 0.3 < (draws["beard"][draws["sex"] == 1] > 0).mean() < 0.6
     assert set(np.unique(draws["hair_style"])) <= set(range(len(STYLE_NAMES)))
     np.testing.assert_array_equal(draws["bald"], draws["hair_style"] == STYLE_NAMES.index("bald"))
-    assert draws["age"].min() >= 20
-    assert draws["age"].max() <= 80
+    assert 18 <= draws["age"].min() < 19
+    assert 84 < draws["age"].max() <= 85
+    assert abs(np.median(draws["age"]) - 42) < 4
+    assert np.corrcoef(draws["tone"], draws["age"])[0, 1] < 0.1
+    assert 0.03 < (draws["hat"] != NO_HAT).mean() < 0.08
+    assert not (draws["hat"][draws["sex"] == 1] == HEADSCARF).any()
+    for name, names in (("beard_cut", BEARD_CUTS), ("hat", HATS), ("clothes", CLOTHES), ("scene", SCENES)):
+        assert set(np.unique(draws[name])) == set(range(len(names))), name
+
+
+def _person(key: int, **changes: Any) -> Person:
+    return sample_person(jax.random.key(key))._replace(**{name: jnp.asarray(value) for name, value in changes.items()})
+
+
+def test_what_grows_on_a_head_lies_outside_it(assets: Assets) -> None:
+    neutral = assets.shape.neutral
+    outward = neutral - jnp.array([0.0, 7.3, 0.3])
+    outward = outward / jnp.linalg.norm(outward, axis=-1, keepdims=True)
+    covered = {}
+    for hat in (NO_HAT, CAP, HEADSCARF):
+        person = _person(3, hat=hat, hair_style=STYLE_NAMES.index("crew"))
+        grown = np.sum((grow(person, neutral, neutral, outward) - neutral) * outward, axis=-1)
+        assert grown.min() > -1e-5
+        assert 0.02 < grown.max() < 1.0
+        covered[hat] = np.asarray(hat_cover(person, neutral))
+        # the face stays bare
+        assert grown[np.argmax(np.asarray(neutral)[:, 2])] < 0.2
+    assert covered[NO_HAT].max() == 0
+    assert covered[CAP].mean() < covered[HEADSCARF].mean() < 1
+
+
+def test_functions_are_smooth_and_bounded() -> None:
+    np.testing.assert_allclose(smoothstep(1.0, 3.0, jnp.array([0.0, 1.0, 2.0, 3.0, 9.0])), [0, 0, 0.5, 1, 1])
+    np.testing.assert_allclose(smoothstep(3.0, 1.0, jnp.array([0.0, 2.0, 9.0])), [1, 0.5, 0])
+    line = jnp.linspace(0, 4, 4001)[:, None] * jnp.array([1.0, 0.3, -0.2])
+    noise = np.asarray(value_noise(line, 2.0))
+    assert 0 <= noise.min() < 0.3 < 0.7 < noise.max() <= 1
+    # slope of the interpolation is at most 1.5 a cell along each axis; the line crosses 2 · 1.5 cells per unit
+    assert np.abs(np.diff(noise)).max() < 1.5 * 2 * 1.5 * 1e-3 * 1.01 + 1e-4
+
+
+@pytest.mark.parametrize("scene", range(len(SCENES)))
+def test_backgrounds_differ_and_stay_in_range(scene: int) -> None:
+    draw = jax.jit(lambda key: draw_background(key, jnp.asarray(scene), jnp.asarray(0.1), 32))
+    pictures = np.stack([draw(key) for key in _keys(3)])
+    assert pictures.shape == (3, 32, 32, 3)
+    assert 0 <= pictures.min() <= pictures.max() <= 3
+    assert np.abs(pictures[0] - pictures[1]).mean() > 0.01
+
+
+def test_the_camera_adds_faults_that_stay_small() -> None:
+    light = jnp.full((16, 16, 3), 0.2)
+    pictures = np.stack([jax.jit(develop)(key, light) for key in _keys(40)])
+    assert 0 <= pictures.min() <= pictures.max() <= 1
+    assert np.abs(pictures - 0.2 ** (1 / 2.2)).mean() < 0.03
+    assert 0 < pictures.std(axis=(1, 2)).mean() < 0.03
+    assert pictures.std(axis=0).min() > 0
 
 
 def test_details_pair_opposites_and_sides() -> None:

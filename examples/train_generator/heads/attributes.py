@@ -1,4 +1,9 @@
-"""Who is in the picture: the attributes of a synthetic person, drawn from a key alone."""
+"""Who is in the picture: the attributes of a synthetic person, drawn from a key alone.
+
+Distributions, chosen on purpose: sexes equal; skin tones flat over the Monk scale at every age and sex; ages 18 to 85
+(median about 42); heads turned by up to 35° (standard deviation 14°); glasses on 12 % of the young and 26 % of the old;
+hats or headscarves on 5 %; beards on about half the men; the rest as among adults in portraits.
+"""
 
 from typing import NamedTuple
 
@@ -20,24 +25,39 @@ HAIR_STYLES = (
     "short03",
     "short04",
 )
-CROPPED = len(HAIR_STYLES)
-BALD = CROPPED + 1
-STYLE_NAMES = (*HAIR_STYLES, "cropped", "bald")
+GROWN_STYLES = ("cropped", "crew", "curls", "swept")
+CROPPED, CREW, CURLS, SWEPT = range(len(HAIR_STYLES), len(HAIR_STYLES) + len(GROWN_STYLES))
+BALD = SWEPT + 1
+STYLE_NAMES = (*HAIR_STYLES, *GROWN_STYLES, "bald")
+
+BEARD_CUTS = ("shaven", "stubble", "full", "long", "goatee", "moustache", "strap")
+SHAVEN, STUBBLE, FULL, LONG, GOATEE, MOUSTACHE, STRAP = range(len(BEARD_CUTS))
+HATS = ("none", "knitted cap", "headscarf")
+NO_HAT, CAP, HEADSCARF = range(len(HATS))
+CLOTHES = ("round neck", "v-neck", "shirt", "rollneck", "scarf")
+ROUND_NECK, V_NECK, SHIRT, ROLLNECK, SCARF = range(len(CLOTHES))
+SCENES = ("studio", "wall", "room", "foliage", "sky", "evening")
+STUDIO, WALL, ROOM, FOLIAGE, SKY, EVENING = range(len(SCENES))
 
 BROWS = 12
 LASHES = 4
 EYE_COLOURS = ("blue", "bluegreen", "brownlight", "deepblue", "green", "grey", "ice", "lightblue", "brown")
 TONES = 10
+YOUNGEST, OLDEST = 18.0, 85.0
 
 # the shapes that do not frown, and how often women and men have them
 _BROW_SHAPES = (0, 3, 5, 6, 8, 9, 10, 11)
 _BROWS_WORN = ((0.2, 0.1, 0.15, 0.05, 0.0, 0.2, 0.2, 0.1), (0.25, 0.15, 0.0, 0.0, 0.15, 0.15, 0.1, 0.2))
 _BROWN, _LIGHT_BROWN = EYE_COLOURS.index("brown"), EYE_COLOURS.index("brownlight")
-# how often each style is worn, by sex: afro, bobs, braid, long, ponytail, short 1 to 4, cropped, bald
+# how often each style is worn, by sex: afro, bobs, braid, long, ponytail, short 1 to 4, grown styles, bald
 _WORN = (
-    (0.06, 0.00, 0.03, 0.14, 0.32, 0.20, 0.08, 0.10, 0.00, 0.05, 0.01, 0.005),
-    (0.04, 0.00, 0.00, 0.00, 0.01, 0.00, 0.24, 0.20, 0.00, 0.22, 0.20, 0.09),
+    (0.06, 0.015, 0.06, 0.10, 0.34, 0.17, 0.06, 0.07, 0.00, 0.04, 0.01, 0.01, 0.04, 0.01, 0.005),
+    (0.03, 0.00, 0.00, 0.00, 0.01, 0.00, 0.16, 0.14, 0.00, 0.14, 0.12, 0.16, 0.06, 0.12, 0.07),
 )
+_BEARDS = (0.42, 0.24, 0.14, 0.04, 0.08, 0.05, 0.03)
+_HATS_WORN = ((0.95, 0.01, 0.03), (0.95, 0.04, 0.0))
+_CLOTHES_WORN = (0.42, 0.16, 0.26, 0.1, 0.06)
+_SCENES_SEEN = (0.24, 0.2, 0.2, 0.18, 0.1, 0.08)
 
 
 class Person(NamedTuple):
@@ -69,40 +89,65 @@ class Person(NamedTuple):
     """Nod of the head downward, in radians."""
     roll: jax.Array
     """Tilt of the head, in radians."""
+    gaze: jax.Array
+    """Turn (2,) of the eyes away from the camera, sideways and downward, in radians."""
     hair_style: jax.Array
     """Index into STYLE_NAMES."""
     hair: jax.Array
     """Linear RGB (3,) of the hair."""
+    grey: jax.Array
+    """Share of grey in the hair."""
+    hair_length: jax.Array
+    """Length of what hangs below the ears, over that of the style as it was modelled."""
+    hair_volume: jax.Array
+    """Breadth of the hair over that of the style as it was modelled."""
+    mirrored: jax.Array
+    """Whether the parting is on the other side."""
+    recession: jax.Array
+    """How far the hairline has gone back and the crown thinned, from 0 to 1."""
+    beard_cut: jax.Array
+    """Index into BEARD_CUTS."""
     beard: jax.Array
-    """Opacity of the beard, 0 for none: stubble below 0.4, a short beard above."""
-    goatee: jax.Array
-    """Whether the beard is kept to the chin and the upper lip."""
+    """Opacity of the beard, 0 for none."""
     glasses: jax.Array
     """Whether glasses are worn."""
+    hat: jax.Array
+    """Index into HATS."""
+    makeup: jax.Array
+    """Strength of lipstick, eye shadow and rouge, from 0 to 1."""
+    freckles: jax.Array
+    """Strength of freckles, from 0 to 1."""
     eye_colour: jax.Array
     """Index into EYE_COLOURS."""
     brow_style: jax.Array
     """Index of the eyebrows' shape."""
     lash_style: jax.Array
     """Index of the eyelashes' shape."""
+    clothes: jax.Array
+    """Index into CLOTHES."""
+    scene: jax.Array
+    """Index into SCENES: what is behind the person."""
     light: jax.Array
     """Direction (2,) of the key light: azimuth to the head's left and elevation, in radians."""
+    warmth: jax.Array
+    """Colour of the key light, from about -0.2 (cold) to 0.2 (warm)."""
 
 
 def sample_person(key: jax.Array) -> Person:
-    """Draws one person: both sexes equally often, skin tones flat over the scale, the rest as among adults."""
-    draws = Draws(key, 64)
+    """Draws one person; see the module's text for the distributions."""
+    draws = Draws(key, 80)
     uniform, normal = draws.uniform, draws.normal
     male = draws.chance(0.5).astype(jnp.float32)
-    age = uniform() ** 1.9
+    age = uniform() ** 1.5
     tone = uniform(0.0, TONES - 1.0)
     ancestry = _ancestry(draws, tone)
-    european = ancestry[2]
-    grey = jax.nn.sigmoid(14 * (age - 0.66) + 1.5 * normal())
-    brown = (european < 0.5) | (tone > 3.5) | draws.chance(0.4)
-    smile = jnp.clip(0.5 + 0.32 * normal(), 0, 1)
-    bearded, strength = uniform(), uniform()
-    beard = jnp.select([bearded < 0.22, bearded < 0.5], [0.5 + 0.35 * strength, 0.1 + 0.25 * strength], 0.0) * male
+    european = ancestry[2] * (tone < 4)
+    grey = jax.nn.sigmoid(11 * (age - 0.66) + 1.3 * normal())
+    brown = (ancestry[2] < 0.5) | (tone > 3.5) | draws.chance(0.4)
+    smile = jnp.clip(0.46 + 0.3 * normal(), 0, 0.95)
+    cut = jnp.where(male > 0.5, draws.among(_BEARDS), SHAVEN)
+    opacity = jnp.array([0.0, 0.16, 0.75, 0.9, 0.75, 0.75, 0.7])[cut] * uniform(0.7, 1.1)
+    hat = draws.among(_by_sex(_HATS_WORN, male))
     return Person(
         male=male,
         masculinity=jnp.clip(male + (1 - 2 * male) * jnp.abs(0.12 * normal()), 0, 1),
@@ -111,23 +156,35 @@ def sample_person(key: jax.Array) -> Person:
         ancestry=ancestry,
         weight=jnp.clip(0.47 + 0.2 * normal(), 0, 1),
         smile=smile,
-        parted=jnp.clip((smile - 0.3) * uniform(-0.4, 2.0), 0, 1),
+        parted=jnp.clip((smile - 0.35) * uniform(-0.3, 1.8), 0, 0.8),
         brows=jnp.clip(0.4 + 0.22 * normal(), 0, 1),
         squint=jnp.clip(0.08 + 0.1 * normal(), 0, 0.3),
         yaw=jnp.clip(0.25 * normal(), -0.61, 0.61),
         pitch=jnp.clip(0.03 + 0.09 * normal(), -0.22, 0.25),
         roll=jnp.clip(0.04 * normal(), -0.1, 0.1),
+        gaze=jnp.clip(0.08 * draws.normals(2), -0.25, 0.25),
         hair_style=_hair_style(draws, male, age, tone),
-        hair=hair_colour(draws, european * (tone < 4), grey),
-        beard=beard,
-        goatee=draws.chance(0.25) & (beard > 0.4),
+        hair=hair_colour(draws, european, grey),
+        grey=grey,
+        hair_length=uniform(0.22, 1.0),
+        hair_volume=jnp.exp(jnp.clip(0.05 * normal(), -0.08, 0.12)),
+        mirrored=draws.chance(0.5),
+        recession=jnp.clip(male * (age * uniform(-0.4, 1.5) + 0.25 * uniform()), 0, 1),
+        beard_cut=cut,
+        beard=jnp.clip(opacity, 0, 0.97),
         glasses=draws.chance(0.12 + 0.14 * age),
+        hat=hat,
+        makeup=(1 - male) * draws.chance(0.75) * uniform() ** 1.3,
+        freckles=draws.chance(0.25 * jax.nn.sigmoid(3 * (3.5 - tone))) * uniform(0.3, 1.0),
         eye_colour=jnp.where(
             brown, jnp.where(draws.chance(0.8), _BROWN, _LIGHT_BROWN), draws.among([1.0] * len(EYE_COLOURS))
         ),
         brow_style=jnp.array(_BROW_SHAPES)[draws.among(_by_sex(_BROWS_WORN, male))],
         lash_style=draws.among([1.0] * LASHES),
-        light=jnp.stack([jnp.clip(0.55 * normal(), -1.1, 1.1), uniform(0.15, 0.8)]),
+        clothes=draws.among(_CLOTHES_WORN),
+        scene=draws.among(_SCENES_SEEN),
+        light=jnp.stack([jnp.clip(0.6 * normal(), -1.2, 1.2), uniform(0.15, 0.85)]),
+        warmth=jnp.clip(0.02 + 0.08 * normal(), -0.2, 0.2),
     )
 
 
@@ -136,17 +193,31 @@ def describe(person: Person) -> dict[str, jax.Array]:
     degrees = 180 / jnp.pi
     return {
         "sex": person.male.astype(jnp.int32),
-        "age": 20 + 60 * person.age,
+        "age": YOUNGEST + (OLDEST - YOUNGEST) * person.age,
         "tone": 1 + person.tone,
         "ancestry": person.ancestry,
+        "weight": person.weight,
         "hair_style": person.hair_style,
         "bald": person.hair_style == BALD,
+        "grey": person.grey,
+        "recession": person.recession,
+        "beard_cut": person.beard_cut,
         "beard": person.beard,
         "glasses": person.glasses,
+        "hat": person.hat,
+        "makeup": person.makeup,
+        "freckles": person.freckles,
+        "eye_colour": person.eye_colour,
         "smile": person.smile,
+        "parted": person.parted,
+        "clothes": person.clothes,
+        "scene": person.scene,
         "yaw": person.yaw * degrees,
         "pitch": person.pitch * degrees,
+        "roll": person.roll * degrees,
+        "gaze": person.gaze * degrees,
         "light": person.light * degrees,
+        "warmth": person.warmth,
     }
 
 
@@ -163,7 +234,9 @@ def _hair_style(draws: Draws, male: jax.Array, age: jax.Array, tone: jax.Array) 
     worn = _by_sex(_WORN, male)
     worn = worn.at[0].multiply(0.3 + 2.2 * dark)
     worn = worn.at[CROPPED].multiply(0.6 + 1.2 * dark)
-    worn = worn.at[BALD].multiply(0.6 + 1.6 * age)
+    worn = worn.at[CURLS].multiply(0.5 + 1.5 * dark)
+    worn = worn.at[SWEPT].multiply(1.3 - dark)
+    worn = worn.at[BALD].multiply(0.5 + 1.8 * age)
     return draws.among(worn)
 
 

@@ -43,19 +43,16 @@ _CLOTHES = linear(
     (176, 142, 138),
 )
 _FRAMES = linear((24, 22, 22), (70, 46, 32), (128, 120, 112), (112, 86, 58), (40, 44, 54))
-_BACKGROUNDS = linear(
-    (206, 202, 196),
-    (168, 172, 176),
-    (120, 126, 132),
-    (92, 86, 80),
-    (188, 172, 152),
-    (142, 122, 104),
-    (110, 124, 98),
-    (76, 92, 74),
-    (150, 172, 194),
-    (104, 122, 142),
-    (198, 208, 216),
-    (66, 66, 72),
+# what is behind the person, by the order of SCENES: studio, wall, room, foliage, sky, evening
+SCENE_COLOURS = np.stack(
+    [
+        linear((206, 202, 196), (168, 172, 176), (120, 126, 132), (92, 86, 80), (66, 66, 72), (226, 226, 228)),
+        linear((222, 214, 200), (188, 172, 152), (176, 184, 178), (142, 122, 104), (158, 104, 84), (150, 172, 194)),
+        linear((214, 206, 190), (128, 98, 72), (72, 62, 56), (232, 236, 240), (160, 148, 132), (86, 100, 116)),
+        linear((92, 106, 76), (62, 76, 56), (122, 132, 92), (150, 158, 122), (46, 54, 44), (176, 184, 168)),
+        linear((168, 196, 222), (206, 218, 228), (128, 164, 204), (120, 132, 104), (222, 204, 182), (96, 108, 112)),
+        linear((40, 38, 46), (28, 30, 40), (196, 148, 84), (60, 52, 56), (208, 182, 140), (84, 96, 132)),
+    ]
 )
 
 
@@ -82,11 +79,6 @@ def cloth_colour(draws: Draws) -> jax.Array:
 def frame_colour(draws: Draws) -> jax.Array:
     """The colour of a spectacle frame: black, brown or metal."""
     return draws.pick(jnp.asarray(_FRAMES))
-
-
-def background_colour(draws: Draws) -> jax.Array:
-    """A muted colour of walls, foliage or sky."""
-    return _vary(draws, draws.pick(jnp.asarray(_BACKGROUNDS)), 0.2)
 
 
 def _vary(draws: Draws, colour: jax.Array, spread: float) -> jax.Array:

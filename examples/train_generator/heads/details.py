@@ -16,7 +16,7 @@ _SPREAD = {
     "forehead": 0.15,
     "eyebrows": 0.15,
     "eyes": 0.16,
-    "nose": 0.2,
+    "nose": 0.17,
     "mouth": 0.17,
     "ears": 0.18,
     "chin": 0.18,

@@ -14,9 +14,13 @@ class Draws:
         self._normals = jax.scipy.special.ndtri(self._values)
         self._next = 0
 
-    def uniform(self, low: float = 0.0, high: float = 1.0) -> jax.Array:
+    def uniform(self, low: jax.Array | float = 0.0, high: jax.Array | float = 1.0) -> jax.Array:
         """A number between `low` and `high`."""
         return low + (high - low) * self._values[self._take(1)][0]
+
+    def uniforms(self, count: int) -> jax.Array:
+        """Numbers (count,) between 0 and 1."""
+        return self._values[self._take(count)]
 
     def normal(self) -> jax.Array:
         """A standard normal number."""

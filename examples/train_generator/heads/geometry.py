@@ -5,9 +5,11 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
-from .attributes import BALD, CROPPED, HAIR_STYLES, Person
+from .attributes import CAP, CROPPED, HAIR_STYLES, HEADSCARF, Person
+from .functions import smoothstep
 from .glasses import glasses_vertices
 from .pack import EXPRESSIONS, Assets, Fit, Samples, Shape
+from .regions import grow
 
 _Tree = TypeVar("_Tree", Fit, Samples)
 _PIVOT = (0.0, 6.55, 0.15)  # where the head turns on the neck
@@ -39,17 +41,11 @@ def rotation(yaw: jax.Array, pitch: jax.Array, roll: jax.Array) -> jax.Array:
     return rz @ ry @ rx
 
 
-def smoothstep(low: jax.Array | float, high: jax.Array | float, x: jax.Array) -> jax.Array:
-    """0 below `low`, 1 above `high` (or the other way round if low > high), smooth between."""
-    t = jnp.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
 def build_head(key: jax.Array, assets: Assets, person: Person) -> Head:
     """Shapes, dresses and poses a person's head."""
-    k = jax.random.split(key, 3)
+    k = jax.random.split(key)
     body = _body(k[0], assets.shape, person)
-    has_hair = person.hair_style < CROPPED
+    has_hair = (person.hair_style < CROPPED) & (person.hat != HEADSCARF)
     style = jnp.minimum(person.hair_style, len(HAIR_STYLES) - 1)
     zero = jnp.zeros_like(style)
     variants = (zero, zero, person.brow_style, person.lash_style, style)
@@ -57,11 +53,13 @@ def build_head(key: jax.Array, assets: Assets, person: Person) -> Head:
     parts = [_fitted(fit, body) for fit in fits]
     left = parts[0][:, 0] > 0
     centre = _mean(parts[0], left)
-    parts[0] = _gaze(k[1], parts[0], left, person)
+    parts[0] = _gaze(parts[0], left, person)
+    parts[4] = _worn_hair(parts[4], person)
     ears = (assets.shape.neutral[:, 1] > 7.1) & (assets.shape.neutral[:, 1] < 7.5)
     half_width = jnp.max(jnp.where(ears, jnp.abs(body[:, 0]), 0))
-    frames = glasses_vertices(k[2], centre, half_width)
+    frames = glasses_vertices(k[1], centre, half_width)
 
+    body = grow(person, assets.shape.neutral, body, _normals(body, assets.triangles))
     raw = [body, *parts, frames]
     posed = [_pose(v, person) for v in raw]
     eyes = jnp.mean(posed[1], 0)
@@ -86,17 +84,6 @@ def build_head(key: jax.Array, assets: Assets, person: Person) -> Head:
         shown=jnp.concatenate([jnp.broadcast_to(s, len(p.shade)) for s, p in zip(shown, sets, strict=True)]),
         eyes=eyes,
     )
-
-
-def scalp_cover(person: Person, point: jax.Array) -> jax.Array:
-    """How far hair covers the skin at points (..., 3) of the neutral head: roots under hair, or a close crop."""
-    x, y, z = jnp.abs(point[..., 0]), point[..., 1], point[..., 2]
-    depth = jnp.array([-0.5, 0.0, 0.3, 0.45, 0.6, 0.7, 0.85, 1.1, 1.4])
-    line = jnp.array([6.65, 6.7, 6.85, 7.12, 7.18, 7.5, 7.86, 7.97, 8.0])
-    above = y - jnp.interp(z, depth, line)
-    ear = smoothstep(0.69, 0.73, x) * smoothstep(0.1, 0.25, z) * smoothstep(7.6, 7.5, y)
-    amount = jnp.where(person.hair_style == BALD, 0.0, jnp.where(person.hair_style == CROPPED, 0.85, 0.9))
-    return smoothstep(-0.06, 0.16, above) * (1 - ear) * amount
 
 
 def _body(key: jax.Array, shape: Shape, person: Person) -> jax.Array:
@@ -137,13 +124,26 @@ def _expression(person: Person) -> jax.Array:
     return jnp.stack([values[name] for name in EXPRESSIONS])
 
 
-def _gaze(key: jax.Array, vertices: jax.Array, left: jax.Array, person: Person) -> jax.Array:
-    """Turns the eyes in the head, mostly towards the camera."""
-    away = 0.06 * jax.random.normal(key, (2,))
-    sideways = jnp.clip(-0.8 * person.yaw + away[0], -0.4, 0.4)
-    turn = rotation(sideways, jnp.clip(-0.7 * person.pitch + away[1], -0.2, 0.2), jnp.zeros_like(sideways))
+def _gaze(vertices: jax.Array, left: jax.Array, person: Person) -> jax.Array:
+    """Turns the eyes in the head: `gaze` away from the camera."""
+    sideways = jnp.clip(-0.85 * person.yaw + person.gaze[0], -0.45, 0.45)
+    turn = rotation(sideways, jnp.clip(-0.7 * person.pitch + person.gaze[1], -0.2, 0.2), jnp.zeros_like(sideways))
     centre = jnp.where(left[:, None], _mean(vertices, left), _mean(vertices, ~left))
     return (vertices - centre) @ turn.T + centre
+
+
+def _worn_hair(vertices: jax.Array, person: Person) -> jax.Array:
+    """Makes more kinds of hair of one: parted on the other side, fuller or flatter, shorter, or under a cap."""
+    x, y, z = jnp.split(vertices, 3, -1)
+    x = jnp.where(person.mirrored, -x, x)
+    crown = jnp.array([0.0, 7.7, 0.35])
+    fuller = 1 + (person.hair_volume - 1) * smoothstep(7.2, 7.9, y)
+    # what hangs lower also spreads wider: shortened, it does so no more
+    x = x * (1 - 0.3 * (1 - person.hair_length) * smoothstep(6.9, 5.5, y))
+    y = jnp.where(y < 7.0, 7.0 + (y - 7.0) * person.hair_length, y)
+    hair = (jnp.concatenate([x, y, z], -1) - crown) * fuller + crown
+    pressed = 0.3 * (person.hat == CAP) * smoothstep(7.65, 7.9, hair[:, 1:2])
+    return hair + pressed * (crown - hair)
 
 
 def _pose(vertices: jax.Array, person: Person) -> jax.Array:

@@ -48,20 +48,22 @@ def crevices(depth: jax.Array, supersample: int) -> jax.Array:
 def shade(
     key: jax.Array, person: Person, surface: Surface, normal: jax.Array, view: jax.Array, lit: jax.Array, ao: jax.Array
 ) -> jax.Array:
-    """Light (S, S, 3) that reaches the camera, linear."""
-    draws = Draws(key, 6)
+    """Light (S, S, 3) that reaches the camera, linear: key light, fill, light from behind, sky and its bounce."""
+    draws = Draws(key, 10)
     key_light = direction(person.light[0], person.light[1])
-    warm = 0.1 * draws.normal()
-    key_colour = jnp.stack([1 + warm, 1 + 0.1 * warm, 1 - warm]) * draws.uniform(0.55, 0.95)
-    sky = jnp.stack([1 - 0.3 * warm, jnp.ones_like(warm), 1 + 0.3 * warm])
-    sky = sky * draws.uniform(0.38, 0.55)
-    bounce = sky * jnp.array([1.04, 0.98, 0.92]) * draws.uniform(0.55, 0.85)
-    fill = direction(-jnp.sign(person.light[0]) * (0.7 + 0.4 * draws.uniform()), 0.2 * jnp.ones(()))
-    fill_colour = draws.uniform(0.08, 0.28)
+    warm = person.warmth
+    key_colour = _tinted(warm) * draws.uniform(0.6, 1.15)
+    sky = _tinted(-0.35 * warm) * draws.uniform(0.22, 0.46)
+    bounce = sky * jnp.array([1.06, 0.98, 0.9]) * draws.uniform(0.5, 0.85)
+    away = -jnp.sign(person.light[0])
+    fill = direction(away * (0.7 + 0.4 * draws.uniform()), 0.2 * jnp.ones(()))
+    fill_colour = _tinted(-0.5 * warm) * draws.uniform(0.06, 0.3)
+    behind = direction(away * draws.uniform(2.0, 2.7), draws.uniform(0.2, 0.7))
+    rim_colour = _tinted(0.5 * draws.normal() * 0.1) * draws.chance(0.4) * draws.uniform(0.3, 1.2)
 
     lit = lit[..., None]
     ao = ao[..., None]
-    skin = surface.skin
+    skin, strands = surface.skin, surface.strands
     dark = 1 - lit
     # light that enters the skin leaves it redder a little further on
     lit = 1 - dark * jnp.concatenate([skin * jnp.sqrt(dark) + 1 - skin, jnp.ones_like(dark), jnp.ones_like(dark)], -1)
@@ -69,22 +71,26 @@ def shade(
     upward = normal[..., 1:2] * 0.5 + 0.5
     ambient = (sky * upward + bounce * (1 - upward)) * ao
     side = jnp.clip((_dot(normal, fill) + 0.3) / 1.3, 0, None) * fill_colour * ao
-    half = view + key_light
-    half = half / jnp.linalg.norm(half, axis=-1, keepdims=True)
-    edge = 0.04 + 0.3 * (1 - jnp.clip(_dot(normal, view), 0, 1)) ** 4
-    highlight = surface.gloss * jnp.clip(_dot(normal, half), 0, 1) ** surface.sharpness * lit * (0.7 + 2 * edge)
+    grazing = 1 - jnp.clip(_dot(normal, view), 0, 1)
+    edge = 0.04 + 0.3 * grazing**4
+    light = jnp.zeros_like(surface.albedo)
+    for where, colour, seen in ((key_light, key_colour, lit), (fill, fill_colour, ao)):
+        half = view + where
+        half = half / jnp.linalg.norm(half, axis=-1, keepdims=True)
+        shine = surface.gloss * jnp.clip(_dot(normal, half), 0, 1) ** surface.sharpness * (0.7 + 2 * edge)
+        # strands shine in a band across them (Kajiya and Kay 1989)
+        strand = jnp.array([0.0, -1.0, 0.0]) + normal[..., 1:2] * normal
+        strand = strand / (jnp.linalg.norm(strand, axis=-1, keepdims=True) + 1e-3)
+        band = jnp.sqrt(jnp.clip(1 - _dot(strand, half) ** 2, 0, 1)) ** 60 * jnp.clip(_dot(normal, where) + 0.2, 0, 1)
+        light = light + (shine + 0.22 * strands * band * (0.05 + surface.albedo)) * colour * seen
+    rim = jnp.clip(_dot(normal, behind) + 0.25, 0, 1) * grazing**2 * (0.15 + surface.albedo) * rim_colour * ao
     sheen = 0.12 * edge * ambient * skin
-    return surface.albedo * (diffuse * key_colour + ambient + side) + highlight * key_colour + sheen
+    return surface.albedo * (diffuse * key_colour + ambient + side) + light + rim + sheen
 
 
-def expose(key: jax.Array, picture: jax.Array, skin: jax.Array, head: jax.Array) -> jax.Array:
-    """Exposes as a camera would: partly for the skin, so that neither light nor dark skin loses its detail."""
-    luminance = head @ jnp.array([0.2126, 0.7152, 0.0722])
-    mean = jnp.sum(luminance * skin) / (jnp.sum(skin) + 1.0)
-    gain = jnp.clip(0.34 / (mean + 0.02), 0.5, 4.0) ** 0.42 * jnp.exp(0.08 * jax.random.normal(key))
-    film = 1 - jnp.exp(-1.25 * gain * picture)
-    grey = film.mean(-1, keepdims=True)
-    return jnp.clip(grey + 1.12 * (film - grey), 0, 1)
+def _tinted(warm: jax.Array) -> jax.Array:
+    """White light (3,), warmer or colder."""
+    return jnp.stack([1 + warm, 1 + 0.1 * warm, 1 - warm])
 
 
 def _blur(picture: jax.Array, radius: int) -> jax.Array:

@@ -5,15 +5,16 @@ import jax.numpy as jnp
 
 from .attributes import describe, sample_person
 from .background import draw_background
+from .camera import develop, expose
 from .draws import Draws
-from .geometry import build_head
-from .lighting import crevices, direction, expose, shade, soft_shadow
+from .geometry import build_head, rotation
+from .lighting import crevices, direction, shade, soft_shadow
 from .materials import Point, paint
 from .pack import BODY, BROW, EYES, GLASSES, HAIR, LASH, Assets
 from .raster import Camera, draw, interpolate, light_frame, shadow_map
 
 _SHADOW_SIDE = 112
-_HALF_FRAME = 1.12  # decimetres, as FFHQ frames an average face
+_HALF_FRAME = 1.17  # decimetres: what FFHQ's rule gives for an average face
 
 
 def render(
@@ -26,7 +27,7 @@ def render(
     size, supersample: side of the picture, and points per pixel along each side (both static under jit).
     Returns the picture (size, size, 3), sRGB in [0, 1], and the person's attributes (see `describe`).
     """
-    keys = jax.random.split(key, 8)
+    keys = jax.random.split(key, 9)
     side = size * supersample
     person = sample_person(keys[0])
     head = build_head(keys[1], assets, person)
@@ -48,20 +49,23 @@ def render(
     casts = (kinds == BODY) | (kinds == HAIR)
     points = interpolate(head.vertices, head.samples.vertex[::2], head.samples.weight[::2])
     heights = shadow_map(points, (casts & head.shown)[::2], light, centre, _SHADOW_SIDE)
-    spread = jax.random.uniform(keys[3], minval=2.0, maxval=6.0)
+    spread = jax.random.uniform(keys[3], minval=2.0, maxval=9.0)
     lit = soft_shadow(heights, light_frame(place, light, centre, _SHADOW_SIDE), spread, supersample)
 
-    point = Point(kinds[seen.sample], neutral, head.samples.uv[seen.sample], head.samples.shade[seen.sample])
+    turn = rotation(person.yaw, person.pitch, person.roll)
+    point = Point(
+        kinds[seen.sample], neutral, head.samples.uv[seen.sample], head.samples.shade[seen.sample], normal @ turn
+    )
     surface = paint(keys[4], assets.textures, person, point)
     ao = crevices(seen.depth, supersample)
     eyes = point.kind == EYES  # lids let more light through than a shadow map knows
     ao, lit = jnp.where(eyes, 0.6 + 0.4 * ao, ao), jnp.where(eyes, 0.5 + 0.5 * lit, lit)
     shaded = shade(keys[5], person, surface, normal, view, lit, ao)
     cover = seen.cover[..., None]
-    picture = jnp.where(cover, shaded, draw_background(keys[6], side))
+    picture = jnp.where(cover, shaded, draw_background(keys[6], person.scene, person.warmth, side))
     picture = expose(keys[7], picture, surface.skin[..., 0] * seen.cover, shaded)
     picture = picture.reshape(size, supersample, size, supersample, 3).mean((1, 3))
-    return jnp.clip(picture, 0, 1) ** (1 / 2.2), describe(person)
+    return develop(keys[8], picture), describe(person)
 
 
 def _camera(key: jax.Array, eyes: jax.Array) -> Camera:
