@@ -37,12 +37,13 @@ class _Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w o"]:
         kernel = self.param("kernel", _normal, (self.window, self.window, x.shape[-1], self.channels))
-        kernel = kernel / (self.window * x.shape[-1] ** 0.5)
+        kernel = (kernel / (self.window * x.shape[-1] ** 0.5)).astype(x.dtype)
         pad = self.window // 2
         x = conv(x, kernel, ((pad, pad), (pad, pad))) if self.window > 1 else jnp.tensordot(x, kernel[0, 0], axes=1)
         if not self.activate:
             return x
-        return leaky_relu(x + self.param("bias", nn.initializers.zeros, (self.channels,))) * _GAIN
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+        return leaky_relu(x + bias.astype(x.dtype)) * _GAIN
 
 
 class _Dense(nn.Module):
@@ -57,24 +58,28 @@ class _Dense(nn.Module):
 class Discriminator(nn.Module):
     """Images in [−1, 1] → logits (n,) and features (n, channels[0]); `channels` from 4×4 up to half the resolution.
 
-    The picture is folded 2×2 into channels first: a layer at full resolution costs as much as all others together.
+    `dtype` is the arithmetic of the convolutions (float32 or bfloat16); the last layers' is float32. The picture is
+    folded 2×2 into channels first: a layer at full resolution costs as much as all others together.
     Minibatch deviation is taken over groups of four consecutive images: n must be a multiple of 4.
     """
 
     channels: tuple[int, ...]
+    dtype: jnp.dtype = jnp.dtype(jnp.float32)
 
     @nn.compact
     def __call__(self, image: Float[Array, "n h w 3"]) -> tuple[Float[Array, "n"], Float[Array, "n f"]]:
         widths = self.channels[::-1]
         n, height, width, _ = image.shape
         folded = image.reshape(n, height // 2, 2, width // 2, 2, 3).transpose(0, 1, 3, 2, 4, 5)
-        x = _Conv(widths[0], name="from_rgb")(folded.reshape(n, height // 2, width // 2, 12))
+        folded = folded.reshape(n, height // 2, width // 2, 12).astype(self.dtype)
+        x = _Conv(widths[0], name="from_rgb")(folded)
         for width, following in itertools.pairwise(widths):
             size = x.shape[1]
             skip = _Conv(following, window=1, activate=False, name=f"b{size}_skip")(halve(x))
             y = _Conv(width, name=f"b{size}_conv0")(x)
             y = _Conv(following, name=f"b{size}_conv1")(halve(y))
             x = (y + skip) * 0.5**0.5
+        x = x.astype(jnp.float32)
         groups = x.reshape(-1, 4, *x.shape[1:])
         deviation = jnp.sqrt(jnp.var(groups, axis=1) + 1e-8).mean(axis=(1, 2, 3))
         deviation = jnp.repeat(deviation, 4)[:, None, None, None]

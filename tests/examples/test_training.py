@@ -18,7 +18,7 @@ from pulse_jax.config import StyleGAN2Config
 from pulse_jax.generator import Generator
 
 CONFIG = gan.TrainConfig(
-    StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8)), (8,), batch=4, r1_interval=2
+    StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8)), (8,), batch=4, lazy_interval=2
 )
 
 
@@ -29,11 +29,11 @@ def state():
 
 @pytest.fixture(scope="module")
 def trained(state):
-    """Two steps, one with R1, on pictures of one colour."""
+    """Two steps, one regularised, on pictures of one colour."""
     pictures = jnp.full((4, 8, 8, 3), 200, jnp.uint8)
     metrics = []
-    for penalise in (True, False):
-        state, seen = jax.jit(lambda s, p=penalise: gan.step(CONFIG, p, s, pictures))(state)
+    for lazy in (True, False):
+        state, seen = jax.jit(lambda s, p=lazy: gan.step(CONFIG, p, s, pictures))(state)
         metrics.append(seen)
     return state, metrics
 
@@ -56,6 +56,49 @@ def test_steps_count_pictures_move_every_network_and_stay_finite(state, trained)
         assert np.mean([bool(flag) for flag in jax.tree.leaves(moved)]) > 0.8
     for seen in metrics:
         assert all(np.isfinite(value) for value in seen.values())
+
+
+def test_path_lengths_are_norms_of_the_jacobian_times_an_image(state):
+    config, key = CONFIG.generator, jax.random.key(5)
+    lengths = jax.jit(lambda p: gan.path_lengths(config, p, key, 2))(state.generator)
+    row_key, noise_key, y_key = jax.random.split(key, 3)
+    rows = gan.draw_rows(config, state.generator["mapping"], row_key, 2, 0.0)
+    noise = gan.draw_noise(config, noise_key, 2)
+    y = jax.random.normal(y_key, (2, 8, 8, 3)) / 8
+    synthesis = stylegan2.Synthesis(config)
+    for k in range(2):
+
+        def image(row, k=k):
+            return synthesis.apply(
+                {"params": state.generator["synthesis"]}, row[None], tuple(n[k : k + 1] for n in noise)
+            )[0]
+
+        jacobian = jax.jit(jax.jacrev(image))(rows[k])
+        product = jnp.einsum("hwcld,hwc->ld", jacobian, y[k])
+        np.testing.assert_allclose(lengths[k] ** 2, jnp.sum(product**2) / config.num_layers, rtol=1e-3)
+
+
+def test_an_interval_is_its_steps_one_by_one(state):
+    pictures = jax.random.randint(jax.random.key(2), (2, 4, 8, 8, 3), 0, 256).astype(jnp.uint8)
+    whole, metrics = jax.jit(lambda s: gan.interval(CONFIG, s, pictures))(state)
+    one = state
+    for lazy, batch in zip((True, False), pictures, strict=True):
+        one, _ = jax.jit(lambda s, x, p=lazy: gan.step(CONFIG, p, s, x))(one, batch)
+    for a, b in zip(jax.tree.leaves(whole.average), jax.tree.leaves(one.average), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+def test_bfloat16_steps_stay_near_float32(state):
+    half = dataclasses.replace(CONFIG, precision="bfloat16")
+    images = [
+        gan.generate(CONFIG.generator, state.generator, jax.random.key(0), 4, 0.0, p) for p in ("float32", "bfloat16")
+    ]
+    np.testing.assert_allclose(images[0], images[1], atol=0.05)
+    pictures = jnp.full((4, 8, 8, 3), 90, jnp.uint8)
+    after, metrics = jax.jit(lambda s: gan.step(half, True, s, pictures))(state)
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(after.generator))
 
 
 @pytest.mark.parametrize("mixing, styles", [(0.0, 1), (1.0, 2)])
