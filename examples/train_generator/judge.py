@@ -1,104 +1,228 @@
-"""Judge a generator against held-out renders: `python examples/train_generator/judge.py --heldout DIR --train DIR`.
+"""Judge a generator's plain samples against held-out renders, beside what renders score among themselves.
 
-Printed beside what held-out renders score among themselves (the floor): the sliced Wasserstein distance of 7×7 patches
-on three levels of a Laplacian pyramid (Karras et al. 2018, section 5), the mean distance between two pictures (collapse
-shows as less than that of renders), and the distance of each sample to the nearest training render, mirrored ones
-included (copying shows as less than that of held-out renders).
+    python examples/train_generator/judge.py --heldout heads/heldout --train heads/train --features features.npz
+
+Distances and precision compare equally many pictures with the first half of the held-out renders; the floor is what
+their second half scores. The more held-out renders the better: below a few hundred, Fréchet distances are mostly bias.
+
+- Sliced Wasserstein distance of 7×7 patches on the levels of a Laplacian pyramid: texture, colours left aside.
+- Fréchet distance, precision and recall of the features of features.py, as shares of the renders' variance.
+- Mean distance between two pictures relative to renders: less than 1 shows collapse.
+- Distance to the nearest training render or its mirror image, root mean square: less than that of held-out renders
+  shows copying.
+- Share of pictures in which OpenCV finds a face.
+- Attributes as features.py reads them off, on samples and on held-out renders, and the true ones of the latter.
 """
 
 import dataclasses
+import json
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import features
 import jax
+import metrics
 import numpy as np
+import targets
 import tyro
+from features import FeatureNetwork
+from jaxtyping import UInt8
+from metrics import FaceDetector
+from shards import read_attributes, read_pictures, stream_pictures
+from tables import markdown, print_table
+from targets import Target
 
-from pulse_jax.generator import load_generator
+from pulse_jax.generator import Generator, load_generator
+from pulse_jax.images import from_uint8, to_uint8
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Folders of shards written by render.py, the generator (the embedded one by default) and the number of samples."""
+    """What is judged, against what, and where the numbers go.
+
+    Attributes:
+        heldout, train: folders of shards written by render.py.
+        features: file written by features.py.
+        generator: generator folder; the embedded one by default.
+        previous: another generator folder, in a column of its own.
+        samples: pictures drawn for faces, attributes, copies and variety.
+        faces: count faces, which needs OpenCV.
+        output: JSON file; the tables go beside it in Markdown.
+    """
 
     heldout: pathlib.Path
     train: pathlib.Path
+    features: pathlib.Path
     generator: pathlib.Path | None = None
-    samples: int = 300
+    previous: pathlib.Path | None = None
+    samples: int = 1000
+    faces: bool = True
+    output: pathlib.Path = pathlib.Path("judged.json")
 
 
-def read(folder: pathlib.Path) -> np.ndarray:
-    """All pictures of a folder's shards, float32 (n, r, r, 3) in [0, 1]."""
-    return np.concatenate([np.load(path) for path in sorted(folder.glob("shard_*.npy"))]).astype(np.float32) / 255
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Renders that others are compared with: 8-bit pictures (n, r, r, 3) and their features (n, f)."""
+
+    pictures: np.ndarray
+    features: np.ndarray
 
 
-def pyramid(images: np.ndarray, levels: int = 3) -> list[np.ndarray]:
-    """Laplacian pyramid by 2×2 means: differences to the halved picture, finest first, and the coarsest itself."""
-    out = []
-    for _ in range(levels - 1):
-        n, height, width, _ = images.shape
-        small = images.reshape(n, height // 2, 2, width // 2, 2, 3).mean((2, 4))
-        out.append(images - small.repeat(2, axis=1).repeat(2, axis=2))
-        images = small
-    return [*out, images]
+def draw_samples(generator: Generator, count: int, seed: int = 0) -> UInt8[np.ndarray, "n r r 3"]:
+    """Plain samples as 8-bit pictures."""
+    return to_uint8(np.asarray(generator.sample(jax.random.key(seed), count)))
 
 
-def patches(level: np.ndarray, rng: np.random.Generator, per_image: int = 64) -> np.ndarray:
-    """Random 7×7 patches, each channel standardised over all of them, as rows."""
-    n, height, width, _ = level.shape
-    rows = rng.integers(0, height - 6, (n, per_image))
-    columns = rng.integers(0, width - 6, (n, per_image))
-    windows = np.lib.stride_tricks.sliding_window_view(level, (7, 7), axis=(1, 2))
-    drawn = windows[np.arange(n)[:, None], rows, columns].reshape(n * per_image, 3, 49)
-    drawn = (drawn - drawn.mean((0, 2), keepdims=True)) / drawn.std((0, 2), keepdims=True)
-    return drawn.reshape(len(drawn), -1)
+def distances(pictures: UInt8[np.ndarray, "n r r 3"], found: np.ndarray, reference: Reference) -> dict[str, Any]:
+    """How far pictures with the features `found` are from the reference; patches are taken of equally many of both."""
+    count = min(len(pictures), len(reference.pictures))
+    levels = metrics.patch_distances(from_uint8(pictures[:count]), from_uint8(reference.pictures[:count]))
+    precision, recall = metrics.precision_recall(reference.features, found)
+    return {
+        "sliced_wasserstein_levels": levels,
+        "sliced_wasserstein": float(np.mean(levels)),
+        "frechet": metrics.frechet_distance(found, reference.features),
+        "precision": precision,
+        "recall": recall,
+    }
 
 
-def sliced_wasserstein(a: np.ndarray, b: np.ndarray, directions: int = 256) -> list[float]:
-    """The mean absolute difference of sorted projections, per pyramid level; a and b hold equally many pictures."""
-    rng = np.random.default_rng(0)
-    distances = []
-    for level_a, level_b in zip(pyramid(a), pyramid(b), strict=True):
-        axes = rng.normal(size=(147, directions))
-        axes /= np.linalg.norm(axes, axis=0)
-        sorted_a, sorted_b = (np.sort(patches(level, rng) @ axes, axis=0) for level in (level_a, level_b))
-        distances.append(float(np.abs(sorted_a - sorted_b).mean()))
-    return distances
-
-
-def spread(images: np.ndarray) -> float:
+def variety(pictures: UInt8[np.ndarray, "n r r 3"]) -> float:
     """The mean root-mean-square difference between two different pictures."""
-    flat = images.reshape(len(images), -1).astype(np.float64)
-    squares = (flat**2).sum(1)
-    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0) / flat.shape[1])
-    return float(distances.sum() / (len(flat) * (len(flat) - 1)))
+    flat = from_uint8(pictures).reshape(len(pictures), -1)
+    return metrics.mean_pairwise_distance(flat) / flat.shape[1] ** 0.5
 
 
-def nearest(images: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """Each picture's root-mean-square difference to the nearest of `train`, mirrored or not."""
-    reference = train.reshape(len(train), -1)
-    squares = (reference**2).sum(1)
-    best = np.full(len(images), np.inf)
-    for candidate in (images, images[:, :, ::-1]):
-        flat = candidate.reshape(len(images), -1)
-        distances = (flat**2).sum(1)[:, None] + squares - 2 * flat @ reference.T
-        best = np.minimum(best, distances.min(1) / flat.shape[1])
-    return np.sqrt(np.maximum(best, 0))
+def nearest_render(pictures: UInt8[np.ndarray, "n r r 3"], train: pathlib.Path) -> np.ndarray:
+    """Each picture's root-mean-square difference to the nearest training render, mirrored or not; one shard is held."""
+    both = from_uint8(np.concatenate([pictures, pictures[:, :, ::-1]])).reshape(2 * len(pictures), -1)
+    blocks = (from_uint8(np.asarray(shard)).reshape(len(shard), -1) for shard in stream_pictures(train))
+    nearest = metrics.nearest_distances(both, blocks)
+    return nearest.reshape(2, -1).min(axis=0) / both.shape[1] ** 0.5
+
+
+def judge_pictures(
+    pictures: UInt8[np.ndarray, "n r r 3"],
+    compared: slice,
+    reference: Reference,
+    network: FeatureNetwork,
+    train: pathlib.Path,
+    detector: FaceDetector | None,
+    copies: int,
+) -> dict[str, Any]:
+    """All numbers of one column; `compared` go to the reference, the first `copies` to the training renders."""
+    found, attributes = network(pictures)
+    nearest = nearest_render(pictures[:copies], train)
+    return {
+        "pictures": len(pictures),
+        **distances(pictures[compared], found[compared], reference),
+        "variety": variety(pictures),
+        "nearest_render_of": len(nearest),
+        "nearest_render_median": float(np.median(nearest)),
+        "nearest_render_1_percent": float(np.quantile(nearest, 0.01)),
+        "nearest_render_least": float(nearest.min()),
+        "faces": None if detector is None else float(metrics.faces_found(pictures, detector).mean()),
+        "attributes": targets.summaries(network.targets, attributes),
+    }
+
+
+def judge(
+    generators: Mapping[str, Generator],
+    heldout: UInt8[np.ndarray, "n r r 3"],
+    heldout_attributes: Mapping[str, np.ndarray],
+    network: FeatureNetwork,
+    train: pathlib.Path,
+    detector: FaceDetector | None,
+    samples: int = 1000,
+) -> dict[str, Any]:
+    """A column for the held-out renders and one per generator, and the held-out renders' true attributes."""
+    half = min(len(heldout) // 2, samples)
+    reference = Reference(heldout[:half], network(heldout[:half])[0])
+    columns = {
+        "renders": judge_pictures(heldout, slice(half, 2 * half), reference, network, train, detector, samples),
+    }
+    for name, generator in generators.items():
+        drawn = draw_samples(generator, samples)
+        columns[name] = judge_pictures(drawn, slice(half), reference, network, train, detector, samples)
+    return {
+        "compared": half,
+        "columns": columns,
+        "true_attributes": targets.summaries(network.targets, heldout_attributes),
+    }
+
+
+def metric_rows(columns: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """The first table: a measure per row."""
+    rows = []
+
+    def add(label: str, texts: Sequence[str]) -> None:
+        rows.append([label, *texts])
+
+    values = list(columns.values())
+    levels = [" / ".join(f"{level:.3f}" for level in column["sliced_wasserstein_levels"]) for column in values]
+    add("sliced Wasserstein distance, fine to coarse", levels)
+    add("sliced Wasserstein distance, mean", [f"{column['sliced_wasserstein']:.4f}" for column in values])
+    add("Fréchet distance of features", [f"{column['frechet']:.4f}" for column in values])
+    add("precision", [f"{column['precision']:.3f}" for column in values])
+    add("recall", [f"{column['recall']:.3f}" for column in values])
+    renders = columns["renders"]["variety"]
+    add("distance between two pictures, relative", [f"{column['variety'] / renders:.3f}" for column in values])
+    add("nearest training render, median", [f"{column['nearest_render_median']:.4f}" for column in values])
+    add("nearest training render, 1 % quantile", [f"{column['nearest_render_1_percent']:.4f}" for column in values])
+    least = [f"{column['nearest_render_least']:.4f} of {column['nearest_render_of']}" for column in values]
+    add("nearest training render, least", least)
+    if columns["renders"]["faces"] is not None:
+        add("face found", [f"{column['faces']:.3f}" for column in values])
+    return rows
+
+
+def attribute_rows(wanted: Sequence[Target], columns: Sequence[Mapping[str, list[float]]]) -> list[list[str]]:
+    """The second table: per attribute the share, or mean ± deviation; of many classes how far shares are from true.
+
+    `columns` are summaries of attributes, the true ones first.
+    """
+    rows = []
+    for target in wanted:
+        values = [np.array(column[target.name]) for column in columns]
+        if target.kind == "binary" or (target.kind == "categorical" and target.size == 2):
+            rows.append([f"{target.name}, share", *(f"{value[-1]:.3f}" for value in values)])
+        elif target.kind == "categorical":
+            # Total variation: the share of pictures that would have to change their class.
+            moved = [f"{np.abs(value - values[0]).sum() / 2:.3f}" for value in values]
+            rows.append([f"{target.name}, {target.size} classes, total variation", *moved])
+        else:
+            for i in range(target.size):
+                label = target.name if target.size == 1 else f"{target.name}[{i}]"
+                rows.append([label, *(f"{value[i]:.3g} ± {value[target.size + i]:.3g}" for value in values)])
+    return rows
 
 
 def main(options: Options) -> None:
-    """Print the three comparisons."""
-    heldout, train = read(options.heldout), read(options.train)
-    samples = load_generator(options.generator).sample(jax.random.key(0), options.samples)
-    samples = np.rint(np.clip(np.asarray(samples), 0, 1) * 255) / 255
-    half = min(len(heldout) // 2, len(samples))
-    for name, images in (("renders", heldout[half : 2 * half]), ("samples", samples[:half])):
-        distances = sliced_wasserstein(images, heldout[:half])
-        levels = " ".join(f"{value:.3f}" for value in distances)
-        print(f"{name}  sliced Wasserstein (fine, middle, coarse) {levels}  mean {np.mean(distances):.3f}")
-    print(f"mean distance between two pictures, relative to renders: {spread(samples) / spread(heldout):.2f}")
-    for name, images in (("renders", heldout), ("samples", samples)):
-        closest = nearest(images.astype(np.float32), train)
-        print(f"{name}  nearest training render: median {np.median(closest):.3f}, least {closest.min():.3f}")
+    """Print both tables and write them."""
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    detector = metrics.haar_detector() if options.faces else None
+    network = features.load(options.features)
+    generators = {"samples": load_generator(options.generator)}
+    if options.previous is not None:
+        generators["previous"] = load_generator(options.previous)
+    heldout, attributes = read_pictures(options.heldout), read_attributes(options.heldout)
+    judged = judge(generators, heldout, attributes, network, options.train, detector, options.samples)
+    columns = judged["columns"]
+    summaries = [judged["true_attributes"], *(column["attributes"] for column in columns.values())]
+    tables = [
+        ("Plain samples and renders", ["", *columns], metric_rows(columns)),
+        (
+            "Attributes as the network reads them",
+            ["", "renders, true", *(f"{name}, read" for name in columns)],
+            attribute_rows(network.targets, summaries),
+        ),
+    ]
+    for title, names, rows in tables:
+        print_table(title, names, rows)
+    options.output.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
+    text = "\n".join(markdown(names, rows) for _, names, rows in tables)
+    options.output.with_suffix(".md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
