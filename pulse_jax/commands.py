@@ -232,7 +232,7 @@ def _info(options: Info, screen: Screen) -> int:
         "inputs that fit": ", ".join(f"{size}x{size}" for size in sizes),
     }
     if options.generator is None:
-        lines["model card"] = printable(Path(str(importlib.resources.files("pulse_jax") / "data" / "heads64.md")))
+        lines["model card"] = printable(Path(str(importlib.resources.files("pulse_jax") / "data" / "model_card.md")))
     kinds = dict.fromkeys((device["kind"], device["platform"]))
     lines["devices"] = f"{device['count']} ({', '.join(kinds)})"
     lines["versions"] = ", ".join(

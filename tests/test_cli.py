@@ -709,7 +709,7 @@ def test_solutions_of_another_generator_are_told(fake, inputs, tmp_path, capsys)
 def test_info(fake, capsys):
     assert run("info") == 0
     out = capsys.readouterr().out
-    for text in ("embedded", "16x16", "3 rows of 4", "2x2, 4x4, 8x8", "Gaussian fit", "heads64.md", "jaxlib", "cpu"):
+    for text in ("embedded", "16x16", "3 rows of 4", "2x2, 4x4, 8x8", "Gaussian fit", "model_card.md", "jaxlib", "cpu"):
         assert text in out
 
 
