@@ -216,8 +216,8 @@ class SearchConfig:
     eps: float = 1e-3
     steps: int = 100
     loss: str = "100*L2+0.05*GEOCROSS"
-    space: LatentSpace = "w"
-    start: Literal["uniform", "tiled", "gaussian"] = "uniform"
+    space: LatentSpace = "w+"
+    start: Literal["uniform", "tiled", "gaussian"] = "tiled"
     optimizer: OptimizerName = "riemannian_momentum"
     learning_rate: float = 0.05
     schedule: ScheduleName = "linear1cycledrop"

@@ -27,7 +27,7 @@ from pulse_jax.presets import PRESETS
 from pulse_jax.search import Status
 
 RESOLUTION, DIM, LAYERS, NOISE = 16, 4, 3, ((4, 4, 1), (8, 8, 1))
-ROWS = 1  # of a searched latent, in the default preset's space
+ROWS = LAYERS  # of a searched latent, in the default preset's space
 
 
 # --- a generator and an engine that cost nothing ---
@@ -532,8 +532,8 @@ def test_init_starts_from_the_solutions_of_a_file(fake, inputs, tmp_path):
     ("change", "words", "text", "code"),
     [
         (None, "--restarts 4", "holds 3 solutions to start from, expected one for each of the 4 restarts", 2),
-        (None, "--preset pulse_2020 --restarts 2", "searched with space 'w', expected 'w+'", 1),
-        ({"latents": np.zeros((3, LAYERS, DIM), np.float32)}, "", "do not suit this generator", 1),
+        (None, "--preset pulse_2020 --restarts 2", "searched with start 'tiled', expected 'gaussian'", 1),
+        ({"latents": np.zeros((3, 1, DIM), np.float32)}, "", "do not suit this generator", 1),
         ({"noise_00": np.zeros((3, 4, 4, 2), np.float32)}, "", "do not suit this generator", 1),
         ({"noise_00": np.zeros((2, 4, 4, 1), np.float32)}, "", "not those of solutions", 1),
         ({"latents": np.full((3, ROWS, DIM), np.nan, np.float32)}, "", "holds NaN or infinite latents", 1),

@@ -30,7 +30,7 @@ def test_pulse_2020_is_the_original_program_with_its_default_flags():
 def test_pulse_is_the_papers_method_on_the_sphere():
     config = presets.pulse()
     assert (config.eps, config.steps, config.loss) == (1e-3, 100, "100*L2+0.05*GEOCROSS")
-    assert (config.start, config.stop) == ("uniform", "feasible")
+    assert (config.start, config.stop) == ("tiled", "feasible")
     assert config == SearchConfig()
     assert not config.optimizer.startswith("projected")
     assert not config.clamp_loss
