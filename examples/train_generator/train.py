@@ -35,7 +35,8 @@ class Options:
         images: stop after so many real pictures.
         minutes: stop after so many minutes of this call.
         heldout: folder of held-out shards; the log then says how the discriminator scores pictures it never saw, which
-            falls towards its score of generated ones if it learns the training pictures by heart.
+            falls towards its score of generated ones if it learns the training pictures by heart: then render more,
+            or let it see an `augment` share of all pictures shifted and tinted.
         interval_per_call: run the 16 steps between two regularised ones as one program, as suits a GPU.
         start: weights to start from when the run folder has none: a compact state (see export.py).
         latent_dim, mapping_layers, channels, discriminator_channels: network sizes, 4×4 first.
@@ -52,6 +53,7 @@ class Options:
     learning_rate: float = 2e-3
     r1_gamma: float = 0.3
     path_weight: float = 2.0
+    augment: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     interval_per_call: bool = False
     latent_dim: int = 256
@@ -117,6 +119,7 @@ def main(options: Options) -> None:
         learning_rate=options.learning_rate,
         r1_gamma=options.r1_gamma,
         path_weight=options.path_weight,
+        augment=options.augment,
         precision=options.precision,
     )
     options.run.mkdir(parents=True, exist_ok=True)

@@ -78,6 +78,21 @@ def test_path_lengths_are_norms_of_the_jacobian_times_an_image(state):
         np.testing.assert_allclose(lengths[k] ** 2, jnp.sum(product**2) / config.num_layers, rtol=1e-3)
 
 
+def test_augmentation_shifts_and_tints_a_share_of_the_pictures():
+    images = jax.random.uniform(jax.random.key(0), (400, 16, 16, 3))
+    same = gan.augmented(jax.random.key(1), images, 0.0)
+    np.testing.assert_array_equal(same, images)
+    seen = np.asarray(gan.augmented(jax.random.key(1), images, 0.5))
+    moved = np.abs(seen - images).max(axis=(1, 2, 3)) > 1e-6
+    # untouched: neither shifted (or by nothing, 1 of 25) nor tinted
+    assert abs(moved.mean() - (1 - (0.5 + 0.5 / 25) * 0.5)) < 0.08
+    # one colour stays one colour, and a tint of the whole is all that changes
+    flat = np.asarray(gan.augmented(jax.random.key(2), jnp.full((50, 16, 16, 3), 0.3), 1.0))
+    assert np.ptp(flat, axis=(1, 2)).max() < 1e-6
+    assert 0.1 < flat[:, 0, 0].std() < 0.25
+    assert np.isfinite(jax.grad(lambda x: gan.augmented(jax.random.key(3), x, 0.5).sum())(images)).all()
+
+
 def test_an_interval_is_its_steps_one_by_one(state):
     pictures = jax.random.randint(jax.random.key(2), (2, 4, 8, 8, 3), 0, 256).astype(jnp.uint8)
     whole, metrics = jax.jit(lambda s: gan.interval(CONFIG, s, pictures))(state)
@@ -89,8 +104,8 @@ def test_an_interval_is_its_steps_one_by_one(state):
     assert all(np.isfinite(value) for value in metrics.values())
 
 
-def test_bfloat16_steps_stay_near_float32(state):
-    half = dataclasses.replace(CONFIG, precision="bfloat16")
+def test_bfloat16_and_augmented_steps_stay_finite(state):
+    half = dataclasses.replace(CONFIG, precision="bfloat16", augment=0.5)
     images = [
         gan.generate(CONFIG.generator, state.generator, jax.random.key(0), 4, 0.0, p) for p in ("float32", "bfloat16")
     ]
