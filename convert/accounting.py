@@ -1,0 +1,454 @@
+"""Strict key accounting: every array of a checkpoint is consumed or ignored by name, every one of ours is filled.
+
+A naming (one module of `convert.families` each) is a plan: a list of entries, one per array, each with its key there,
+its name here and the change of layout and scale in between. Shapes follow from the architecture, so nothing is
+allocated before the whole plan holds. Neither JAX nor PyTorch is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Literal
+
+import numpy as np
+
+from convert.source import CheckpointError, Plain, shown
+from pulse_jax.config import MAX_MAPPING_LAYERS, MAX_RESOLUTION, StyleGAN1Config, StyleGAN2Config
+
+__all__ = [
+    "Architecture",
+    "Change",
+    "Clamp",
+    "Entry",
+    "Family",
+    "Ignored",
+    "Inference",
+    "Plan",
+    "State",
+    "checked",
+    "fill",
+    "noise_buffers",
+    "resample_filter",
+    "targets",
+]
+
+Architecture = StyleGAN1Config | StyleGAN2Config
+Clamp = float | None | Literal["file"]
+"""StyleGAN2's `conv_clamp`: a number, None for none, or "file": as the checkpoint says, none where it says nothing."""
+
+Shape = tuple[int, ...]
+_SHOWN_MOST = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """How a checkpoint's array becomes ours: axes reordered, unit axes dropped, flipped in space, scaled, shifted.
+
+    Attributes:
+        layout: `1oihw->hwio`; letters are axes, 1 is an axis of length one. Empty: as it is.
+        flip: reverse our first two axes, a kernel's height and width.
+        scale, offset: ours = theirs · scale + offset.
+    """
+
+    layout: str = ""
+    flip: bool = False
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def source_shape(self, shape: Shape) -> Shape:
+        """The checkpoint's shape of an array that has `shape` here."""
+        if not self.layout:
+            return shape
+        theirs, ours = self.layout.split("->")
+        sizes = dict(zip(ours, shape, strict=True))
+        return tuple(sizes[axis] if axis != "1" else 1 for axis in theirs)
+
+    def to_ours(self, array: np.ndarray) -> np.ndarray:
+        """An array of the checkpoint's shape as ours, float32 and contiguous."""
+        if self.layout:
+            theirs, ours = self.layout.split("->")
+            array = array.reshape([size for size, axis in zip(array.shape, theirs, strict=True) if axis != "1"])
+            kept = theirs.replace("1", "")
+            array = array.transpose([kept.index(axis) for axis in ours])
+        if self.flip:
+            array = array[::-1, ::-1]
+        # A copy in any case: what was read may be a view of the file.
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = np.array(array, np.float32, order="C")
+        if self.scale != 1.0:
+            result *= np.float32(self.scale)
+        if self.offset:
+            result += np.float32(self.offset)
+        return result
+
+    def to_theirs(self, array: np.ndarray) -> np.ndarray:
+        """The inverse of `to_ours`."""
+        array = (np.asarray(array, np.float32) - np.float32(self.offset)) / np.float32(self.scale)
+        if self.flip:
+            array = array[::-1, ::-1]
+        if self.layout:
+            theirs, ours = self.layout.split("->")
+            kept = theirs.replace("1", "")
+            shape = self.source_shape(array.shape)
+            array = array.transpose([ours.index(axis) for axis in kept]).reshape(shape)
+        # Not np.ascontiguousarray, which gives a scalar an axis.
+        return np.array(array, np.float32, order="C")
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """An array that is consumed: its key in the checkpoint, its path in a generator, the change in between."""
+
+    key: str
+    target: str
+    change: Change = dataclasses.field(default_factory=Change)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ignored:
+    """A key that is not consumed, and why.
+
+    `shape` and `value`, where given, must hold: a filter of other taps would make other images. `required`: its absence
+    means another network.
+    """
+
+    key: str
+    reason: str
+    shape: Shape | None = None
+    value: np.ndarray | None = None
+    required: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a checkpoint is and where each of its arrays goes.
+
+    Attributes:
+        family: the program whose naming it is.
+        config: the architecture, every size inferred.
+        entries, ignored: the accounts.
+        truncation: the original's default psi and cutoff in layers (None: all of them).
+    """
+
+    family: str
+    config: Architecture
+    entries: tuple[Entry, ...]
+    ignored: tuple[Ignored, ...] = ()
+    truncation: tuple[float, int | None] = (1.0, None)
+
+    @property
+    def name(self) -> str:
+        """The family and the size, for messages."""
+        return f"{self.family}, {self.config.resolution}x{self.config.resolution}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """One program's naming.
+
+    Attributes:
+        name: the program and the architecture, for messages.
+        patterns: whole-key regular expressions of what belongs to it; the naming that knows most keys wins.
+        plan: the accounts of a state, with the user's choice of the clamp.
+        entries: the accounts of an architecture alone, for writing this naming; None where that is not offered.
+    """
+
+    name: str
+    patterns: tuple[str, ...]
+    plan: Callable[[State, Clamp], Plan]
+    entries: Callable[[Architecture], tuple[Entry, ...]] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """The arrays and plain values of the one network that is converted.
+
+    Attributes:
+        where: the file or files, printable.
+        arrays: by the file's own keys, a network's prefix removed.
+        values: plain values that the file says about it.
+        inert: keys whose objects were not understood, and what those are.
+    """
+
+    where: str
+    arrays: Mapping[str, np.ndarray]
+    values: Mapping[str, Plain] = dataclasses.field(default_factory=dict)
+    inert: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def refuse(self, why: str) -> CheckpointError:
+        """The error for this file."""
+        return CheckpointError(f"{self.where}: {why}")
+
+    def has(self, pattern: str) -> bool:
+        """Whether any key matches a whole regular expression."""
+        return any(re.fullmatch(pattern, key) for key in self.arrays)
+
+
+class Inference:
+    """Sizes of a network that is taken for `family`, from its names and shapes; nothing is allocated."""
+
+    def __init__(self, state: State, family: str) -> None:
+        self.state = state
+        self.family = family
+
+    def refuse(self, why: str) -> CheckpointError:
+        """The error that says what the file looks like, and why it is not converted."""
+        return self.state.refuse(f"looks like {self.family}, {why}")
+
+    def largest(self, pattern: str, what: str, most: int) -> int:
+        """The largest number that the group of a whole-key pattern matches; -1 if none does.
+
+        Raises:
+            CheckpointError: it is larger than `most`.
+        """
+        found = -1
+        for key in self.state.arrays:
+            match = re.fullmatch(pattern, key)
+            if match:
+                digits = match[1].lstrip("0") or "0"
+                if len(digits) > 6 or int(digits) > most:
+                    raise self.refuse(
+                        f"but '{shown(key)}' claims {what} {shown(digits, 12)}; at most {most} is allowed"
+                    )
+                found = max(found, int(digits))
+        return found
+
+    def resolution(self, pattern: str) -> int:
+        """The largest block, a power of two from 4 to the limit, whose names say their size in pixels."""
+        return self._power(self.largest(pattern, "resolution", MAX_RESOLUTION))
+
+    def blocks(self, pattern: str, *, first: int = 0) -> int:
+        """The resolution where names count the blocks from 4x4 = `first`."""
+        level = self.largest(pattern, "block", MAX_RESOLUTION.bit_length() - 3 + first)
+        return 4 if level < first else 2 ** (level - first + 2)
+
+    def _power(self, size: int) -> int:
+        if size == -1:
+            return 4
+        if size < 4 or size & (size - 1):
+            raise self.refuse(f"but its largest block claims {size}x{size}; expected a power of two from 4")
+        return size
+
+    def depth(self, pattern: str, *, first: int = 0) -> int:
+        """How many layers the mapping network has, from names that count them from `first`."""
+        return self.largest(pattern, "mapping layer", MAX_MAPPING_LAYERS - 1 + first) + 1 - first
+
+    def size(self, key: str, axis: int, rank: int) -> int:
+        """The length of one axis of an array.
+
+        Raises:
+            CheckpointError: the array is missing or has another rank, or the axis is empty.
+        """
+        array = self.state.arrays.get(key)
+        if array is None:
+            raise self.refuse(f"but {_missing(self.state, key)}")
+        if array.ndim != rank or array.shape[axis] < 1:
+            raise self.refuse(f"but '{shown(key)}' has shape {array.shape!s:.80}; expected {rank} axes")
+        return int(array.shape[axis])
+
+    def value(self, name: str, default: Plain) -> Plain:
+        """The first plain value whose dotted name ends with `name`."""
+        for key, value in self.state.values.items():
+            if _ends(key, name):
+                return value
+        return default
+
+    def clamp(self, clamp: Clamp, pattern: str) -> float | None:
+        """The clamp of all layers: the user's, or what the file's values of matching names agree on.
+
+        Raises:
+            CheckpointError: layers disagree, or it is no number.
+        """
+        said = {key: value for key, value in self.state.values.items() if re.fullmatch(pattern, key)}
+        if clamp != "file":
+            return clamp
+        result = next(iter(said.values()), None)
+        for key, value in said.items():
+            if value != result or not (value is None or (type(value) in (int, float))):
+                raise self.refuse(
+                    f"but {shown(key)} = {shown(value, 40)} where other layers have {shown(result, 40)}; "
+                    "one clamp for all layers is supported"
+                )
+        return None if result is None else float(result)
+
+    def multiplier(self, pattern: str, default: float = 0.01) -> float:
+        """The mapping network's learning rate multiplier, where the file says it; all layers must agree."""
+        said = [value for key, value in self.state.values.items() if re.fullmatch(pattern, key)]
+        if any(value != said[0] for value in said):
+            raise self.refuse("but the layers of its mapping network have different learning rate multipliers")
+        if not said:
+            return default
+        if type(said[0]) not in (int, float):
+            raise self.refuse(f"but says that the mapping network's multiplier is {shown(said[0], 40)}")
+        return float(said[0])  # pyright: ignore[reportArgumentType]
+
+    def full_resolution(self, keys: Iterable[str]) -> None:
+        """Refuse a StyleGAN whose progressive growing had not ended."""
+        for key in keys:
+            lod = self.state.arrays.get(key)
+            if lod is not None and lod.shape == () and lod.dtype.kind == "f" and not float(lod) == 0:
+                raise self.refuse(
+                    f"but '{shown(key)}' is {float(lod):.4g}: its training had not reached the full resolution, "
+                    "and only finished networks (lod 0) are supported"
+                )
+
+    def without_labels(self, pattern: str) -> None:
+        """Refuse a class-conditional network by name."""
+        for key in self.state.arrays:
+            if re.fullmatch(pattern, key):
+                raise self.refuse(f"and is class-conditional ('{shown(key)}'); labels are not supported")
+
+    def expect(self, name: str, allowed: Iterable[Plain], why: str) -> None:
+        """Refuse a file that says of itself, under any value whose dotted name ends with `name`, something else."""
+        allowed = tuple(allowed)
+        for key, value in self.state.values.items():
+            if _ends(key, name) and not any(value == good for good in allowed):
+                raise self.refuse(f"but says {shown(key)} = {shown(value, 40)}; {why}")
+
+    def stylegan1(self, **sizes: object) -> StyleGAN1Config:
+        """The architecture; raises `CheckpointError` where a size is out of range."""
+        try:
+            return StyleGAN1Config(**sizes)  # pyright: ignore[reportArgumentType]
+        except ValueError as error:
+            raise self.refuse(f"but its sizes are out of range: {error}") from None
+
+    def stylegan2(self, **sizes: object) -> StyleGAN2Config:
+        """The architecture; raises `CheckpointError` where a size is out of range."""
+        try:
+            return StyleGAN2Config(**sizes)  # pyright: ignore[reportArgumentType]
+        except ValueError as error:
+            raise self.refuse(f"but its sizes are out of range: {error}") from None
+
+
+def targets(config: Architecture) -> dict[str, Shape]:
+    """The path and shape of every array that a generator of this architecture needs."""
+    d = config.latent_dim
+    shapes: dict[str, Shape] = {}
+    for i in range(config.mapping_layers):
+        shapes[f"mapping/dense{i}_weight"] = (d, d)
+        shapes[f"mapping/dense{i}_bias"] = (d,)
+    shapes["synthesis/const"] = (4, 4, config.channels[0])
+    before = config.channels[0]
+    for size, width in zip(config.blocks, config.channels, strict=True):
+        if isinstance(config, StyleGAN1Config):
+            shapes |= _stylegan1_block(size, before, width, d)
+        else:
+            shapes |= _stylegan2_block(size, before, width, d)
+        before = width
+    if isinstance(config, StyleGAN1Config):
+        shapes["synthesis/torgb_kernel"] = (1, 1, before, 3)
+        shapes["synthesis/torgb_bias"] = (3,)
+    return shapes
+
+
+def _stylegan1_block(size: int, before: int, width: int, d: int) -> Iterator[tuple[str, Shape]]:
+    block = f"synthesis/b{size}"
+    if size > 4:
+        yield f"{block}_conv0_kernel", (3, 3, before, width)
+    yield f"{block}_conv0_bias", (width,)
+    yield f"{block}_conv1_kernel", (3, 3, width, width)
+    yield f"{block}_conv1_bias", (width,)
+    for half in (0, 1):
+        yield f"{block}_epilogue{half}/noise_weight", (width,)
+        yield f"{block}_epilogue{half}/style_weight", (d, 2 * width)
+        yield f"{block}_epilogue{half}/style_bias", (2 * width,)
+
+
+def _stylegan2_block(size: int, before: int, width: int, d: int) -> Iterator[tuple[str, Shape]]:
+    layers = {"conv0": (before, width, 3), "conv1": (width, width, 3), "torgb": (width, 3, 1)}
+    if size == 4:
+        del layers["conv0"]
+    for layer, (fan_in, fan_out, side) in layers.items():
+        name = f"synthesis/b{size}_{layer}"
+        yield f"{name}/kernel", (side, side, fan_in, fan_out)
+        yield f"{name}/bias", (fan_out,)
+        yield f"{name}/style/weight", (d, fan_in)
+        yield f"{name}/style/bias", (fan_in,)
+        if layer != "torgb":
+            yield f"{name}/noise_strength", ()
+
+
+def checked(plan: Plan) -> dict[str, Shape]:
+    """The shapes of everything that a plan fills; raises `RuntimeError` for one that leaves out or repeats a target."""
+    shapes = targets(plan.config)
+    vector = (plan.config.latent_dim,)
+    filled = [entry.target for entry in plan.entries]
+    shapes |= {name: vector for name in ("w_avg", "gaussian_fit/mean", "gaussian_fit/std") if name in filled}
+    if sorted(filled) != sorted(shapes):
+        odd = sorted(set(filled) ^ set(shapes))
+        raise RuntimeError(f"{plan.family}: the plan does not fill each target once: {', '.join(odd)}")
+    return shapes
+
+
+def fill(plan: Plan, state: State) -> dict[str, np.ndarray]:
+    """Every array of the generator by its path, float32, once the accounts hold.
+
+    Raises:
+        CheckpointError: a required key is missing, a key is unknown, or an array has another shape, dtype or value than
+            the plan's; the message names them and what the file looks like.
+    """
+    shapes = checked(plan)
+    found = state.arrays
+    faults: list[str] = []
+    known = {entry.key for entry in plan.entries} | {ignored.key for ignored in plan.ignored}
+    for entry in plan.entries:
+        expected = entry.change.source_shape(shapes[entry.target])
+        if entry.key not in found:
+            faults.append(_missing(state, entry.key, expected))
+        else:
+            faults += _wrong(entry.key, found[entry.key], expected)
+    for ignored in plan.ignored:
+        if ignored.key not in found:
+            if ignored.required:
+                faults.append(_missing(state, ignored.key, ignored.shape))
+            continue
+        array = found[ignored.key]
+        wrong = _wrong(ignored.key, array, ignored.shape) if ignored.shape is not None else []
+        if not wrong and ignored.value is not None and not np.allclose(array, ignored.value, rtol=1e-3, atol=1e-6):
+            wrong = [f"'{shown(ignored.key)}' holds other values than {ignored.reason}"]
+        faults += wrong
+    faults += [f"'{shown(key)}' of shape {found[key].shape!s:.80} is unknown" for key in found if key not in known]
+    if faults:
+        more = f"; and {len(faults) - _SHOWN_MOST} more" if len(faults) > _SHOWN_MOST else ""
+        raise state.refuse(f"looks like {plan.name}, but {'; '.join(faults[:_SHOWN_MOST])}{more}")
+    filled: dict[str, np.ndarray] = {}
+    for entry in plan.entries:
+        filled[entry.target] = array = entry.change.to_ours(found[entry.key])
+        if not np.isfinite(array).all():
+            raise state.refuse(f"looks like {plan.name}, but '{shown(entry.key)}' holds NaN, infinite or huge values")
+    return filled
+
+
+def _ends(key: str, name: str) -> bool:
+    """Whether the last parts of a dotted or slashed name are `name`."""
+    return f".{key.replace('/', '.')}".endswith(f".{name}")
+
+
+def _missing(state: State, key: str, shape: Shape | None = None) -> str:
+    if key in state.inert:
+        return f"'{shown(key)}' is not an array but {shown(state.inert[key])}"
+    return f"'{shown(key)}'{'' if shape is None else f' of shape {shape}'} is missing"
+
+
+def _wrong(key: str, array: np.ndarray, shape: Shape) -> list[str]:
+    if tuple(array.shape) != shape:
+        return [f"'{shown(key)}': expected shape {shape}, got {array.shape!s:.80}"]
+    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+        return [f"'{shown(key)}': expected floating point numbers, got {array.dtype.name}"]
+    return []
+
+
+def noise_buffers(config: Architecture, key: str, layout: Literal["11rr", "rr"] = "11rr") -> Iterator[Ignored]:
+    """The noise images that come with a checkpoint, `key` counting them as `{}`; a search draws its own."""
+    for i, (rows, columns, _) in enumerate(config.noise_shapes):
+        shape = (rows, columns) if layout == "rr" else (1, 1, rows, columns)
+        yield Ignored(key.format(i), "a stored noise image; noise is an input here", shape)
+
+
+def resample_filter(taps: tuple[int, ...], gain: float, shape: Shape) -> np.ndarray:
+    """The outer product of `taps`, of sum `gain`, broadcast to `shape`."""
+    row = np.asarray(taps, np.float32)
+    kernel = np.outer(row, row)
+    return np.broadcast_to(kernel * np.float32(gain / kernel.sum()), shape)

@@ -1,0 +1,79 @@
+"""StyleGAN2 as BasicSR names it (`params_ema` of `stylegan2_arch`): rosinality's network, its filters not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from convert.accounting import Architecture, Change, Clamp, Entry, Family, Inference, Plan, State, noise_buffers
+
+__all__ = ["STYLEGAN2"]
+
+_NAME = "StyleGAN2 (BasicSR)"
+
+
+def _convs(config: Architecture) -> Iterator[tuple[str, str, int, bool]]:
+    """Their name of each 3x3 convolution, ours, its inputs and whether it upsamples."""
+    yield "style_conv1", "synthesis/b4_conv1", config.channels[0], False
+    for j, size in enumerate(config.blocks[1:]):
+        yield f"style_convs.{2 * j}", f"synthesis/b{size}_conv0", config.channels[j], True
+        yield f"style_convs.{2 * j + 1}", f"synthesis/b{size}_conv1", config.channels[j + 1], False
+
+
+def _entries(config: Architecture) -> tuple[Entry, ...]:
+    def style(theirs: str, ours: str) -> Iterator[Entry]:
+        yield Entry(f"{theirs}.modulated_conv.modulation.weight", f"{ours}/style/weight", Change("oi->io"))
+        yield Entry(f"{theirs}.modulated_conv.modulation.bias", f"{ours}/style/bias")
+
+    def entries() -> Iterator[Entry]:
+        for i in range(config.mapping_layers):
+            yield Entry(f"style_mlp.{i + 1}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
+            yield Entry(f"style_mlp.{i + 1}.bias", f"mapping/dense{i}_bias")
+        yield Entry("constant_input.weight", "synthesis/const", Change("1chw->hwc"))
+        for theirs, ours, inputs, upsamples in _convs(config):
+            change = Change("1oihw->hwio", flip=upsamples, scale=(9 * inputs) ** -0.5)
+            yield Entry(f"{theirs}.modulated_conv.weight", f"{ours}/kernel", change)
+            yield Entry(f"{theirs}.weight", f"{ours}/noise_strength", Change("1->"))
+            yield Entry(f"{theirs}.activate.bias", f"{ours}/bias")
+            yield from style(theirs, ours)
+        for j, size in enumerate(config.blocks):
+            theirs, ours = "to_rgb1" if j == 0 else f"to_rgbs.{j - 1}", f"synthesis/b{size}_torgb"
+            yield Entry(f"{theirs}.modulated_conv.weight", f"{ours}/kernel", Change("1oihw->hwio"))
+            yield Entry(f"{theirs}.bias", f"{ours}/bias", Change("1c11->c"))
+            yield from style(theirs, ours)
+
+    return tuple(entries())
+
+
+def _plan(state: State, clamp: Clamp) -> Plan:
+    inference = Inference(state, _NAME)
+    blocks = 2 + max(
+        inference.largest(r"to_rgbs\.(\d+)\..*", "block", 9),
+        inference.largest(r"style_convs\.(\d+)\..*", "convolution", 19) // 2,
+    )
+    widths = [inference.size("style_conv1.modulated_conv.weight", 1, 5)]
+    widths += [inference.size(f"style_convs.{2 * j + 1}.modulated_conv.weight", 1, 5) for j in range(blocks - 1)]
+    config = inference.stylegan2(
+        resolution=2 ** (blocks + 1),
+        latent_dim=inference.size("style_conv1.modulated_conv.modulation.weight", 1, 2),
+        mapping_layers=inference.depth(r"style_mlp\.(\d+)\..*", first=1),
+        channels=tuple(widths),
+        conv_clamp=None if clamp == "file" else clamp,
+    )
+    return Plan(_NAME, config, _entries(config), tuple(noise_buffers(config, "noises.noise{}")))
+
+
+_LAYER = r"(style_conv1|style_convs\.\d+|to_rgb1|to_rgbs\.\d+)"
+
+STYLEGAN2 = Family(
+    _NAME,
+    (
+        r"style_mlp\.\d+\.(weight|bias)",
+        r"constant_input\.weight",
+        rf"{_LAYER}\.modulated_conv\.(weight|modulation\.weight|modulation\.bias)",
+        rf"{_LAYER}\.(weight|activate\.bias)",
+        r"(to_rgb1|to_rgbs\.\d+)\.bias",
+        r"noises\.noise\d+",
+    ),
+    _plan,
+    _entries,
+)
