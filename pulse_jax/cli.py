@@ -6,11 +6,18 @@ from collections.abc import Sequence
 
 import tyro
 
-from pulse_jax.options import Command, Demo, Downscale, Info, RunError, Sample, Upsample, UsageError
+from pulse_jax.options import Command, Convert, Demo, Downscale, Info, RunError, Sample, Upsample, UsageError
 
 __all__ = ["main"]
 
-_COMMANDS = {"upsample": Upsample, "downscale": Downscale, "demo": Demo, "sample": Sample, "info": Info}
+_COMMANDS = {
+    "upsample": Upsample,
+    "downscale": Downscale,
+    "demo": Demo,
+    "sample": Sample,
+    "convert": Convert,
+    "info": Info,
+}
 _DESCRIPTION = """PULSE in JAX: from a low-resolution picture to realistic high-resolution ones that downscale to it. \
 It imagines people who do not exist; it identifies nobody."""
 

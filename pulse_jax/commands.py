@@ -15,10 +15,10 @@ from pulse_jax import engine, environment
 from pulse_jax.config import SearchConfig
 from pulse_jax.degradations import bicubic_float64
 from pulse_jax.demo import run_demo
-from pulse_jax.generator import Generator
+from pulse_jax.generator import Generator, GeneratorError
 from pulse_jax.images import ImageError, ReadImage, centre_crop, printable, read_image, save_png, to_uint8
 from pulse_jax.objective import Variables, decode, quantize
-from pulse_jax.options import Command, Demo, Downscale, Info, Sample, Upsample, UsageError
+from pulse_jax.options import Command, Convert, Demo, Downscale, Info, RunError, Sample, Upsample, UsageError
 from pulse_jax.presets import pulse
 from pulse_jax.progress import Screen
 from pulse_jax.results import StoredSolutions, file_names, read_solutions
@@ -48,6 +48,8 @@ def run(options: Command) -> int:
             return run_demo(options, screen)
         case Sample():
             return _sample(options, screen)
+        case Convert():
+            return _convert(options, screen)
         case Info():
             return _info(options, screen)
 
@@ -206,6 +208,33 @@ def _grid(images: np.ndarray) -> np.ndarray:
         picture = Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS)
         sheet.paste(picture, (8 + i % columns * (side + 8), 8 + i // columns * (side + 8)))
     return np.asarray(sheet)
+
+
+# --- convert ----------------------------------------------------------------------------------------------------------
+
+
+def _convert(options: Convert, screen: Screen) -> int:
+    # Here, because the package of converters imports this one.
+    import convert
+
+    clamp = "file" if options.clamp is None else options.clamp or None
+    try:
+        if options.inspect:
+            inspection = convert.inspect(options.paths, clamp=clamp)
+            for line in inspection.lines():
+                screen.result(line)
+            return 1 if inspection.fault else 0
+        *checkpoints, output = options.paths
+        screen.note("reading; then a Gaussian is fitted to the mapping network, unless a file holds one ...")
+        generator = convert.convert(
+            checkpoints, output, samples=options.samples, clamp=clamp, overwrite=options.overwrite
+        )
+    except (convert.CheckpointError, GeneratorError) as error:
+        raise RunError(printable(error, 600)) from error
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(generator.params))
+    size = generator.resolution
+    screen.result(f"{size}x{size}, {parameters:,} parameters in {printable(output)}", "bold")
+    return 0
 
 
 # --- info -------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-__all__ = ["Command", "Demo", "Downscale", "Info", "RunError", "Sample", "Upsample", "UsageError"]
+__all__ = ["Command", "Convert", "Demo", "Downscale", "Info", "RunError", "Sample", "Upsample", "UsageError"]
 
 _MAX_RESTARTS = 10_000
 _MAX_LANES = 65_536
@@ -14,6 +14,10 @@ _MAX_COUNT = 1_000
 _COUNT, _SEED, _TRUNCATION = 16, 0, 1.0
 
 _Pictures = Annotated[Positional[tuple[Path, ...]], arg(metavar="FILES_OR_FOLDERS", help_behavior_hint="(required)")]
+_Checkpoints = Annotated[
+    Positional[tuple[Path, ...]],
+    arg(metavar="CHECKPOINT [CHECKPOINT ...] OUTPUT", help_behavior_hint="(required)"),
+]
 _Folder = Annotated[Path, arg(metavar="DIR")]
 _Generator = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: the embedded one)")]
 _File = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
@@ -173,4 +177,30 @@ class Info:
         """Nothing can be out of range."""
 
 
-Command = Upsample | Downscale | Demo | Sample | Info
+@dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Make a generator folder from a StyleGAN checkpoint of another program; nothing in the file is run."""
+
+    paths: _Checkpoints
+    """The checkpoint, or all files of one (PULSE: synthesis.pt, mapping.pt, gaussian_fit.pt), and the folder to make;
+    with --inspect checkpoints only."""
+    inspect: bool = False
+    """Say what the checkpoint is and list its arrays; write nothing."""
+    clamp: Annotated[float | None, arg(metavar="C", help_behavior_hint="(default: what the file says)")] = None
+    """Bound of StyleGAN2's activations, where the file does not say it; 0 for none."""
+    samples: Annotated[int, arg(metavar="N")] = 1_000_000
+    """Draws for the Gaussian fit of the mapping network, where no file holds one."""
+    overwrite: bool = False
+    """Replace an existing generator folder."""
+
+    def check(self) -> None:
+        """Raises `UsageError` for what is missing or out of range."""
+        least = 1 if self.inspect else 2
+        if len(self.paths) < least:
+            raise UsageError(f"expected {'a checkpoint' if self.inspect else 'a checkpoint and the folder to make'}")
+        if self.clamp is not None and not 0 <= self.clamp < 1e30:
+            raise UsageError(f"--clamp: expected a positive number, or 0 for none, got {self.clamp}")
+        _check_range("samples", self.samples, 2, 100_000_000)
+
+
+Command = Convert | Upsample | Downscale | Demo | Sample | Info

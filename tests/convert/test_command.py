@@ -1,0 +1,57 @@
+"""`pulse-jax convert`: inspection, conversion, and one line for whatever is refused."""
+
+import pathlib
+
+import pytest
+
+from convert.safetensors_file import save_safetensors
+from pulse_jax.cli import main
+from pulse_jax.generator import load_generator
+from tests.convert import writers
+
+
+@pytest.fixture
+def checkpoint(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A tiny StyleGAN2 under BasicSR's names."""
+    (source,) = writers.basicsr(writers.random_stylegan2())
+    save_safetensors(tmp_path / "weights.safetensors", source.networks["params_ema"])
+    return tmp_path / "weights.safetensors"
+
+
+def _run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def test_inspection_says_what_it_is_and_writes_nothing(checkpoint, capsys):
+    assert _run("convert", "--inspect", checkpoint) == 0
+    out = capsys.readouterr().out
+    assert "BasicSR" in out and "style_mlp.1.weight" in out and "(7, 7) float32" in out
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
+
+
+def test_a_conversion_gives_a_generator_folder(checkpoint, tmp_path, capsys):
+    assert _run("convert", checkpoint, tmp_path / "out", "--samples", 16, "--clamp", 256) == 0
+    assert "parameters" in capsys.readouterr().out
+    generator = load_generator(tmp_path / "out")
+    assert generator.config.conv_clamp == 256
+    assert generator.gaussian_fit is not None
+    assert _run("convert", checkpoint, tmp_path / "out", "--samples", 16) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "code"),
+    [
+        (["only_one"], "expected a checkpoint and the folder to make", 2),
+        (["missing.pt", "out"], "missing.pt", 1),
+        (["FILE", "out", "--clamp", "-1"], "--clamp: expected a positive number", 2),
+        (["FILE", "out", "--samples", "1"], "samples", 2),
+    ],
+)
+def test_what_cannot_be_converted_is_told_in_one_line(checkpoint, tmp_path, capsys, words, text, code):
+    words = [checkpoint if word == "FILE" else word for word in words]
+    words = [tmp_path / "out" if word == "out" else word for word in words]
+    assert _run("convert", *words) == code
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) <= 2 and text in lines[-1]
+    assert not (tmp_path / "out").exists()
