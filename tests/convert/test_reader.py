@@ -1,5 +1,6 @@
 """The reader: honest files come back bit for bit, hostile ones run nothing and end in one clear line."""
 
+import codecs
 import collections
 import hashlib
 import importlib.util
@@ -401,6 +402,8 @@ def test_names_are_shown_on_one_line():
 def test_nothing_is_run(name, tmp_path, read):
     canary = tmp_path / "canary"
     raw = hostile.calls(canary)[name]
+    for encoding in ("utf-8", "latin-1", "raw-unicode-escape"):
+        codecs.lookup(encoding)  # Python imports those that the reader itself asks for at their first use
     modules = set(sys.modules)
     try:
         found = read(raw)
