@@ -14,6 +14,10 @@ from convert.constructors import Steps
 from convert.nodes import Buffer, CheckpointError, Dict, List, Storage, Symbol, shown
 from convert.unpickle import load
 
+if sys.byteorder != "little":
+    # Legacy storages are viewed as they lie in the file.
+    raise ImportError("convert reads its files on little-endian machines only")
+
 __all__ = ["is_legacy", "load_legacy", "load_nested", "load_zip", "zip_members"]
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -291,7 +295,3 @@ def _checked_header(view: memoryview, member: _Member, end: int) -> int:
     if not (flags & 8 and size == packed == 0) and not size == packed == member.size:
         raise CheckpointError(wrong)
     return begin
-
-
-if sys.byteorder != "little":  # pragma: no cover
-    raise ImportError("convert reads its files on little-endian machines only")

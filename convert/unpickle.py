@@ -175,9 +175,9 @@ class _Machine:
             raise CheckpointError(f"{kind} is called without arguments before byte {self.at}; {_DISTRUST}")
         try:
             return constructor(self, args)
-        except (Misfit, ValueError) as error:
-            if isinstance(error, CheckpointError):
-                raise
+        except CheckpointError:
+            raise
+        except (Misfit, ValueError):
             message = f"{kind} is called with what it cannot take before byte {self.at}; {_DISTRUST}"
             raise CheckpointError(message) from None
 

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from convert.accounting import Architecture, Change, Clamp, Entry, Family, Inference, Plan, State, noise_buffers
+from convert.families.rosinality import counted_colours, counted_config, counted_convs
 
 __all__ = ["STYLEGAN2"]
 
 _NAME = "StyleGAN2 (BasicSR)"
-
-
-def _convs(config: Architecture) -> Iterator[tuple[str, str, int, bool]]:
-    """Their name of each 3x3 convolution, ours, its inputs and whether it upsamples."""
-    yield "style_conv1", "synthesis/b4_conv1", config.channels[0], False
-    for j, size in enumerate(config.blocks[1:]):
-        yield f"style_convs.{2 * j}", f"synthesis/b{size}_conv0", config.channels[j], True
-        yield f"style_convs.{2 * j + 1}", f"synthesis/b{size}_conv1", config.channels[j + 1], False
 
 
 def _entries(config: Architecture) -> tuple[Entry, ...]:
@@ -29,14 +22,13 @@ def _entries(config: Architecture) -> tuple[Entry, ...]:
             yield Entry(f"style_mlp.{i + 1}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
             yield Entry(f"style_mlp.{i + 1}.bias", f"mapping/dense{i}_bias")
         yield Entry("constant_input.weight", "synthesis/const", Change("1chw->hwc"))
-        for theirs, ours, inputs, upsamples in _convs(config):
+        for theirs, ours, inputs, upsamples in counted_convs(config, "style_"):
             change = Change("1oihw->hwio", flip=upsamples, scale=(9 * inputs) ** -0.5)
             yield Entry(f"{theirs}.modulated_conv.weight", f"{ours}/kernel", change)
             yield Entry(f"{theirs}.weight", f"{ours}/noise_strength", Change("1->"))
             yield Entry(f"{theirs}.activate.bias", f"{ours}/bias")
             yield from style(theirs, ours)
-        for j, size in enumerate(config.blocks):
-            theirs, ours = "to_rgb1" if j == 0 else f"to_rgbs.{j - 1}", f"synthesis/b{size}_torgb"
+        for theirs, ours in counted_colours(config):
             yield Entry(f"{theirs}.modulated_conv.weight", f"{ours}/kernel", Change("1oihw->hwio"))
             yield Entry(f"{theirs}.bias", f"{ours}/bias", Change("1c11->c"))
             yield from style(theirs, ours)
@@ -46,19 +38,7 @@ def _entries(config: Architecture) -> tuple[Entry, ...]:
 
 def _plan(state: State, clamp: Clamp) -> Plan:
     inference = Inference(state, _NAME)
-    blocks = 2 + max(
-        inference.largest(r"to_rgbs\.(\d+)\..*", "block", 9),
-        inference.largest(r"style_convs\.(\d+)\..*", "convolution", 19) // 2,
-    )
-    widths = [inference.size("style_conv1.modulated_conv.weight", 1, 5)]
-    widths += [inference.size(f"style_convs.{2 * j + 1}.modulated_conv.weight", 1, 5) for j in range(blocks - 1)]
-    config = inference.stylegan2(
-        resolution=2 ** (blocks + 1),
-        latent_dim=inference.size("style_conv1.modulated_conv.modulation.weight", 1, 2),
-        mapping_layers=inference.depth(r"style_mlp\.(\d+)\..*", first=1),
-        channels=tuple(widths),
-        conv_clamp=None if clamp == "file" else clamp,
-    )
+    config = counted_config(inference, clamp, prefix="style_", conv="modulated_conv", mapping="style_mlp")
     return Plan(_NAME, config, _entries(config), tuple(noise_buffers(config, "noises.noise{}")))
 
 

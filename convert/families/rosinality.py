@@ -22,20 +22,21 @@ from convert.accounting import (
 )
 from pulse_jax.config import StyleGAN2Config
 
-__all__ = ["STYLEGAN2"]
+__all__ = ["STYLEGAN2", "counted_colours", "counted_config", "counted_convs"]
 
 _NAME = "StyleGAN2 (rosinality)"
 
 
-def _convs(config: Architecture) -> Iterator[tuple[str, str, int, bool]]:
-    """Their name of each 3x3 convolution, ours, its inputs and whether it upsamples."""
-    yield "conv1", "synthesis/b4_conv1", config.channels[0], False
+def counted_convs(config: Architecture, prefix: str = "") -> Iterator[tuple[str, str, int, bool]]:
+    """Their name of each 3x3 convolution, ours, its inputs and whether it upsamples; `prefix` stands before names."""
+    yield f"{prefix}conv1", "synthesis/b4_conv1", config.channels[0], False
     for j, size in enumerate(config.blocks[1:]):
-        yield f"convs.{2 * j}", f"synthesis/b{size}_conv0", config.channels[j], True
-        yield f"convs.{2 * j + 1}", f"synthesis/b{size}_conv1", config.channels[j + 1], False
+        yield f"{prefix}convs.{2 * j}", f"synthesis/b{size}_conv0", config.channels[j], True
+        yield f"{prefix}convs.{2 * j + 1}", f"synthesis/b{size}_conv1", config.channels[j + 1], False
 
 
-def _colours(config: Architecture) -> Iterator[tuple[str, str]]:
+def counted_colours(config: Architecture) -> Iterator[tuple[str, str]]:
+    """Their name of each toRGB layer, and ours."""
     yield "to_rgb1", "synthesis/b4_torgb"
     for j, size in enumerate(config.blocks[1:]):
         yield f"to_rgbs.{j}", f"synthesis/b{size}_torgb"
@@ -47,14 +48,14 @@ def _entries(config: Architecture) -> tuple[Entry, ...]:
             yield Entry(f"style.{i + 1}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
             yield Entry(f"style.{i + 1}.bias", f"mapping/dense{i}_bias")
         yield Entry("input.input", "synthesis/const", Change("1chw->hwc"))
-        for theirs, ours, inputs, upsamples in _convs(config):
+        for theirs, ours, inputs, upsamples in counted_convs(config):
             change = Change("1oihw->hwio", flip=upsamples, scale=(9 * inputs) ** -0.5)
             yield Entry(f"{theirs}.conv.weight", f"{ours}/kernel", change)
             yield Entry(f"{theirs}.conv.modulation.weight", f"{ours}/style/weight", Change("oi->io"))
             yield Entry(f"{theirs}.conv.modulation.bias", f"{ours}/style/bias")
             yield Entry(f"{theirs}.noise.weight", f"{ours}/noise_strength", Change("1->"))
             yield Entry(f"{theirs}.activate.bias", f"{ours}/bias")
-        for theirs, ours in _colours(config):
+        for theirs, ours in counted_colours(config):
             yield Entry(f"{theirs}.conv.weight", f"{ours}/kernel", Change("1oihw->hwio"))
             yield Entry(f"{theirs}.conv.modulation.weight", f"{ours}/style/weight", Change("oi->io"))
             yield Entry(f"{theirs}.conv.modulation.bias", f"{ours}/style/bias")
@@ -72,21 +73,36 @@ def _ignored(config: StyleGAN2Config) -> Iterator[Ignored]:
     yield Ignored("ada_aug_p", "how much the training augmented", ())
 
 
-def _plan(state: State, clamp: Clamp) -> Plan:
-    inference = Inference(state, _NAME)
+def counted_config(
+    inference: Inference, clamp: Clamp, *, prefix: str = "", conv: str = "conv", mapping: str = "style"
+) -> StyleGAN2Config:
+    """The architecture, where layers are counted as here.
+
+    Args:
+        prefix: stands before the names of convolutions.
+        conv: what a layer calls its modulated convolution.
+        mapping: what the mapping network is called.
+
+    Raises:
+        CheckpointError: an array that tells a size is missing, or a size is out of range.
+    """
     blocks = 2 + max(
         inference.largest(r"to_rgbs\.(\d+)\..*", "block", 9),
-        inference.largest(r"convs\.(\d+)\..*", "convolution", 19) // 2,
+        inference.largest(rf"{prefix}convs\.(\d+)\..*", "convolution", 19) // 2,
     )
-    widths = [inference.size("conv1.conv.weight", 1, 5)]
-    widths += [inference.size(f"convs.{2 * j + 1}.conv.weight", 1, 5) for j in range(blocks - 1)]
-    config = inference.stylegan2(
+    widths = [inference.size(f"{prefix}conv1.{conv}.weight", 1, 5)]
+    widths += [inference.size(f"{prefix}convs.{2 * j + 1}.{conv}.weight", 1, 5) for j in range(blocks - 1)]
+    return inference.stylegan2(
         resolution=2 ** (blocks + 1),
-        latent_dim=inference.size("conv1.conv.modulation.weight", 1, 2),
-        mapping_layers=inference.depth(r"style\.(\d+)\..*", first=1),
+        latent_dim=inference.size(f"{prefix}conv1.{conv}.modulation.weight", 1, 2),
+        mapping_layers=inference.depth(rf"{mapping}\.(\d+)\..*", first=1),
         channels=tuple(widths),
         conv_clamp=None if clamp == "file" else clamp,
     )
+
+
+def _plan(state: State, clamp: Clamp) -> Plan:
+    config = counted_config(Inference(state, _NAME), clamp)
     entries = _entries(config)
     if "latent_avg" in state.arrays:
         entries = (*entries, Entry("latent_avg", "w_avg"))
