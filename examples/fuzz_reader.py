@@ -28,11 +28,10 @@ import traceback
 from types import ModuleType
 from typing import Any, NoReturn
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from convert import nodes
+from convert.source import CheckpointError, read_source
 
-from convert import nodes  # noqa: E402
-from convert.source import CheckpointError, read_source  # noqa: E402
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 _SECONDS = 10
 _MEMORY = 512 * 2**20
