@@ -2,7 +2,7 @@
 
 Distributions, chosen on purpose: sexes equal; skin tones flat over the Monk scale at every age and sex; ages 18 to 85
 (median about 42); heads turned by up to 35° (standard deviation 14°); glasses on 12 % of the young and 26 % of the old;
-hats or headscarves on 5 %; beards on about half the men; the rest as among adults in portraits.
+hats or headscarves on 4 %; beards or stubble on 58 % of the men; the rest as among adults in portraits.
 """
 
 from typing import NamedTuple

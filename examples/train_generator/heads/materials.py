@@ -10,7 +10,7 @@ from .colours import cloth_colour, frame_colour
 from .draws import Draws
 from .functions import smoothstep, value_noise
 from .pack import BODY, BROW, EYES, GLASSES, HAIR, LASH, TEETH, Textures
-from .regions import beard_cover, hat_cover, neckline, scalp_cover
+from .regions import hat_cover, neckline
 from .skin import paint_skin
 from .texels import look_up
 
@@ -44,7 +44,7 @@ def paint(key: jax.Array, textures: Textures, person: Person, point: Point) -> S
     """Colours every pixel of the head."""
     draws = Draws(key, 80)
     cloth, dressed = _clothes(draws, person, point.neutral)
-    skin, lips = paint_skin(draws, textures, person, point.neutral, point.uv)
+    skin, lips, grown = paint_skin(draws, textures, person, point.neutral, point.uv)
     tip = 1 + draws.uniform(-0.15, 0.5) * smoothstep(7.8, 6.3, point.neutral[..., 1])
     hair = person.hair * (0.25 + 0.75 * jnp.clip(point.shade, 0, 1.9))[..., None] * tip[..., None]
     brow = jnp.minimum(person.hair, 0.2) * 0.5 + skin * 0.2
@@ -55,8 +55,7 @@ def paint(key: jax.Array, textures: Textures, person: Person, point: Point) -> S
 
     is_cloth = dressed & on(BODY)
     is_skin = on(BODY) & ~is_cloth
-    grown = jnp.maximum(scalp_cover(person, point.neutral), beard_cover(person, point.neutral))[..., None]
-    strands = jnp.where(is_skin, smoothstep(0.3, 0.9, grown), on(HAIR).astype(jnp.float32))
+    strands = jnp.where(is_skin, smoothstep(0.3, 0.9, grown[..., None]), on(HAIR).astype(jnp.float32))
     bare = is_skin * (1 - strands)
     albedo = jnp.select(
         [is_cloth, on(BODY), on(HAIR), on(EYES), on(BROW), on(TEETH), on(LASH)],

@@ -17,8 +17,11 @@ _BLOOD = (0.06, 0.5, 0.42)  # how much more of each colour blood near the surfac
 
 def paint_skin(
     draws: Draws, textures: Textures, person: Person, neutral: jax.Array, uv: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Albedo (S, S, 3) of skin at points (S, S, 3) of the neutral head, and how moist it is (S, S), 1 on lips."""
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Skin at points (S, S, 3) of the neutral head.
+
+    Returns its albedo (S, S, 3), how moist it is (S, S), 1 on lips, and how far hair or beard covers it (S, S).
+    """
     group = jnp.clip((3 * person.age).astype(jnp.int32), 0, 2)
     sex = person.male.astype(jnp.int32)
     light = draws.pick(textures.light[group, sex])
@@ -51,11 +54,12 @@ def paint_skin(
         away = jnp.hypot(neutral[..., 0] - place[0], y - place[1])
         skin = skin * (1 - 0.55 * (smoothstep(size + 0.008, size, away) * (size > 0) * front)[..., None])
 
-    beard = beard_cover(person, neutral)[..., None]
+    bearded, hairy = beard_cover(person, neutral), scalp_cover(person, neutral)
+    beard, roots = bearded[..., None], hairy[..., None]
     skin = skin * (1 - beard) + (0.65 * person.hair + 0.06 * skin) * beard
-    roots = scalp_cover(person, neutral)[..., None]
     strands = 0.6 + 0.8 * value_noise(neutral * jnp.array([1.0, 0.35, 0.6]), 24.0)[..., None]
-    return skin * (1 - roots) + (0.75 * person.hair * strands + 0.03 * skin) * roots, lips
+    skin = skin * (1 - roots) + (0.75 * person.hair * strands + 0.03 * skin) * roots
+    return skin, lips, jnp.maximum(hairy, bearded)
 
 
 def _wrinkles(person: Person, point: jax.Array) -> jax.Array:
