@@ -1,7 +1,7 @@
 """The README's first picture, made from the demo's inputs: `python examples/readme_picture.py`.
 
-One column per input: what the search is given, its feasible solutions of the lowest error, and the picture that the
-input was made from, which the search never sees.
+One column per input: what the search is given, its solutions, best first, and the picture that the input was made
+from, which the search never sees.
 """
 
 import dataclasses
