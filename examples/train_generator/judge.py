@@ -97,7 +97,7 @@ def variety(pictures: UInt8[np.ndarray, "n r r 3"]) -> float:
 def nearest_render(pictures: UInt8[np.ndarray, "n r r 3"], train: pathlib.Path) -> np.ndarray:
     """Each picture's root-mean-square difference to the nearest training render, mirrored or not; one shard is held."""
     both = from_uint8(np.concatenate([pictures, pictures[:, :, ::-1]])).reshape(2 * len(pictures), -1)
-    blocks = (from_uint8(np.asarray(shard)).reshape(len(shard), -1) for shard in stream_pictures(train))
+    blocks = (from_uint8(shard).reshape(len(shard), -1) for shard in stream_pictures(train))
     nearest = metrics.nearest_distances(both, blocks)
     return nearest.reshape(2, -1).min(axis=0) / both.shape[1] ** 0.5
 

@@ -2,14 +2,13 @@
 
     python examples/train_generator/render.py --pack PACK --output DIR --count 24000 --size 64 --split train
 
-Each shard is a pair of files: `shard_00000.npy` with the pictures (k, size, size, 3) in uint8, and `shard_00000.npz`
+Each shard is a pair of files (see shards.py): `shard_00000.png` with its pictures side by side, and `shard_00000.npz`
 with the attributes of the people in them and the numbers that redraw them. Training pictures have even numbers and
 held-out ones odd numbers: no picture is in both.
 """
 
 import argparse
 import functools
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from heads import Assets, load_pack, render
+from PIL import Image
+from shards import read_shard, shard_path, sheet_size, write_shard
 
 SPLITS = ("train", "heldout")
 Draw = Callable[[jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
@@ -55,25 +56,11 @@ def render_shard(draw: Draw, ids: np.ndarray, batch: int) -> tuple[np.ndarray, d
     return np.concatenate(pictures), {"id": ids, **joined}
 
 
-def write_shard(folder: Path, number: int, pictures: np.ndarray, attributes: dict[str, np.ndarray]) -> None:
-    """Writes both files of a shard; each appears whole or not at all, the pictures last."""
-    for suffix in (".npz", ".npy"):
-        path = folder / f"shard_{number:05d}{suffix}"
-        partial = path.with_suffix(suffix + ".tmp")
-        with open(partial, "wb") as file:
-            if suffix == ".npz":
-                np.savez(file, allow_pickle=False, **attributes)
-            else:
-                np.save(file, pictures)
-        os.replace(partial, path)
-
-
 def check_shard(path: Path, ids: np.ndarray, size: int) -> None:
     """Raises ValueError if a finished shard is not the one these settings give."""
-    pictures = np.load(path, mmap_mode="r")
     with np.load(path.with_suffix(".npz")) as attributes:
         same = np.array_equal(attributes["id"], ids)
-    if not same or pictures.shape != (len(ids), size, size, 3):
+    if not same or read_shard(path).shape != (len(ids), size, size, 3):
         raise ValueError(f"made with other settings, remove it or choose another folder: {path}")
 
 
@@ -86,14 +73,14 @@ def run(options: argparse.Namespace) -> int:
     shards = range(0, options.count, options.shard)
     for number, start in enumerate(shards):
         part = ids[start : start + options.shard]
-        path = folder / f"shard_{number:05d}.npy"
+        path = shard_path(folder, number)
         if path.is_file():
             check_shard(path, part, options.size)
             continue
         if draw is None:
             assets = load_pack(options.pack, samples=samples_for(options.size * options.supersample))
             draw = functools.partial(draw_batch, assets, size=options.size, supersample=options.supersample)
-        write_shard(folder, number, *render_shard(draw, part, options.batch))
+        write_shard(path, *render_shard(draw, part, options.batch))
         drawn += len(part)
         rate = drawn / (time.monotonic() - began)
         print(f"{path.name}: {number + 1} of {len(shards)} shards, {rate:.1f} pictures/s", flush=True)
@@ -121,6 +108,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.seed_start < 0 or options.seed_start + options.count > 2**31:
         parser.error("--seed-start and --count must give picture numbers from 0 to 2**31 - 1")
+    width, height = sheet_size(options.shard, options.size)
+    if width * height > (Image.MAX_IMAGE_PIXELS or np.inf):
+        parser.error("--shard pictures of --size make too large a PNG: choose a smaller --shard")
     return options
 
 

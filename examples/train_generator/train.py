@@ -20,7 +20,7 @@ import tyro
 from checkpoint import load_state, save_state
 from discriminator import Discriminator
 from PIL import Image
-from shards import read_pictures, shard_paths
+from shards import read_pictures, read_shard, shard_paths
 
 from pulse_jax.config import StyleGAN2Config
 
@@ -68,7 +68,7 @@ def read_shards(folder: pathlib.Path, known: dict[pathlib.Path, np.ndarray]) -> 
     """Add the pictures of shards that have appeared since."""
     for path in shard_paths(folder):
         if path not in known:
-            known[path] = np.load(path)
+            known[path] = read_shard(path)
 
 
 def batches(options: Options) -> Iterator[np.ndarray]:

@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 import tyro
-from heads.attributes import BEARD_CUTS, CLOTHES, EYE_COLOURS, HATS, SCENES, STYLE_NAMES
+from heads.attributes import BEARD_CUTS, CLOTHES, EARRINGS, EYE_COLOURS, HATS, NECKLACES, SCENES, STYLE_NAMES
 from shards import read_attributes, read_pictures
 
 from pulse_jax.images import from_uint8, save_png
@@ -21,6 +21,8 @@ NAMES = {
     "hat": HATS,
     "eye_colour": EYE_COLOURS,
     "clothes": CLOTHES,
+    "earrings": EARRINGS,
+    "necklace": NECKLACES,
     "scene": SCENES,
 }
 

@@ -16,21 +16,37 @@ from heads.attributes import (
     BROWS,
     CAP,
     CLOTHES,
+    EARRINGS,
     EYE_COLOURS,
     HAIR_STYLES,
     HATS,
     HEADSCARF,
+    HOOPS,
     LASHES,
+    NECKLACES,
+    NO_EARRINGS,
     NO_HAT,
+    NO_NECKLACE,
+    PEARLS,
+    ROLLNECK,
+    ROUND_NECK,
+    SCARF,
     SCENES,
 )
 from heads.background import draw_background
 from heads.camera import develop
+from heads.colours import skin_colour
 from heads.details import detail_pairs
-from heads.functions import smoothstep, value_noise
-from heads.pack import EXPRESSIONS
-from heads.regions import grow, hat_cover
+from heads.earrings import earring_triangles, earring_vertices
+from heads.focus import circle_of_confusion, defocus
+from heads.functions import smooth, smoothstep, value_noise
+from heads.geometry import build_head
+from heads.lighting import behind_ear, clear_of_head, shade
+from heads.materials import Surface
+from heads.pack import EXPRESSIONS, JEWELLERY
+from heads.regions import grow, hat_cover, necklace_cover, thin_ear
 from PIL import Image
+from shards import read_shard
 
 SIZE, SUPERSAMPLE, SAMPLES = 16, 2, 6000
 
@@ -174,8 +190,18 @@ def test_people_are_spread_as_documented() -> None:
     assert np.corrcoef(draws["tone"], draws["age"])[0, 1] < 0.1
     assert 0.03 < (draws["hat"] != NO_HAT).mean() < 0.08
     assert not (draws["hat"][draws["sex"] == 1] == HEADSCARF).any()
-    for name, names in (("beard_cut", BEARD_CUTS), ("hat", HATS), ("clothes", CLOTHES), ("scene", SCENES)):
+    for name, names in (("beard_cut", BEARD_CUTS), ("hat", HATS), ("clothes", CLOTHES), ("scene", SCENES),
+                        ("earrings", EARRINGS), ("necklace", NECKLACES)):  # fmt: skip
         assert set(np.unique(draws[name])) == set(range(len(names))), name
+    women, hidden = draws["sex"] == 0, draws["hat"] == HEADSCARF
+    worn, adorned = draws["earrings"] != NO_EARRINGS, draws["necklace"] != NO_NECKLACE
+    assert abs(worn[women & ~hidden].mean() - 0.45) < 0.06
+    assert abs(worn[~women].mean() - 0.06) < 0.03
+    covered = hidden | np.isin(draws["clothes"], (ROLLNECK, SCARF))
+    assert abs(adorned[women & ~covered].mean() - 0.2) < 0.05
+    assert not worn[hidden].any() and not adorned[covered].any()
+    assert 0 <= draws["aperture"].min() < 1 < 55 < draws["aperture"].max() <= 60
+    assert abs(np.median(draws["aperture"]) - 15) < 2
 
 
 def _person(key: int, **changes: Any) -> Person:
@@ -197,6 +223,123 @@ def test_what_grows_on_a_head_lies_outside_it(assets: Assets) -> None:
         assert grown[np.argmax(np.asarray(neutral)[:, 2])] < 0.2
     assert covered[NO_HAT].max() == 0
     assert covered[CAP].mean() < covered[HEADSCARF].mean() < 1
+
+
+def test_earrings_are_two_closed_rings_below_the_lobes_that_mirror_each_other() -> None:
+    lobes = jnp.array([[0.75, 6.9, 0.5], [-0.75, 6.9, 0.5]])
+    triangles = earring_triangles()
+    edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
+    assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
+    for kind in range(1, len(EARRINGS)):
+        pair = np.asarray(earring_vertices(jax.random.key(kind), jnp.asarray(kind), lobes)).reshape(2, -1, 3)
+        assert pair.size == 3 * (triangles.max() + 1)
+        away = pair - np.asarray(lobes)[:, None]
+        np.testing.assert_allclose(away[0].min(0)[1:], away[1].min(0)[1:], atol=0.01)
+        np.testing.assert_allclose(away[0].mean(0), away[1].mean(0) * [-1, 1, 1], atol=1e-3)
+        # nothing floats: every earring touches the place that is pierced, and a hoop hangs below it
+        assert np.linalg.norm(away, axis=-1).min() < 0.035
+        assert (away[..., 1].min() < -0.08) == (kind >= HOOPS)
+        assert np.abs(away).max() < 0.25
+
+
+def test_earrings_are_drawn_only_where_they_are_worn(assets: Assets) -> None:
+    build = jax.jit(build_head)
+    heads = [build(jax.random.key(0), assets, _person(1, earrings=kind)) for kind in (NO_EARRINGS, HOOPS)]
+    bare, ringed = (np.asarray(head.shown) for head in heads)
+    changed = np.flatnonzero(bare != ringed)
+    jewels = np.flatnonzero(np.asarray(assets.kinds) == JEWELLERY)
+    np.testing.assert_array_equal(changed, jewels)
+    assert not bare[jewels].any()
+    others = slice(0, -len(np.unique(earring_triangles())))
+    np.testing.assert_array_equal(heads[0].vertices[others], heads[1].vertices[others])
+
+
+def test_a_necklace_is_a_thin_closed_band_on_the_neck(assets: Assets) -> None:
+    heights = jnp.linspace(5.6, 8.5, 2901)
+    widths = {}
+    for necklace in range(len(NECKLACES)):
+        person = _person(2, necklace=necklace, clothes=ROUND_NECK)
+        for depth in (-0.5, 0.5, 1.2):
+            line = jnp.stack([0.0 * heights, heights, depth + 0.0 * heights], -1)
+            cover = np.asarray(necklace_cover(person, line))
+            where = np.asarray(heights)[cover > 0.5]
+            assert (len(where) > 0) == (necklace != NO_NECKLACE)
+            widths[necklace] = np.ptp(where) if len(where) else 0.0
+            assert len(where) == 0 or (where.min() > 6.1 and where.max() < 6.4)
+    assert widths[NO_NECKLACE] == 0 < widths[1] == widths[2] < widths[PEARLS] < 0.06
+
+
+def test_ears_glow_only_on_the_side_away_from_the_light() -> None:
+    person = _person(4, yaw=0.0, pitch=0.0, roll=0.0, hair_style=STYLE_NAMES.index("bald"))
+    normals = jax.random.normal(jax.random.key(0), (8, 8, 3))
+    normals = normals / jnp.linalg.norm(normals, axis=-1, keepdims=True)
+    light = jnp.array([0.8, 0.0, -0.6])
+    ear = jnp.full((8, 8, 1), 0.7)
+    through = np.asarray(behind_ear(ear, normals, light))
+    towards = np.asarray(normals @ light)[..., None]
+    assert (through[towards >= 0] == 0).all()
+    np.testing.assert_allclose(through[towards < 0], -0.7 * towards[towards < 0], rtol=1e-5)
+    assert np.asarray(behind_ear(0 * ear, normals, light)).max() == 0
+    # a light on the left reaches the left ear, not the right one behind the head, and neither through hanging hair
+    np.testing.assert_array_equal(clear_of_head(person, ear, light), np.ones((8, 8, 1)))
+    np.testing.assert_array_equal(clear_of_head(person, -ear, light), np.zeros((8, 8, 1)))
+    hanging = person._replace(hair_style=jnp.asarray(STYLE_NAMES.index("long01")))
+    np.testing.assert_array_equal(clear_of_head(hanging, ear, light), np.zeros((8, 8, 1)))
+
+
+def test_ears_are_thin_at_the_rim_and_nothing_else_is() -> None:
+    points = jnp.array([[0.82, 7.2, 0.35], [-0.82, 7.2, 0.35], [0.0, 7.3, 1.4], [0.55, 6.9, 0.8], [0.7, 8.0, 0.3]])
+    np.testing.assert_allclose(thin_ear(points), [1, 1, 0, 0, 0], atol=1e-6)
+
+
+def test_light_through_an_ear_is_red_and_less_so_on_dark_skin() -> None:
+    flat = jnp.zeros((1, 1, 3))
+
+    def glow(tone: float) -> np.ndarray:
+        person = _person(4, light=jnp.array([0.0, 0.3]))
+        albedo = skin_colour(jnp.asarray(tone)) + flat
+        ones = jnp.ones((1, 1, 1))
+        surface = Surface(albedo, ones, 0 * ones, 0 * ones, ones, flat + 0.2, ones)
+        away, view = flat + jnp.array([0.0, 0.0, -1.0]), flat + jnp.array([0.0, 0.0, 1.0])
+        lit = [shade(jax.random.key(0), person, s, away, view, ones[..., 0], ones[..., 0])
+               for s in (surface, surface._replace(ear=0 * ones))]  # fmt: skip
+        return np.asarray(lit[0] - lit[1])[0, 0]
+
+    light, dark = glow(0.0), glow(9.0)
+    assert light[0] > 4 * light[1] > 4 * light[2] > 0
+    assert 0 < dark[0] < light[0] / 4
+
+
+def test_what_lies_at_the_eyes_depth_stays_sharp() -> None:
+    assert circle_of_confusion(jnp.array(0.5), jnp.array(20.0), jnp.array(0.0)) == 0
+    # similar triangles: a point as far behind the eyes as the lens is before them is blurred to half the opening
+    np.testing.assert_allclose(circle_of_confusion(jnp.array(0.5), jnp.array(20.0), jnp.array(20.0)), 0.25)
+    picture = jax.random.uniform(jax.random.key(0), (16, 16, 3))
+    np.testing.assert_array_equal(defocus(picture, jnp.zeros((16, 16))), picture)
+    np.testing.assert_allclose(defocus(jnp.full((8, 8, 3), 0.3), jnp.full((8, 8), 3.0)), 0.3, rtol=1e-5)
+
+
+@pytest.mark.parametrize("diameter", [1.0, 2.0, 4.0])
+def test_a_point_spreads_with_the_variance_of_its_disc(diameter: float) -> None:
+    point = jnp.zeros((17, 17, 3)).at[8, 8].set(1.0)
+    spread = np.asarray(defocus(point, jnp.full((17, 17), diameter)))[..., 0]
+    x = np.arange(17) - 8
+    np.testing.assert_allclose(spread.sum(), 1, rtol=1e-5)
+    np.testing.assert_allclose((spread.sum(0) * x**2).sum(), diameter**2 / 16, rtol=1e-5)
+
+
+def test_what_is_sharp_does_not_bleed_into_what_is_not() -> None:
+    picture = jnp.zeros((8, 8, 3)).at[:, :4].set(1.0)
+    circle = jnp.zeros((8, 8)).at[:, 4:].set(3.0)
+    blurred = np.asarray(defocus(picture, circle))
+    np.testing.assert_array_equal(blurred[:, :4], picture[:, :4])
+    assert blurred[:, 4:].max() < 0.01
+
+
+def test_smoothing_keeps_the_mean_and_reaches_as_far_as_told() -> None:
+    point = jnp.zeros((9, 9, 1)).at[4, 4].set(16.0)
+    np.testing.assert_array_equal(smooth(point, 2)[::2, 4, 0], [0, 2, 4, 2, 0])
+    assert smooth(point, 2).sum() == 16
 
 
 def test_functions_are_smooth_and_bounded() -> None:
@@ -250,8 +393,8 @@ def test_rendering_goes_on_where_it_stopped(pack: Path, tmp_path: Path, monkeypa
     options = script.parse([*arguments, "--supersample", str(SUPERSAMPLE), "--shard", "3", "--batch", "2"])
     assert script.run(options) == 5
     first = {path.name: path.read_bytes() for path in output.iterdir()}
-    assert sorted(first) == ["shard_00000.npy", "shard_00000.npz", "shard_00001.npy", "shard_00001.npz"]
-    pictures = np.load(output / "shard_00001.npy")
+    assert sorted(first) == ["shard_00000.npz", "shard_00000.png", "shard_00001.npz", "shard_00001.png"]
+    pictures = read_shard(output / "shard_00001.png")
     assert pictures.shape == (2, SIZE, SIZE, 3)
     assert pictures.dtype == np.uint8
     with np.load(output / "shard_00001.npz") as attributes:
@@ -262,11 +405,11 @@ def test_rendering_goes_on_where_it_stopped(pack: Path, tmp_path: Path, monkeypa
     assert script.run(options) == 0
     monkeypatch.undo()
     monkeypatch.setattr(script, "samples_for", lambda side: SAMPLES)
-    (output / "shard_00001.npy").unlink()
+    (output / "shard_00001.png").unlink()
     assert script.run(options) == 2
     again = {path.name: path.read_bytes() for path in output.iterdir()}
-    assert again["shard_00000.npy"] == first["shard_00000.npy"]
-    assert again["shard_00001.npy"] == first["shard_00001.npy"]
+    assert again["shard_00000.png"] == first["shard_00000.png"]
+    assert again["shard_00001.png"] == first["shard_00001.png"]
 
     options.split = "heldout"
     with pytest.raises(ValueError, match="other settings"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 import types
 from typing import Any
@@ -20,7 +21,7 @@ from heads import describe, sample_person
 from PIL import Image
 from targets import Target
 
-from pulse_jax.degradations import bicubic_float64, bicubic_matrix
+from pulse_jax.degradations import bicubic_float64, bicubic_matrix, unseen
 from pulse_jax.generator import Generator
 from pulse_jax.images import save_png
 from pulse_jax.latents import GaussianFit
@@ -152,30 +153,14 @@ def test_pairwise_differences_of_flat_pictures():
 # --- what downscaling does not see -----------------------------------------------------------------------------------
 
 
-def test_what_is_left_after_projection_downscales_to_nothing_and_stays():
-    images = RNG.random((2, 32, 16, 3))
-    left = metrics.null_space_projection(images, 4)
-    np.testing.assert_allclose(bicubic_float64(left, 4), 0, atol=1e-12)
-    np.testing.assert_allclose(metrics.null_space_projection(left, 4), left, atol=1e-12)
-    # Orthogonal: what was taken away has nothing in common with what is left.
-    assert np.vdot(images - left, left) == pytest.approx(0, abs=1e-9)
-
-
-def test_the_projection_is_that_of_the_whole_matrix():
-    image = RNG.random((8, 8, 1))
-    whole = np.kron(bicubic_matrix(8, 2), bicubic_matrix(8, 2))
-    expected = image.ravel() - np.linalg.pinv(whole) @ whole @ image.ravel()
-    np.testing.assert_allclose(metrics.null_space_projection(image, 2).ravel(), expected, atol=1e-10)
-
-
 def test_solutions_that_differ_only_in_what_downscaling_sees_do_not_differ():
     rows = bicubic_matrix(16, 4)
     seen = np.einsum("ph,qw,pqc->hwc", rows, rows, RNG.random((4, 4, 3)))
     pair = np.stack([np.zeros_like(seen), seen])[None] * 255
     assert judge_search.unseen_difference(pair, np.ones((1, 2), bool), 4) == pytest.approx(0, abs=1e-9)
-    unseen = metrics.null_space_projection(RNG.random((16, 16, 3)), 4)
-    pair = np.stack([np.zeros_like(unseen), unseen])[None] * 255
-    expected = np.sqrt(np.mean(unseen**2))
+    left = unseen(RNG.random((16, 16, 3)), 4)
+    pair = np.stack([np.zeros_like(left), left])[None] * 255
+    expected = np.sqrt(np.mean(left**2))
     assert judge_search.unseen_difference(pair, np.ones((1, 2), bool), 4) == pytest.approx(expected)
     assert judge_search.unseen_difference(pair, np.array([[True, False]]), 4) is None
 
@@ -388,8 +373,8 @@ def _write_shards(folder: Any, pictures: np.ndarray, attributes: dict[str, np.nd
     folder.mkdir()
     for number, start in enumerate(range(0, len(pictures), of)):
         rows = slice(start, start + of)
-        np.savez(folder / f"shard_{number:05d}.npz", **{name: values[rows] for name, values in attributes.items()})
-        np.save(folder / f"shard_{number:05d}.npy", pictures[rows])
+        few = {name: values[rows] for name, values in attributes.items()}
+        shards.write_shard(shards.shard_path(folder, number), pictures[rows], few)
 
 
 @pytest.fixture(scope="module")
@@ -422,6 +407,47 @@ def test_shards_come_back_whole_and_their_absence_is_told(folder, tmp_path):
         np.testing.assert_array_equal(values, attributes[name])
     with pytest.raises(FileNotFoundError, match=r"render\.py"):
         shards.read_pictures(tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 25, 26, 60])
+def test_a_shard_is_a_sheet_of_rows_padded_with_black(tmp_path, count):
+    pictures = _pictures(count, 4)
+    path = shards.shard_path(tmp_path, 7)
+    shards.write_shard(path, pictures, {"id": np.arange(count)})
+    np.testing.assert_array_equal(shards.read_shard(path), pictures)
+    with Image.open(path) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    assert sheet.shape == (4 * -(-count // 25), 100, 3)
+    for k in range(25 * len(sheet) // 4):
+        y, x = 4 * (k // 25), 4 * (k % 25)
+        np.testing.assert_array_equal(sheet[y : y + 4, x : x + 4], pictures[k] if k < count else 0)
+
+
+def test_a_killed_write_leaves_no_shard(tmp_path, monkeypatch):
+    path = shards.shard_path(tmp_path, 0)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for lost in (1, 2):  # before the attributes are in place, and between them and the sheet
+        left = iter([os.replace] * (lost - 1) + [killed])
+        monkeypatch.setattr(os, "replace", lambda *names, left=left: next(left)(*names))
+        with pytest.raises(KeyboardInterrupt):
+            shards.write_shard(path, _pictures(3, 4), {"id": np.arange(3)})
+        monkeypatch.undo()
+        with pytest.raises(FileNotFoundError):
+            shards.read_pictures(tmp_path)
+    shards.write_shard(path, _pictures(3, 4), {"id": np.arange(3)})
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["shard_00000.npz", "shard_00000.png"]
+    np.testing.assert_array_equal(shards.read_pictures(tmp_path), _pictures(3, 4))
+
+
+def test_a_sheet_of_another_layout_is_told(tmp_path):
+    path = shards.shard_path(tmp_path, 0)
+    shards.write_shard(path, _pictures(26, 4), {"id": np.arange(26)})
+    Image.new("RGB", (100, 4)).save(path)
+    with pytest.raises(ValueError, match="sheet of 26 pictures"):
+        shards.read_shard(path)
 
 
 def test_copies_of_training_renders_and_mirrored_copies_are_found(folder):

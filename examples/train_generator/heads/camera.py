@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .draws import Draws
+from .functions import smooth
 
 _BLOCK = 8
 # quantisation steps of luminance and colour: ITU-T T.81, tables K.1 and K.2, smooth fits by frequency
@@ -35,20 +36,11 @@ def develop(key: jax.Array, picture: jax.Array) -> jax.Array:
     noise = jax.random.normal(noise_key, picture.shape) * jnp.sqrt(picture + 0.02) * grain
     picture = jnp.clip(picture + noise, 0, 1) ** (1 / 2.2)
     sharpen = draws.uniform(-0.05, 0.35)
-    picture = picture + sharpen * (picture - _smooth(picture))
+    picture = picture + sharpen * (picture - smooth(picture, 1))
     y, x = (jnp.mgrid[0:side, 0:side] + 0.5) / side - 0.5
     picture = picture * (1 - 0.35 * draws.uniform() ** 2 * (x * x + y * y))[..., None]
     quality = draws.uniform(85.0, 98.0)
     return jnp.clip(jnp.where(draws.chance(0.3), _jpeg(picture, quality), picture), 0, 1)
-
-
-def _smooth(picture: jax.Array) -> jax.Array:
-    for axis in (0, 1):
-        padded = jnp.pad(picture, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")
-        n = picture.shape[axis]
-        before, after = (jax.lax.slice_in_dim(padded, k, k + n, axis=axis) for k in (0, 2))
-        picture = (before + 2 * picture + after) / 4
-    return picture
 
 
 def _jpeg(picture: jax.Array, quality: jax.Array) -> jax.Array:

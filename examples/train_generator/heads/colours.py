@@ -1,4 +1,4 @@
-"""Natural colours: skin, hair, clothes and spectacle frames, as linear RGB."""
+"""Natural colours: skin, hair, clothes, spectacle frames and jewellery, as linear RGB."""
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,7 @@ _CLOTHES = linear(
     (176, 142, 138),
 )
 _FRAMES = linear((24, 22, 22), (70, 46, 32), (128, 120, 112), (112, 86, 58), (40, 44, 54))
+GOLD, SILVER, PEARL = linear((204, 164, 88), (186, 186, 190), (232, 224, 212))
 # what is behind the person, by the order of SCENES: studio, wall, room, foliage, sky, evening
 SCENE_COLOURS = np.stack(
     [

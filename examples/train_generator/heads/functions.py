@@ -1,4 +1,4 @@
-"""Smooth steps and noise, of which regions and textures are made."""
+"""Smooth steps, noise and blur, of which regions, textures and pictures are made."""
 
 import itertools
 
@@ -12,6 +12,16 @@ def smoothstep(low: jax.Array | float, high: jax.Array | float, x: jax.Array) ->
     """0 below `low`, 1 above `high` (or the other way round if low > high), smooth between."""
     t = jnp.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
+
+
+def smooth(picture: jax.Array, step: int) -> jax.Array:
+    """A picture (n, m, c) blurred by the weights 1, 2, 1 over pixels `step` apart; its edges go on as they are."""
+    for axis in (0, 1):
+        padded = jnp.pad(picture, [(step, step) if a == axis else (0, 0) for a in range(3)], mode="edge")
+        n = picture.shape[axis]
+        before, after = (jax.lax.slice_in_dim(padded, k, k + n, axis=axis) for k in (0, 2 * step))
+        picture = (before + 2 * picture + after) / 4
+    return picture
 
 
 def value_noise(point: jax.Array, frequency: jax.Array | float) -> jax.Array:

@@ -5,7 +5,8 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 
-from .attributes import CAP, CROPPED, HAIR_STYLES, HEADSCARF, Person
+from .attributes import CAP, CROPPED, HAIR_STYLES, HEADSCARF, NO_EARRINGS, Person
+from .earrings import earring_vertices
 from .functions import smoothstep
 from .glasses import glasses_vertices
 from .pack import EXPRESSIONS, Assets, Fit, Samples, Shape
@@ -13,6 +14,7 @@ from .regions import grow
 
 _Tree = TypeVar("_Tree", Fit, Samples)
 _PIVOT = (0.0, 6.55, 0.15)  # where the head turns on the neck
+_LOBES = ((0.745, 6.93, 0.49), (-0.745, 6.93, 0.49))  # where ears are pierced, on the neutral head
 
 
 class Head(NamedTuple):
@@ -43,7 +45,7 @@ def rotation(yaw: jax.Array, pitch: jax.Array, roll: jax.Array) -> jax.Array:
 
 def build_head(key: jax.Array, assets: Assets, person: Person) -> Head:
     """Shapes, dresses and poses a person's head."""
-    k = jax.random.split(key)
+    k = jax.random.split(key, 3)
     body = _body(k[0], assets.shape, person)
     has_hair = (person.hair_style < CROPPED) & (person.hat != HEADSCARF)
     style = jnp.minimum(person.hair_style, len(HAIR_STYLES) - 1)
@@ -58,24 +60,28 @@ def build_head(key: jax.Array, assets: Assets, person: Person) -> Head:
     ears = (assets.shape.neutral[:, 1] > 7.1) & (assets.shape.neutral[:, 1] < 7.5)
     half_width = jnp.max(jnp.where(ears, jnp.abs(body[:, 0]), 0))
     frames = glasses_vertices(k[1], centre, half_width)
+    apart = jnp.sum((assets.shape.neutral - jnp.array(_LOBES)[:, None]) ** 2, -1)
+    earrings = earring_vertices(k[2], person.earrings, body[jnp.argmin(apart, 1)])
 
     body = grow(person, assets.shape.neutral, body, _normals(body, assets.triangles))
-    raw = [body, *parts, frames]
+    raw = [body, *parts, frames, earrings]
     posed = [_pose(v, person) for v in raw]
     eyes = jnp.mean(posed[1], 0)
     normals = [_normals(posed[0], assets.triangles)]
     ball = jnp.where(left[:, None], _mean(posed[1], left), _mean(posed[1], ~left))
     middle = eyes - jnp.array([0.0, 0.0, 1.0])
-    normals += [_unit(posed[1] - ball)] + [_unit(v - middle) for v in posed[2:]]
+    normals += [_unit(posed[1] - ball)] + [_unit(v - middle) for v in posed[2:-1]]
+    pair = posed[-1].reshape(2, -1, 3)
+    normals.append(_unit(pair - jnp.mean(pair, 1, keepdims=True)).reshape(-1, 3))
 
     starts = [0]
     for v in posed:
         starts.append(starts[-1] + len(v))
     chosen = [_choose(s, v) for s, v in zip(assets.samples[1:6], variants, strict=True)]
-    sets = [assets.samples[0], *chosen, assets.samples[6]]
+    sets = [assets.samples[0], *chosen, *assets.samples[6:]]
     sets = [s._replace(vertex=s.vertex + start) for s, start in zip(sets, starts[:-1], strict=True)]
     always = jnp.array(True)
-    shown = [always, always, always, always, always, has_hair, person.glasses]
+    shown = [always, always, always, always, always, has_hair, person.glasses, person.earrings != NO_EARRINGS]
     return Head(
         vertices=jnp.concatenate(posed),
         normals=jnp.concatenate(normals),

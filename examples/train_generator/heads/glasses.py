@@ -5,22 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from .draws import Draws
+from .tubes import tube_triangles, tube_vertices
 
-_RIM, _BAR, _ROUND = 28, 6, 5  # points along a rim, along a bar, and around the tube
+_RIM, _BAR = 28, 6  # points along a rim and along a bar
 
 
 def glasses_triangles() -> np.ndarray:
     """Triangles (T, 3) of the mesh whose vertices `glasses_vertices` gives."""
-    pieces, start = [], 0
-    for points, closed in ((_RIM, True), (_RIM, True), (_BAR, False), (_BAR, False), (_BAR, False)):
-        for i in range(points if closed else points - 1):
-            for j in range(_ROUND):
-                a, b = i * _ROUND + j, i * _ROUND + (j + 1) % _ROUND
-                step = ((i + 1) % points - i) * _ROUND
-                pieces += [(a, b, a + step), (b, b + step, a + step)]
-                pieces[-2:] = [tuple(start + v for v in piece) for piece in pieces[-2:]]
-        start += points * _ROUND
-    return np.array(pieces, np.int32)
+    return tube_triangles(((_RIM, True), (_RIM, True), (_BAR, False), (_BAR, False), (_BAR, False)))
 
 
 def glasses_vertices(key: jax.Array, eye: jax.Array, half_width: jax.Array) -> jax.Array:
@@ -53,24 +45,11 @@ def glasses_vertices(key: jax.Array, eye: jax.Array, half_width: jax.Array) -> j
     ear = jnp.stack([half_width - 0.05, eye[1] + 0.01, eye[2] - 0.75])
     temple = _line(hinge, ear, jnp.zeros(3))
     mirrored = temple * jnp.array([-1.0, 1.0, 1.0])
-    tubes = [_tube(left, thick, True), _tube(right, thick, True)]
-    tubes += [_tube(path, thick, False) for path in (bridge, temple, mirrored)]
+    tubes = [tube_vertices(left, thick, True), tube_vertices(right, thick, True)]
+    tubes += [tube_vertices(path, thick, False) for path in (bridge, temple, mirrored)]
     return jnp.concatenate(tubes)
 
 
 def _line(start: jax.Array, end: jax.Array, lift: jax.Array) -> jax.Array:
     part = jnp.linspace(0, 1, _BAR)[:, None]
     return start * (1 - part) + end * part + lift * (4 * part * (1 - part))
-
-
-def _tube(path: jax.Array, radius: jax.Array, closed: bool) -> jax.Array:
-    along = jnp.roll(path, -1, 0) - jnp.roll(path, 1, 0) if closed else jnp.asarray(jnp.gradient(path, axis=0))
-    across = _unit(jnp.cross(along, jnp.array([0.1, 0.2, 1.0])))
-    third = _unit(jnp.cross(along, across))
-    angle = jnp.arange(_ROUND) / _ROUND * 2 * jnp.pi
-    ring = across[:, None] * jnp.cos(angle)[:, None] + third[:, None] * jnp.sin(angle)[:, None]
-    return (path[:, None] + radius * ring).reshape(-1, 3)
-
-
-def _unit(vector: jax.Array) -> jax.Array:
-    return vector / (jnp.linalg.norm(vector, axis=-1, keepdims=True) + 1e-6)

@@ -1,18 +1,23 @@
-"""What surfaces are made of: skin, hair, eyes, teeth, cloth, frames."""
+"""What surfaces are made of: skin, hair, eyes, teeth, cloth, frames, jewellery."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .attributes import CAP, ROLLNECK, SCARF, SHIRT, Person
-from .colours import cloth_colour, frame_colour
+from .colours import GOLD, PEARL, SILVER, cloth_colour, frame_colour
 from .draws import Draws
 from .functions import smoothstep, value_noise
-from .pack import BODY, BROW, EYES, GLASSES, HAIR, LASH, TEETH, Textures
-from .regions import hat_cover, neckline
+from .pack import BODY, BROW, EYES, GLASSES, HAIR, JEWELLERY, LASH, TEETH, Textures
+from .regions import hat_cover, necklace_cover, neckline, thin_ear
 from .skin import paint_skin
 from .texels import look_up
+
+# by the order of EARRINGS and of NECKLACES; the first is of none
+_EARRINGS_OF = np.stack([GOLD, GOLD, SILVER, PEARL, GOLD, SILVER])
+_NECKLACE_OF = np.stack([GOLD, GOLD, SILVER, PEARL])
 
 
 class Surface(NamedTuple):
@@ -27,6 +32,8 @@ class Surface(NamedTuple):
     sharpness: jax.Array
     wrap: jax.Array
     """How far light reaches round the edge of the lit side, by colour."""
+    ear: jax.Array
+    """How thin the ear's skin is: up to 1 on the left ear, down to -1 on the right one, 0 elsewhere."""
 
 
 class Point(NamedTuple):
@@ -54,12 +61,23 @@ def paint(key: jax.Array, textures: Textures, person: Person, point: Point) -> S
         return jnp.any(jnp.stack([point.kind == kind for kind in kinds]), 0)[..., None]
 
     is_cloth = dressed & on(BODY)
-    is_skin = on(BODY) & ~is_cloth
+    chain = necklace_cover(person, point.neutral)[..., None] * (on(BODY) & ~is_cloth)
+    is_skin = on(BODY) & ~is_cloth & (chain < 0.5)
+    skin = skin + chain * (_metal(_NECKLACE_OF, person.necklace) - skin)
     strands = jnp.where(is_skin, smoothstep(0.3, 0.9, grown[..., None]), on(HAIR).astype(jnp.float32))
     bare = is_skin * (1 - strands)
     albedo = jnp.select(
-        [is_cloth, on(BODY), on(HAIR), on(EYES), on(BROW), on(TEETH), on(LASH)],
-        [cloth, skin, hair, _eyes(textures, person, point), brow, teeth, 0.02 + (0.1 + 0.4 * person.male) * skin],
+        [is_cloth, on(BODY), on(HAIR), on(EYES), on(BROW), on(TEETH), on(LASH), on(JEWELLERY)],
+        [
+            cloth,
+            skin,
+            hair,
+            _eyes(textures, person, point),
+            brow,
+            teeth,
+            0.02 + (0.1 + 0.4 * person.male) * skin,
+            jnp.broadcast_to(_metal(_EARRINGS_OF, person.earrings), skin.shape),
+        ],
         jnp.broadcast_to(frame_colour(draws), skin.shape),
     )
     wrap = jnp.where(is_skin, jnp.array([0.34, 0.24, 0.19]), jnp.where(on(HAIR, EYES), 0.35, 0.1))
@@ -69,10 +87,20 @@ def paint(key: jax.Array, textures: Textures, person: Person, point: Point) -> S
         albedo=albedo,
         skin=bare,
         strands=strands,
-        gloss=jnp.select([is_skin, on(EYES), on(TEETH), on(GLASSES)], [(oily + moist) * bare, 2.2, 0.15, 0.4], 0.01),
+        gloss=jnp.select(
+            [is_skin, on(EYES), on(TEETH), on(GLASSES), on(JEWELLERY) | (chain >= 0.5)],
+            [(oily + moist) * bare, 2.2, 0.15, 0.4, 0.8],
+            0.01,
+        ),
         sharpness=jnp.select([is_skin, on(EYES), on(TEETH)], [16.0 + 40 * lips[..., None], 90.0, 30.0], 20.0),
         wrap=wrap,
+        ear=bare * (thin_ear(point.neutral) * jnp.sign(point.neutral[..., 0]))[..., None],
     )
+
+
+def _metal(table: np.ndarray, worn: jax.Array) -> jax.Array:
+    """Linear RGB (3,) of what is worn."""
+    return jnp.asarray(table)[worn]
 
 
 def _eyes(textures: Textures, person: Person, point: Point) -> jax.Array:

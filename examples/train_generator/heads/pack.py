@@ -13,9 +13,10 @@ from PIL import Image
 
 from .attributes import BROWS, EYE_COLOURS, HAIR_STYLES, LASHES
 from .details import detail_pairs
+from .earrings import earring_triangles
 from .glasses import glasses_triangles
 
-BODY, EYES, TEETH, BROW, LASH, HAIR, GLASSES = range(7)
+BODY, EYES, TEETH, BROW, LASH, HAIR, GLASSES, JEWELLERY = range(8)
 
 _FitArrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 _ANCESTRIES = ("african", "asian", "caucasian")
@@ -107,9 +108,9 @@ class Assets(NamedTuple):
     fits: tuple[Fit, ...]
     """Eyes, teeth, brows, lashes and hair, in this order."""
     samples: tuple[Samples, ...]
-    """Of the body, the five fitted parts and the glasses, in this order."""
+    """Of the body, the five fitted parts, the glasses and the earrings, in this order."""
     kinds: jax.Array
-    """(n,) which part each sample of a picture belongs to: BODY to GLASSES."""
+    """(n,) which part each sample of a picture belongs to: BODY to JEWELLERY."""
     textures: Textures
 
 
@@ -160,10 +161,10 @@ def _assets(root: Path, data: dict[str, np.ndarray], samples: int, texture: int)
             tri = data[f"{name}/tri"].astype(np.int32)
             variants.append(_part_samples(vertices, tri, data[f"{name}/uv"], count, rgba, rng))
         points.append(Samples(*(jnp.asarray(np.stack(leaves)) for leaves in zip(*variants, strict=True))))
-    rims = glasses_triangles()
-    tri, bary = _scatter(np.ones(len(rims)), int(samples * 0.03), rng)
-    zeros = np.zeros((len(tri), 2), np.float32)
-    points.append(Samples(*map(jnp.asarray, (rims[tri], bary, zeros, np.ones(len(tri), np.float32)))))
+    for tubes, part in ((glasses_triangles(), 0.03), (earring_triangles(), 0.006)):
+        tri, bary = _scatter(np.ones(len(tubes)), int(samples * part), rng)
+        zeros = np.zeros((len(tri), 2), np.float32)
+        points.append(Samples(*map(jnp.asarray, (tubes[tri], bary, zeros, np.ones(len(tri), np.float32)))))
     kinds = np.repeat(np.arange(len(points)), [points_of.shade.shape[-1] for points_of in points])
     return Assets(
         shape=shape,

@@ -1,4 +1,4 @@
-"""Where hair, beards, hats and clothes lie on a head, and how thick they are.
+"""Where hair, beards, hats, clothes and necklaces lie on a head, and how thick they are; where ears are thin.
 
 Regions are marked on the neutral head, the average adult: decimetres, y up, z forward, eyes at y = 7.35, mouth at 6.70.
 What is thick is the body's own surface, pushed outward: no further meshes are needed.
@@ -18,6 +18,8 @@ from .attributes import (
     LONG,
     MOUSTACHE,
     NO_HAT,
+    NO_NECKLACE,
+    PEARLS,
     ROLLNECK,
     SCARF,
     SHIRT,
@@ -90,6 +92,22 @@ def neckline(person: Person, point: jax.Array, height: jax.Array, deep: jax.Arra
     kind = person.clothes
     edge = jnp.select([(kind == V_NECK) | (kind == SHIRT), (kind == ROLLNECK) | (kind == SCARF)], [opening, high], edge)
     return y - edge
+
+
+def necklace_cover(person: Person, point: jax.Array) -> jax.Array:
+    """Where a necklace lies on the neck at points (..., 3), from 0 to 1: round the nape and lower in front."""
+    y, z = point[..., 1], point[..., 2]
+    away = jnp.abs(y - 6.34 + 0.14 * smoothstep(0.1, 0.9, z))
+    half = jnp.where(person.necklace == PEARLS, 0.022, 0.009)
+    return smoothstep(half + 0.006, half, away) * (person.necklace != NO_NECKLACE)
+
+
+def thin_ear(point: jax.Array) -> jax.Array:
+    """How thin the ear is at points (..., 3): 1 on its rim and lobe, 0 where it joins the head and elsewhere."""
+    x, y, z = jnp.abs(point[..., 0]), point[..., 1], point[..., 2]
+    joined = 0.67 + 0.05 * smoothstep(6.92, 7.1, y)
+    tall = smoothstep(6.8, 6.9, y) * smoothstep(7.58, 7.46, y)
+    return smoothstep(joined, joined + 0.08, x) * tall * smoothstep(0.1, 0.2, z)
 
 
 def grow(person: Person, neutral: jax.Array, body: jax.Array, normals: jax.Array) -> jax.Array:

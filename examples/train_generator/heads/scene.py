@@ -7,10 +7,11 @@ from .attributes import describe, sample_person
 from .background import draw_background
 from .camera import develop, expose
 from .draws import Draws
+from .focus import circle_of_confusion, defocus
 from .geometry import build_head, rotation
 from .lighting import crevices, direction, shade, soft_shadow
 from .materials import Point, paint
-from .pack import BODY, BROW, EYES, GLASSES, HAIR, LASH, Assets
+from .pack import BODY, BROW, EYES, GLASSES, HAIR, JEWELLERY, LASH, Assets
 from .raster import Camera, draw, interpolate, light_frame, shadow_map
 
 _SHADOW_SIDE = 112
@@ -33,8 +34,8 @@ def render(
     head = build_head(keys[1], assets, person)
     camera = _camera(keys[2], head.eyes)
     kinds = assets.kinds
-    nearer = jnp.select([kinds == BROW, kinds == LASH], [0.03, 0.02], 0.0)
-    two_sided = (kinds == HAIR) | (kinds == BROW) | (kinds == LASH) | (kinds == GLASSES)
+    nearer = jnp.select([kinds == BROW, (kinds == LASH) | (kinds == JEWELLERY)], [0.03, 0.02], 0.0)
+    two_sided = (kinds == HAIR) | (kinds == BROW) | (kinds == LASH) | (kinds >= GLASSES)
     seen = draw(head, camera, nearer, two_sided, side)
 
     vertex, weight = head.samples.vertex[seen.sample], head.samples.weight[seen.sample]
@@ -65,7 +66,10 @@ def render(
     picture = jnp.where(cover, shaded, draw_background(keys[6], person.scene, person.warmth, side))
     picture = expose(keys[7], picture, surface.skin[..., 0] * seen.cover, shaded)
     picture = picture.reshape(size, supersample, size, supersample, 3).mean((1, 3))
-    return develop(keys[8], picture), describe(person)
+    circle = circle_of_confusion(person.aperture, camera.distance, seen.depth) * (size / 2) / camera.half
+    # a pixel that shows something sharp stays sharp
+    circle = circle.reshape(size, supersample, size, supersample).min((1, 3))
+    return develop(keys[8], defocus(picture, circle)), describe(person)
 
 
 def _camera(key: jax.Array, eyes: jax.Array) -> Camera:
