@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.accounting import Change, Clamp, Entry, Plan, checked, fill
+from convert.accounting import Change, Clamp, Entry, Plan, checked, fill, targets
 from convert.detect import Account, account
 from convert.families import FAMILIES, ada, lernapparat
 from convert.source import CheckpointError, read_source, shown
@@ -55,7 +55,7 @@ class Inspection:
             "widths": ", ".join(f"{r}: {width}" for r, width in zip(config.blocks, config.channels, strict=True)),
             "latents": f"{config.num_layers} rows of {config.latent_dim}",
             "mapping": f"{config.mapping_layers} layers, learning rate multiplier {config.mapping_lr_multiplier:g}",
-            "labels": "none",
+            "labels": str(config.label_dim or "none"),
             "average w": "yes" if "w_avg" in targets else "none (no truncation)",
             "truncation": f"psi {psi:g}" + ("" if cutoff is None else f" for the first {cutoff} layers"),
             "Gaussian fit": "in the file" if "gaussian_fit/mean" in targets else "to be made",
@@ -108,15 +108,18 @@ def convert(
     samples: int = 1_000_000,
     clamp: Clamp = "file",
     overwrite: bool = False,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> Generator:
     """Convert a checkpoint into a generator folder, whole or not at all.
 
     Args:
         paths: the file, or all files of a format that splits them (PULSE: synthesis.pt, mapping.pt, gaussian_fit.pt).
         output: the folder to make.
-        samples: over how many draws the Gaussian fit is made, where no file holds one.
+        samples: over how many draws the Gaussian fit is made, where no file holds one; of a network with classes, every
+            draw has a class of its own, all equally likely.
         clamp: StyleGAN2's bound on activations: a number or None instead of what the file says.
         overwrite: replace an existing generator folder; anything else is never replaced.
+        on_progress: is called while the Gaussian is fitted with how many draws are done, and `samples`.
 
     Raises:
         CheckpointError: a file cannot be read or is no supported network, or an array is missing, unknown or wrong.
@@ -131,7 +134,7 @@ def convert(
         if samples < 2:
             raise ValueError(f"samples: expected at least 2, got {samples}")
         try:
-            generator = generator.fitted(samples=samples)
+            generator = generator.fitted(samples=samples, on_progress=on_progress)
         except ValueError as error:
             raise found.state.refuse(f"the Gaussian fit failed: {error}") from error
     generator.save(output, source=found.description, overwrite=overwrite)
@@ -172,7 +175,8 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
         naming: a family's name; by default StyleGAN2-ADA's PyTorch program's, or PULSE's for a StyleGAN1.
 
     Raises:
-        ValueError: the generator is a user's own function, or the naming is unknown or of another architecture.
+        ValueError: the generator is a user's own function or has a fixed label, or the naming is unknown, of another
+            architecture or without a place for its labels.
     """
     from pulse_jax.config import FunctionConfig
 
@@ -180,12 +184,19 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
     if isinstance(config, FunctionConfig):
         raise ValueError("generator: expected a StyleGAN, got a user's own function")
     wanted = naming or (ada.STYLEGAN2.name if isinstance(config, StyleGAN2Config) else lernapparat.STYLEGAN1.name)
-    known = {family.name: family.entries for family in FAMILIES if family.entries is not None}
-    second = "StyleGAN2" in wanted
-    if wanted not in known or second != isinstance(config, StyleGAN2Config):
-        fitting = ", ".join(name for name in known if ("StyleGAN2" in name) == isinstance(config, StyleGAN2Config))
-        raise ValueError(f"naming: expected one of {fitting}, got {wanted!r:.80}")
-    entries = known[wanted](config)
+    if generator.label is not None:
+        raise ValueError("generator: expected one whose label is not fixed, because no naming holds a fixed label")
+    second, needed = isinstance(config, StyleGAN2Config), set(targets(config))
+    known = {
+        family.name: family.entries(config)
+        for family in FAMILIES
+        if family.entries is not None and ("StyleGAN2" in family.name) == second
+    }
+    fitting = [name for name, entries in known.items() if needed <= {entry.target for entry in entries}]
+    if wanted not in fitting:
+        kind = " for these labels" if config.label_dim else ""
+        raise ValueError(f"naming: expected one of {', '.join(fitting)}{kind}, got {wanted!r:.80}")
+    entries = known[wanted]
     if generator.w_avg is None:
         entries = tuple(entry for entry in entries if entry.target != "w_avg")
     elif all(entry.target != "w_avg" for entry in entries):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
 
 from convert.source import CheckpointError, Plain, shown
-from pulse_jax.config import MAX_MAPPING_LAYERS, MAX_RESOLUTION, StyleGAN1Config, StyleGAN2Config
+from pulse_jax.config import StyleGAN1Config, StyleGAN2Config
 
 __all__ = [
     "Architecture",
@@ -24,7 +24,6 @@ __all__ = [
     "Entry",
     "Family",
     "Ignored",
-    "Inference",
     "Plan",
     "State",
     "checked",
@@ -77,10 +76,10 @@ class Change:
         # A copy in any case: what was read may be a view of the file.
         with np.errstate(over="ignore", invalid="ignore"):
             result = np.array(array, np.float32, order="C")
-        if self.scale != 1.0:
-            result *= np.float32(self.scale)
-        if self.offset:
-            result += np.float32(self.offset)
+            if self.scale != 1.0:
+                result *= np.float32(self.scale)
+            if self.offset:
+                result += np.float32(self.offset)
         return result
 
     def to_theirs(self, array: np.ndarray) -> np.ndarray:
@@ -181,153 +180,28 @@ class State:
         """The error for this file."""
         return CheckpointError(f"{self.where}: {why}")
 
+    def missing(self, key: str, shape: Shape | None = None) -> str:
+        """What a message says of an array that is not there."""
+        if key in self.inert:
+            return f"'{shown(key)}' is not an array but {shown(self.inert[key])}"
+        return f"'{shown(key)}'{'' if shape is None else f' of shape {shape}'} is missing"
+
     def has(self, pattern: str) -> bool:
         """Whether any key matches a whole regular expression."""
         return any(re.fullmatch(pattern, key) for key in self.arrays)
-
-
-class Inference:
-    """Sizes of a network that is taken for `family`, from its names and shapes; nothing is allocated."""
-
-    def __init__(self, state: State, family: str) -> None:
-        self.state = state
-        self.family = family
-
-    def refuse(self, why: str) -> CheckpointError:
-        """The error that says what the file looks like, and why it is not converted."""
-        return self.state.refuse(f"looks like {self.family}, {why}")
-
-    def largest(self, pattern: str, what: str, most: int) -> int:
-        """The largest number that the group of a whole-key pattern matches; -1 if none does.
-
-        Raises:
-            CheckpointError: it is larger than `most`.
-        """
-        found = -1
-        for key in self.state.arrays:
-            match = re.fullmatch(pattern, key)
-            if match:
-                digits = match[1].lstrip("0") or "0"
-                if len(digits) > 6 or int(digits) > most:
-                    raise self.refuse(
-                        f"but '{shown(key)}' claims {what} {shown(digits, 12)}; at most {most} is allowed"
-                    )
-                found = max(found, int(digits))
-        return found
-
-    def resolution(self, pattern: str) -> int:
-        """The largest block, a power of two from 4 to the limit, whose names say their size in pixels."""
-        return self._power(self.largest(pattern, "resolution", MAX_RESOLUTION))
-
-    def blocks(self, pattern: str, *, first: int = 0) -> int:
-        """The resolution where names count the blocks from 4x4 = `first`."""
-        level = self.largest(pattern, "block", MAX_RESOLUTION.bit_length() - 3 + first)
-        return 4 if level < first else 2 ** (level - first + 2)
-
-    def _power(self, size: int) -> int:
-        if size == -1:
-            return 4
-        if size < 4 or size & (size - 1):
-            raise self.refuse(f"but its largest block claims {size}x{size}; expected a power of two from 4")
-        return size
-
-    def depth(self, pattern: str, *, first: int = 0) -> int:
-        """How many layers the mapping network has, from names that count them from `first`."""
-        return self.largest(pattern, "mapping layer", MAX_MAPPING_LAYERS - 1 + first) + 1 - first
-
-    def size(self, key: str, axis: int, rank: int) -> int:
-        """The length of one axis of an array.
-
-        Raises:
-            CheckpointError: the array is missing or has another rank, or the axis is empty.
-        """
-        array = self.state.arrays.get(key)
-        if array is None:
-            raise self.refuse(f"but {_missing(self.state, key)}")
-        if array.ndim != rank or array.shape[axis] < 1:
-            raise self.refuse(f"but '{shown(key)}' has shape {array.shape!s:.80}; expected {rank} axes")
-        return int(array.shape[axis])
-
-    def value(self, name: str, default: Plain) -> Plain:
-        """The first plain value whose dotted name ends with `name`."""
-        for key, value in self.state.values.items():
-            if _ends(key, name):
-                return value
-        return default
-
-    def clamp(self, clamp: Clamp, pattern: str) -> float | None:
-        """The clamp of all layers: the user's, or what the file's values of matching names agree on.
-
-        Raises:
-            CheckpointError: layers disagree, or it is no number.
-        """
-        said = {key: value for key, value in self.state.values.items() if re.fullmatch(pattern, key)}
-        if clamp != "file":
-            return clamp
-        result = next(iter(said.values()), None)
-        for key, value in said.items():
-            if value != result or not (value is None or (type(value) in (int, float))):
-                raise self.refuse(
-                    f"but {shown(key)} = {shown(value, 40)} where other layers have {shown(result, 40)}; "
-                    "one clamp for all layers is supported"
-                )
-        return None if result is None else float(result)
-
-    def multiplier(self, pattern: str, default: float = 0.01) -> float:
-        """The mapping network's learning rate multiplier, where the file says it; all layers must agree."""
-        said = [value for key, value in self.state.values.items() if re.fullmatch(pattern, key)]
-        if any(value != said[0] for value in said):
-            raise self.refuse("but the layers of its mapping network have different learning rate multipliers")
-        if not said:
-            return default
-        if type(said[0]) not in (int, float):
-            raise self.refuse(f"but says that the mapping network's multiplier is {shown(said[0], 40)}")
-        return float(said[0])  # pyright: ignore[reportArgumentType]
-
-    def full_resolution(self, keys: Iterable[str]) -> None:
-        """Refuse a StyleGAN whose progressive growing had not ended."""
-        for key in keys:
-            lod = self.state.arrays.get(key)
-            if lod is not None and lod.shape == () and lod.dtype.kind == "f" and not float(lod) == 0:
-                raise self.refuse(
-                    f"but '{shown(key)}' is {float(lod):.4g}: its training had not reached the full resolution, "
-                    "and only finished networks (lod 0) are supported"
-                )
-
-    def without_labels(self, pattern: str) -> None:
-        """Refuse a class-conditional network by name."""
-        for key in self.state.arrays:
-            if re.fullmatch(pattern, key):
-                raise self.refuse(f"and is class-conditional ('{shown(key)}'); labels are not supported")
-
-    def expect(self, name: str, allowed: Iterable[Plain], why: str) -> None:
-        """Refuse a file that says of itself, under any value whose dotted name ends with `name`, something else."""
-        allowed = tuple(allowed)
-        for key, value in self.state.values.items():
-            if _ends(key, name) and not any(value == good for good in allowed):
-                raise self.refuse(f"but says {shown(key)} = {shown(value, 40)}; {why}")
-
-    def stylegan1(self, **sizes: object) -> StyleGAN1Config:
-        """The architecture; raises `CheckpointError` where a size is out of range."""
-        try:
-            return StyleGAN1Config(**sizes)  # pyright: ignore[reportArgumentType]
-        except ValueError as error:
-            raise self.refuse(f"but its sizes are out of range: {error}") from None
-
-    def stylegan2(self, **sizes: object) -> StyleGAN2Config:
-        """The architecture; raises `CheckpointError` where a size is out of range."""
-        try:
-            return StyleGAN2Config(**sizes)  # pyright: ignore[reportArgumentType]
-        except ValueError as error:
-            raise self.refuse(f"but its sizes are out of range: {error}") from None
 
 
 def targets(config: Architecture) -> dict[str, Shape]:
     """The path and shape of every array that a generator of this architecture needs."""
     d = config.latent_dim
     shapes: dict[str, Shape] = {}
+    if config.label_dim:
+        shapes["mapping/label_weight"] = (config.label_dim, d)
+        if config.label_norm == "separate":
+            shapes["mapping/label_bias"] = (d,)
     for i in range(config.mapping_layers):
-        shapes[f"mapping/dense{i}_weight"] = (d, d)
+        # The label's embedding stands beside z.
+        shapes[f"mapping/dense{i}_weight"] = (2 * d if config.label_dim and i == 0 else d, d)
         shapes[f"mapping/dense{i}_bias"] = (d,)
     shapes["synthesis/const"] = (4, 4, config.channels[0])
     before = config.channels[0]
@@ -396,13 +270,13 @@ def fill(plan: Plan, state: State) -> dict[str, np.ndarray]:
     for entry in plan.entries:
         expected = entry.change.source_shape(shapes[entry.target])
         if entry.key not in found:
-            faults.append(_missing(state, entry.key, expected))
+            faults.append(state.missing(entry.key, expected))
         else:
             faults += _wrong(entry.key, found[entry.key], expected)
     for ignored in plan.ignored:
         if ignored.key not in found:
             if ignored.required:
-                faults.append(_missing(state, ignored.key, ignored.shape))
+                faults.append(state.missing(ignored.key, ignored.shape))
             continue
         array = found[ignored.key]
         wrong = _wrong(ignored.key, array, ignored.shape) if ignored.shape is not None else []
@@ -419,17 +293,6 @@ def fill(plan: Plan, state: State) -> dict[str, np.ndarray]:
         if not np.isfinite(array).all():
             raise state.refuse(f"looks like {plan.name}, but '{shown(entry.key)}' holds NaN, infinite or huge values")
     return filled
-
-
-def _ends(key: str, name: str) -> bool:
-    """Whether the last parts of a dotted or slashed name are `name`."""
-    return f".{key.replace('/', '.')}".endswith(f".{name}")
-
-
-def _missing(state: State, key: str, shape: Shape | None = None) -> str:
-    if key in state.inert:
-        return f"'{shown(key)}' is not an array but {shown(state.inert[key])}"
-    return f"'{shown(key)}'{'' if shape is None else f' of shape {shape}'} is missing"
 
 
 def _wrong(key: str, array: np.ndarray, shape: Shape) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from convert.budget import Budget
 from convert.nodes import (
     Array,
     Buffer,
@@ -24,49 +25,28 @@ from convert.nodes import (
     Tensor,
 )
 
-__all__ = ["CALLS", "CLASSES", "Constructor", "Machine", "Misfit", "Namespace", "Steps"]
+__all__ = ["CALLS", "CLASSES", "Constructor", "Interpreter", "Misfit", "Namespace"]
 
-_STEPS = 500_000
 _PART = 2**20
 _DISTRUST = "no honest checkpoint does this, do not trust the file"
 
 
-class Steps:
-    """How much work one file may still cause: its opcodes, and the bytes that it may have encoded."""
-
-    __slots__ = ("encoded", "left")
-
-    def __init__(self, file_bytes: int) -> None:
-        self.left = _STEPS
-        self.encoded = file_bytes + 65536
-
-    def take(self, count: int) -> None:
-        self.left -= count
-        if self.left < 0:
-            raise CheckpointError(f"more than {_STEPS} pickle operations; {_DISTRUST}")
-
-    def encode(self, count: int) -> None:
-        self.encoded -= count
-        if self.encoded < 0:
-            raise CheckpointError(f"texts that are encoded again and again; {_DISTRUST}")
-
-
-class Machine(Protocol):
+class Interpreter(Protocol):
     """What a constructor needs of the interpreter."""
 
-    steps: Steps
+    budget: Budget
     nested: Callable[[Buffer], Any] | None
 
     def make(self, kind: Any, args: Any) -> Any: ...
 
 
-def _ordered_dict(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _ordered_dict(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     node = Dict()
     if args:
         (pairs,) = args
         if type(pairs) is not List:
             raise Misfit
-        machine.steps.take(len(pairs.items))
+        machine.budget.step(len(pairs.items))
         for pair in pairs.items:
             pair = tuple(pair.items) if type(pair) is List and len(pair.items) == 2 else pair
             if type(pair) is not tuple or len(pair) != 2:
@@ -75,52 +55,53 @@ def _ordered_dict(machine: Machine, args: tuple[Any, ...]) -> Any:
     return node
 
 
-def _plain_dict(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _plain_dict(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     return Dict()
 
 
-def _first(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _first(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     return args[0] if args else None
 
 
-def _tensor(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _tensor(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     storage, offset, shape, stride, *_ = args
     if type(storage) is not Storage:
         return Inert("torch tensor of an unknown storage")
     return Tensor(storage, offset, shape, stride)
 
 
-def _nested(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _nested(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     (raw,) = args
     if type(raw) not in (bytes, memoryview):
         raise Misfit
     if machine.nested is None:
         raise CheckpointError(f"torch.storage._load_from_bytes out of place; {_DISTRUST}")
+    machine.budget.nest(len(raw))
     return machine.nested(raw)
 
 
-def _array(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _array(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     kind = args[0] if args else None
     if type(kind) is Symbol and (kind.module, kind.name) == ("numpy", "ndarray"):
         return Array()
     return Inert(f"NumPy array of class {kind}" if type(kind) is Symbol else "NumPy array of an unknown class")
 
 
-def _array_of_buffer(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _array_of_buffer(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     raw, dtype, shape, order = args
     array = Array()
     array.state = (shape, dtype, type(order) is str and order == "F", raw)
     return array
 
 
-def _dtype(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _dtype(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     code = args[0] if args else None
     if type(code) is not str:
         return Inert("NumPy dtype of fields")
     return Dtype(code)
 
 
-def _scalar(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _scalar(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     dtype, raw = args
     if type(dtype) is not Dtype or dtype.numpy is None or type(raw) not in (bytes, memoryview):
         return Inert("NumPy scalar of an unknown dtype")
@@ -129,7 +110,7 @@ def _scalar(machine: Machine, args: tuple[Any, ...]) -> Any:
     return np.frombuffer(raw, dtype.numpy)[0].item()
 
 
-def _encode(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _encode(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     text, encoding = args
     if type(encoding) is not str or encoding not in ("latin1", "latin-1"):
         raise Misfit
@@ -138,7 +119,7 @@ def _encode(machine: Machine, args: tuple[Any, ...]) -> Any:
     if type(text) is not LongText:
         raise Misfit
     # Text, and what it is encoded as, are never longer than the text in the file.
-    machine.steps.encode(len(text.raw))
+    machine.budget.encode(len(text.raw))
     if text.encoding == "latin-1":
         return text.raw
     decoder = codecs.getincrementaldecoder(text.encoding)()
@@ -152,11 +133,11 @@ def _encode(machine: Machine, args: tuple[Any, ...]) -> Any:
     return memoryview(out).toreadonly()
 
 
-def _no_bytes(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _no_bytes(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     return Inert("builtins.bytes") if args else b""
 
 
-def _persistent(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _persistent(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     (meta,) = args
     if type(meta) is not Dict:
         raise Misfit
@@ -166,15 +147,15 @@ def _persistent(machine: Machine, args: tuple[Any, ...]) -> Any:
     return Persistent(name, state)
 
 
-def _network(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _network(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     return Network()
 
 
-def _namespace(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _namespace(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     return Namespace()
 
 
-def _old_object(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _old_object(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     """Protocols 0 and 1 make an instance by its class, its built-in base class and that base's value."""
     kind, _, value = args
     node = machine.make(kind, ())
@@ -183,7 +164,7 @@ def _old_object(machine: Machine, args: tuple[Any, ...]) -> Any:
     return node
 
 
-def _new_object(machine: Machine, args: tuple[Any, ...]) -> Any:
+def _new_object(machine: Interpreter, args: tuple[Any, ...]) -> Any:
     kind, *rest = args
     return machine.make(kind, tuple(rest))
 
@@ -198,7 +179,7 @@ class Namespace(Dict):
     __slots__ = ()
 
 
-Constructor = Callable[["Machine", tuple[Any, ...]], Any]
+Constructor = Callable[["Interpreter", tuple[Any, ...]], Any]
 _NUMPY = ("numpy.core", "numpy._core")
 # What protocols 2 and up make without a call.
 CLASSES: dict[tuple[str, str], Constructor] = {

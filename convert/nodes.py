@@ -166,7 +166,7 @@ class Array:
         shape, dtype, fortran, raw = self.state
         if type(dtype) is not Dtype or dtype.numpy is None:
             return str(dtype) if type(dtype) is Dtype else "NumPy array of an unknown dtype"
-        if type(raw) is str and all(ord(c) < 256 for c in raw):
+        if type(raw) is str and max(raw, default="") < "\u0100":
             # Python 2 wrote bytes as text.
             raw = raw.encode("latin-1")
         elif type(raw) is LongText and raw.encoding == "latin-1":

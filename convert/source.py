@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from convert.constructors import Steps
+from convert.budget import Budget
 from convert.nodes import Array, CheckpointError, Dict, Inert, List, Network, Persistent, Symbol, Tensor, shown
 from convert.safetensors_file import is_safetensors, load_safetensors
 from convert.torch_files import is_legacy, load_legacy, load_nested, load_zip
@@ -29,7 +29,8 @@ Plain = int | float | str | bool | None
 _MAX_KEY = 512
 _MAX_DEPTH = 32
 _MAX_ENTRIES = 100_000
-_MAX_TIED = 1024
+_MAX_CHARACTERS = 2**22
+_SLACK = 2**16
 _PICKLE = re.compile(rb"\x80[\x02-\x05]|[(\]})][\s\S]|c[\w.]+\n")
 # What people download instead of a checkpoint, by its first bytes.
 _OTHERS = (
@@ -92,13 +93,13 @@ def _mapped(path: str | os.PathLike[str]) -> mmap.mmap:
 
 
 def _read(path: pathlib.Path, data: memoryview) -> Source:
-    steps = Steps(len(data))
-    collected = _Collected()
+    budget = Budget(len(data))
+    collected = _Collected(len(data))
     start = bytes(data[:4096])
     container: Container
     if start.startswith(b"PK\x03\x04"):
         container = "torch-zip"
-        collected.top(load_zip(data, steps))
+        collected.top(load_zip(data, budget))
     elif is_safetensors(data):
         container = "safetensors"
         tensors, metadata = load_safetensors(data)
@@ -108,9 +109,9 @@ def _read(path: pathlib.Path, data: memoryview) -> Source:
             collected.value("", key, value)
     elif is_legacy(data):
         container = "torch-legacy"
-        collected.top(load_legacy(data, steps))
+        collected.top(load_legacy(data, budget))
     elif _PICKLE.match(start):
-        value, _ = load(data, 0, steps, nested=lambda raw: load_nested(raw, steps))
+        value, _ = load(data, 0, budget, nested=lambda raw: load_nested(raw, budget))
         container = "tensorflow" if any(type(node) is Network for node in _children(value)) else "pickle"
         collected.top(value)
     else:
@@ -140,22 +141,39 @@ def _children(value: Any) -> Iterator[Any]:
 class _Collected:
     """Everything that has a name, gathered from the reader's nodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, file_bytes: int) -> None:
         self.values: dict[str, dict[str, Plain]] = {}
         self.inert: dict[str, str] = {}
         self._arrays: dict[str, dict[str, tuple[np.ndarray, bool]]] = {}
-        self._entries = 0
+        self._entries = self._characters = 0
+        self._file_bytes = self._convertible = file_bytes + _SLACK
+        self._converted: dict[tuple[Any, ...], np.ndarray] = {}
 
     def finished(self) -> dict[str, dict[str, np.ndarray]]:
         """All arrays per network, once no two of a network share their memory."""
         if not any(self._arrays.values()):
             raise CheckpointError(f"no arrays in it{self._example()}; expected a checkpoint with a generator's weights")
         for network, arrays in self._arrays.items():
-            _check_apart(network, arrays)
+            _check_apart(network, arrays, self._file_bytes)
         return {
-            network: {key: _native(array, bfloat16) for key, (array, bfloat16) in arrays.items()}
+            network: {key: self._native(array, bfloat16) for key, (array, bfloat16) in arrays.items()}
             for network, arrays in self._arrays.items()
         }
+
+    def _native(self, array: np.ndarray, bfloat16: bool) -> np.ndarray:
+        """An array in the machine's own dtypes, read-only; all names of the same memory share what is made of it."""
+        if bfloat16 or not array.dtype.isnative:
+            interface = array.__array_interface__
+            window = (interface["data"][0], array.shape, array.strides, array.dtype.str, bfloat16)
+            if window not in self._converted:
+                # Networks may view the same memory, each in another way.
+                self._convertible -= array.nbytes
+                if self._convertible < 0:
+                    raise CheckpointError("networks that overlap in memory; save the file again with copies of them")
+                self._converted[window] = _float32(array) if bfloat16 else array.astype(array.dtype.newbyteorder("="))
+            array = self._converted[window]
+        array.flags.writeable = False
+        return array
 
     def _example(self) -> str:
         key = next(iter(self.inert), None)
@@ -170,23 +188,27 @@ class _Collected:
         self._add(self.values, network, key, value)
 
     def not_understood(self, network: str, key: str, name: str) -> None:
-        self._count(key)
+        self._count(network, key)
         self.inert[_full(network, key)] = name
 
     def _add(self, table: dict[str, dict[str, Any]], network: str, key: str, entry: Any) -> None:
-        self._count(key)
+        self._count(network, key)
         entries = table.setdefault(network, {})
         if key in entries:
             raise CheckpointError(f"two entries are named '{shown(_full(network, key))}'; do not trust the file")
         entries[key] = entry
 
-    def _count(self, key: str) -> None:
-        # Every visit counts, of containers too, so that what contains itself many times over comes to an end.
+    def _count(self, network: str, key: str) -> None:
+        # Every visit counts, of containers and of what is passed over too, so that what contains itself many times over
+        # comes to an end.
         self._entries += 1
         if self._entries > _MAX_ENTRIES:
             raise CheckpointError(f"more than {_MAX_ENTRIES} entries, nested or again and again; do not trust the file")
-        if len(key) > _MAX_KEY:
-            raise CheckpointError(f"a name of more than {_MAX_KEY} characters, '{shown(key, 40)}'")
+        if len(network) + len(key) > _MAX_KEY:
+            raise CheckpointError(f"a name of more than {_MAX_KEY} characters, '{shown(_full(network, key), 40)}'")
+        self._characters += len(network) + len(key)
+        if self._characters > _MAX_CHARACTERS:
+            raise CheckpointError(f"names of more than {_MAX_CHARACTERS} characters in all; do not trust the file")
 
     # The tree.
 
@@ -225,7 +247,7 @@ class _Collected:
             else:
                 self.array(network, key, array, kind is Tensor and node.storage.code == "bfloat16")
         elif isinstance(node, Dict):
-            self._count(key)
+            self._count(network, key)
             for name, part in node.items.items():
                 self.node(network, _dotted(key, name), part, depth + 1)
             self.dropped(network, key, node)
@@ -247,6 +269,8 @@ class _Collected:
         kind = type(value)
         if value is None or kind in (bool, float, str) or (kind is int and -(2**63) <= value < 2**63):
             self.value(network, key, value)
+        else:
+            self._count(network, key)
 
     def dropped(self, network: str, key: str, node: Dict) -> None:
         if node.dropped:
@@ -260,13 +284,16 @@ class _Collected:
         if type(node) is Inert and not isinstance(state.items.get("_modules"), Dict):
             self.not_understood(network, key, node.name)
             return
-        self._count(key)
+        self._count(network, key)
         self.plain(network, _dotted(key, "class_name"), node.name)
         for name, part in state.items.items():
             if name in ("_parameters", "_buffers", "_modules"):
                 if isinstance(part, Dict):
                     for inner, child in part.items.items():
-                        if child is not None:
+                        # Parameters and buffers that a module does without.
+                        if child is None:
+                            self._count(network, key)
+                        else:
                             self.node(network, _dotted(key, inner), child, depth)
                     self.dropped(network, key, part)
             elif name != "class_name":
@@ -276,7 +303,7 @@ class _Collected:
         """Plain values of a module's attribute, and of dicts in it."""
         if depth > _MAX_DEPTH:
             raise CheckpointError(f"'{shown(_full(network, key))}' is nested deeper than {_MAX_DEPTH}; do not trust it")
-        self._count(key)
+        self._count(network, key)
         if isinstance(node, Dict):
             for name, part in node.items.items():
                 self.attribute(network, _dotted(key, name), part, depth + 1)
@@ -292,11 +319,12 @@ class _Collected:
             raise CheckpointError(
                 f"'{shown(_full(network, prefix))}' is nested deeper than {_MAX_DEPTH}; do not trust it"
             )
-        self._count(prefix)
+        self._count(network, prefix)
         for name, part in node.state.items.items():
             if name == "components":
                 components = part.items.items() if isinstance(part, Dict) else ()
                 for component, inner in components:
+                    self._count(network, prefix)
                     if type(inner) is Network:
                         self.tensorflow(network, f"{prefix}{component}/", inner, depth + 1)
             elif name == "variables":
@@ -323,25 +351,22 @@ def _dotted(key: str, name: str) -> str:
     return f"{key}.{name}" if key else name
 
 
-def _check_apart(network: str, arrays: dict[str, tuple[np.ndarray, bool]]) -> None:
-    """No memory under two names: else a small file could claim to be a huge network.
+def _check_apart(network: str, arrays: dict[str, tuple[np.ndarray, bool]], tied: int) -> None:
+    """Hardly any memory under two names: else a small file could claim to be a huge network.
 
-    Small arrays may be tied, as some programs do with their filters; never in part.
+    Whole arrays may be tied, as some programs do with their filters, of `tied` bytes in all; parts never.
     """
     spans = sorted(
         (array.__array_interface__["data"][0], array.nbytes, key) for key, (array, _) in arrays.items() if array.nbytes
     )
     for (start, size, key), (next_start, next_size, next_key) in itertools.pairwise(spans):
-        tied = start == next_start and size == next_size <= _MAX_TIED
-        if next_start < start + size and not tied:
+        tied -= next_size if start == next_start and size == next_size else 0
+        if next_start < start + size and (tied < 0 or (start, size) != (next_start, next_size)):
             names = f"'{shown(_full(network, key))}' and '{shown(_full(network, next_key))}'"
             raise CheckpointError(f"{names} overlap in memory; save the file again with copies of its tensors")
 
 
-def _native(array: np.ndarray, bfloat16: bool) -> np.ndarray:
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    if bfloat16:
-        array = (array.astype(np.uint32) << 16).view(np.float32)
-    array.flags.writeable = False
-    return array
+def _float32(bfloat16: np.ndarray) -> np.ndarray:
+    wide = bfloat16.astype(np.uint32)
+    wide <<= 16
+    return wide.view(np.float32)

@@ -6,11 +6,12 @@ All sizes are held against the file's; what is read are views of it.
 from __future__ import annotations
 
 import dataclasses
+import re
 import struct
 import sys
 from typing import Any
 
-from convert.constructors import Steps
+from convert.budget import Budget
 from convert.nodes import Buffer, CheckpointError, Dict, List, Storage, Symbol, shown
 from convert.unpickle import load
 
@@ -21,6 +22,7 @@ if sys.byteorder != "little":
 __all__ = ["is_legacy", "load_legacy", "load_nested", "load_zip", "zip_members"]
 
 _MAGIC = 0x1950A86A20F9469CFC6C
+_START = re.compile(rb"\x80[\x02-\x05](\x95.{8})?\x8a\x0a" + re.escape(_MAGIC.to_bytes(10, "little")), re.DOTALL)
 _PROTOCOL = 1001
 _MAX_MEMBERS = 20_000
 _MAX_NAME = 256
@@ -62,33 +64,33 @@ class _Storages:
 
 def is_legacy(data: Buffer) -> bool:
     """Whether the file begins with a pickle of torch's magic number."""
-    return bytes(data[2:14]) == b"\x8a\x0a" + _MAGIC.to_bytes(10, "little") and data[0] == 0x80
+    return _START.match(bytes(data[:32])) is not None
 
 
-def load_legacy(data: Buffer, steps: Steps) -> Any:
+def load_legacy(data: Buffer, budget: Budget) -> Any:
     """The object of a legacy file; its storages are views of `data`.
 
     Raises:
         CheckpointError: damaged or hostile.
     """
-    return _legacy(data, steps, nested=False)
+    return _legacy(data, budget, nested=False)
 
 
-def load_nested(data: Buffer, steps: Steps) -> Any:
+def load_nested(data: Buffer, budget: Budget) -> Any:
     """The storage that a legacy file in another pickle's bytes holds, as `torch.storage._load_from_bytes` gives it.
 
     Raises:
         CheckpointError: damaged or hostile.
     """
-    return _legacy(data, steps, nested=True)
+    return _legacy(data, budget, nested=True)
 
 
-def _legacy(data: Buffer, steps: Steps, *, nested: bool) -> Any:
+def _legacy(data: Buffer, budget: Budget, *, nested: bool) -> Any:
     storages = _Storages()
     at = 0
     values: list[Any] = []
     for _ in range(3):
-        value, at = load(data, at, steps)
+        value, at = load(data, at, budget)
         values.append(value)
     magic, protocol, system = values
     if type(magic) is not int or magic != _MAGIC or type(protocol) is not int or protocol != _PROTOCOL:
@@ -97,10 +99,10 @@ def _legacy(data: Buffer, steps: Steps, *, nested: bool) -> Any:
         raise CheckpointError(f"a torch file of a big-endian machine; {_SAVE_AGAIN} on a little-endian one")
 
     def inner(raw: Buffer) -> Any:
-        return load_nested(raw, steps)
+        return load_nested(raw, budget)
 
-    value, at = load(data, at, steps, persistent=storages, nested=None if nested else inner)
-    keys, at = load(data, at, steps)
+    value, at = load(data, at, budget, persistent=storages, nested=None if nested else inner)
+    keys, at = load(data, at, budget)
     if type(keys) is not List or any(type(key) is not str for key in keys.items):
         raise CheckpointError(f"a torch file without the list of its storages; {_AGAIN}")
     view = memoryview(data)
@@ -138,7 +140,7 @@ class _Member:
     size: int
 
 
-def load_zip(data: Buffer, steps: Steps) -> Any:
+def load_zip(data: Buffer, budget: Budget) -> Any:
     """The object of a zip archive of `torch.save`; its storages are views of `data`.
 
     Raises:
@@ -156,7 +158,7 @@ def load_zip(data: Buffer, steps: Steps) -> Any:
         raise CheckpointError(f"byteorder says {shown(ascii(order))}, expected little or big; {_AGAIN}")
     storages = _Storages()
     value, _ = load(
-        members[f"{root}/data.pkl"], 0, steps, persistent=storages, nested=lambda raw: load_nested(raw, steps)
+        members[f"{root}/data.pkl"], 0, budget, persistent=storages, nested=lambda raw: load_nested(raw, budget)
     )
     for key, storage in storages.by_key.items():
         part = members.get(f"{root}/data/{key}")

@@ -27,6 +27,7 @@ __all__ = [
 MAX_RESOLUTION = 4096
 MAX_MAPPING_LAYERS = 64
 MAX_WIDTH = 16_384
+MAX_LABELS = 65_536
 
 
 def _check_positive(name: str, value: float) -> None:
@@ -36,13 +37,18 @@ def _check_positive(name: str, value: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _StyleGANConfig:
-    """What both StyleGANs share; `channels` holds one width per block, from 4×4 up to `resolution`."""
+    """What both StyleGANs share.
+
+    `channels` holds one width per block, from 4×4 up to `resolution`. `label_dim` is the length of the label that the
+    mapping network takes beside z, one number per class; 0 for a network without classes.
+    """
 
     resolution: int = 1024
     latent_dim: int = 512
     mapping_layers: int = 8
     mapping_lr_multiplier: float = 0.01
     channels: tuple[int, ...] = ()
+    label_dim: int = 0
     channel_base: ClassVar[int]
 
     def __post_init__(self) -> None:
@@ -54,6 +60,12 @@ class _StyleGANConfig:
         if not 1 <= self.latent_dim <= MAX_WIDTH:
             raise ValueError(f"latent_dim: expected 1 to {MAX_WIDTH}, got {self.latent_dim!s:.80}")
         _check_positive("mapping_lr_multiplier", self.mapping_lr_multiplier)
+        if not 0 <= self.label_dim <= MAX_LABELS:
+            raise ValueError(f"label_dim: expected 0 to {MAX_LABELS}, got {self.label_dim!s:.80}")
+        if self.label_dim and not self.mapping_layers:
+            raise ValueError(
+                f"label_dim: expected 0 where the mapping network has no layers to take labels, got {self.label_dim}"
+            )
         blocks = size.bit_length() - 2
         if not self.channels:
             widths = tuple(min(2 * self.channel_base // block, 512) for block in self.blocks)
@@ -79,10 +91,12 @@ class _StyleGANConfig:
 class StyleGAN1Config(_StyleGANConfig):
     """StyleGAN (Karras, Laine, Aila 2019): style by instance normalisation and affine modulation.
 
+    Labels are embedded by one matrix; z and the embedding, side by side, are normalised together.
     `instance_norm_eps` is 1e-5 in the PyTorch ports (PULSE among them) and 1e-8 in the TensorFlow original.
     """
 
     instance_norm_eps: float = 1e-5
+    label_norm: ClassVar[Literal["joint"]] = "joint"
     channel_base: ClassVar[int] = 8192
 
     def __post_init__(self) -> None:
@@ -99,16 +113,21 @@ class StyleGAN1Config(_StyleGANConfig):
 class StyleGAN2Config(_StyleGANConfig):
     """StyleGAN2 with skip connections (Karras et al. 2020), as its ADA PyTorch program runs it.
 
-    `conv_clamp` bounds every convolution's output (256 is usual in ADA files; None switches it off).
+    `conv_clamp` bounds every convolution's output (256 is usual in ADA files; None switches it off). `label_norm` says
+    how labels enter: `separate`, as in ADA, embeds them by a dense layer and normalises z and the embedding each by
+    itself; `joint`, as in the original TensorFlow program, embeds them by a bare matrix and normalises both together.
     """
 
     conv_clamp: float | None = None
+    label_norm: Literal["separate", "joint"] = "separate"
     channel_base: ClassVar[int] = 16384
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.conv_clamp is not None:
             _check_positive("conv_clamp", self.conv_clamp)
+        if self.label_norm not in ("separate", "joint"):
+            raise ValueError(f"label_norm: expected separate or joint, got {self.label_norm!r:.80}")
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
@@ -136,6 +155,8 @@ _FAMILIES: dict[str, type[StyleGAN1Config] | type[StyleGAN2Config]] = {
     "stylegan1": StyleGAN1Config,
     "stylegan2": StyleGAN2Config,
 }
+# What folders written before there were labels do not say; the defaults are what they mean.
+_LABEL_SETTINGS = {"label_dim", "label_norm"}
 
 
 def architecture_to_dict(config: ArchitectureConfig) -> dict[str, Any]:
@@ -156,14 +177,15 @@ def architecture_from_dict(fields: dict[str, Any]) -> StyleGAN1Config | StyleGAN
         raise ValueError(f"architecture family: expected one of {', '.join(_FAMILIES)}, got {family!r:.80}")
     kind = _FAMILIES[family]
     known = {field.name for field in dataclasses.fields(kind)}
-    if set(fields) != known:
-        odd = ", ".join(sorted(map(repr, set(fields) ^ known)))
+    strange = (set(fields) - known) | (known - set(fields) - _LABEL_SETTINGS)
+    if strange:
+        odd = ", ".join(sorted(map(repr, strange)))
         raise ValueError(
             f"{family} settings: expected exactly {', '.join(sorted(known))}; missing or unknown: {odd:.200}"
         )
-    for name in ("resolution", "latent_dim", "mapping_layers"):
-        if type(fields[name]) is not int:
-            raise ValueError(f"{name}: expected an integer, got {fields[name]!r:.80}")
+    for name in ("resolution", "latent_dim", "mapping_layers", "label_dim"):
+        if type(fields.get(name, 0)) is not int:
+            raise ValueError(f"{name}: expected an integer, got {fields.get(name)!r:.80}")
     if not isinstance(fields["channels"], list | tuple) or not all(type(c) is int for c in fields["channels"]):
         raise ValueError(f"channels: expected a list of integers, got {fields['channels']!r:.80}")
     fields["channels"] = tuple(fields["channels"])
@@ -210,6 +232,7 @@ class SearchConfig:
         patience: see `stop`.
         clamp_loss: floor the downscaling loss at eps, with no gradient below it, as the original program does.
         blur_at_factor_one: apply the original program's slight blur when input and output have one size.
+        output_size: side of the delivered pictures, the generator's downscaled by D; None for the generator's own.
         precision: arithmetic of the synthesis network; everything else is float32.
     """
 
@@ -228,6 +251,7 @@ class SearchConfig:
     patience: int = 20
     clamp_loss: bool = False
     blur_at_factor_one: bool = False
+    output_size: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
@@ -245,6 +269,8 @@ class SearchConfig:
             raise ValueError(f"trainable_noise_layers: expected 0 or more, got {self.trainable_noise_layers}")
         if any(layer < 0 for layer in self.zeroed_noise_layers):
             raise ValueError(f"zeroed_noise_layers: expected indices of 0 or more, got {self.zeroed_noise_layers}")
+        if self.output_size is not None and (type(self.output_size) is not int or self.output_size < 1):
+            raise ValueError(f"output_size: expected a positive integer, got {self.output_size!r:.80}")
         if self.patience < 1:
             raise ValueError(f"patience: expected 1 or more, got {self.patience}")
         for name, kind in get_type_hints(type(self)).items():

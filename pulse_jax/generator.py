@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.resources
+import operator
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ __all__ = ["Generator", "GeneratorError", "load_generator"]
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["params", "gaussian_fit", "w_avg"],
+    data_fields=["params", "gaussian_fit", "w_avg", "label"],
     meta_fields=["config", "function", "mapping_function"],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +35,9 @@ class Generator:
     Attributes:
         config: the architecture (static).
         params: nested dict of float32 arrays; StyleGANs have `mapping` and `synthesis`.
-        gaussian_fit: PULSE's whitening of w (see `pulse_jax.latents`), or None.
-        w_avg: the mean of w (d,), which truncation needs, or None.
+        gaussian_fit: PULSE's whitening of w (see `pulse_jax.latents`), of a fixed label's where there is one; or None.
+        w_avg: the mean of w (d,), over all classes, which truncation needs, or None.
+        label: the label (label_dim,) that `with_label` fixed, or None.
         function, mapping_function: a user's own generator (see `from_function`).
     """
 
@@ -43,6 +45,7 @@ class Generator:
     params: Any
     gaussian_fit: GaussianFit | None = None
     w_avg: Array | None = None
+    label: Array | None = None
     function: Callable[..., Array] | None = field(default=None, repr=False)
     mapping_function: Callable[..., Array] | None = field(default=None, repr=False)
 
@@ -60,6 +63,13 @@ class Generator:
     def latent_dim(self) -> int:
         """d, the width of z and w."""
         return self.config.latent_dim
+
+    @property
+    def label_dim(self) -> int:
+        """How many classes are left to choose from: the length of the label that `map` needs, 0 where it needs none."""
+        if isinstance(self.config, FunctionConfig) or self.label is not None:
+            return 0
+        return self.config.label_dim
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
@@ -100,18 +110,60 @@ class Generator:
         )
         return cls(config=config, params=params, gaussian_fit=gaussian_fit, function=function, mapping_function=mapping)
 
-    def map(self, z: Float[Array, "... d"]) -> Float[Array, "... d"]:
-        """The mapping network z → w.
+    def with_label(self, label: int | Array) -> Generator:
+        """This generator for one label, to be searched, sampled and saved like one without classes.
+
+        The label is data, kept beside the weights, so that no arithmetic differs from `map(z, label)`. The Gaussian fit
+        is dropped, because it was not this label's: `fitted` makes that. `w_avg` stays the mean over all classes.
+
+        Args:
+            label: a class, 0 to label_dim − 1, or a vector (label_dim,) of weights of the classes.
 
         Raises:
-            ValueError: z has another width than the generator's.
+            ValueError: the generator takes no labels, the class is out of range or the vector has another shape.
+        """
+        count = self.label_dim
+        if not count:
+            raise ValueError(f"label: {self._no_label()}")
+        if jnp.ndim(label) == 0:
+            number = operator.index(label)
+            if not 0 <= number < count:
+                raise ValueError(f"label: expected a class from 0 to {count - 1}, got {number}")
+            label = jax.nn.one_hot(number, count)
+        elif jnp.shape(label) != (count,):
+            raise ValueError(
+                f"label: expected a class from 0 to {count - 1} or shape ({count},), got shape {jnp.shape(label)}"
+            )
+        return dataclasses.replace(self, label=jnp.asarray(label, jnp.float32), gaussian_fit=None)
+
+    def _no_label(self) -> str:
+        return "this generator's is fixed" if self.label is not None else "this generator takes none"
+
+    def map(self, z: Float[Array, "... d"], label: Float[Array, "... n"] | None = None) -> Float[Array, "... d"]:
+        """The mapping network z → w.
+
+        Args:
+            z: (…, d).
+            label: of a generator with classes, (…, label_dim), one-hot or any weights of the classes; its leading axes
+                are broadcast against z's.
+
+        Raises:
+            ValueError: z has another width than the generator's, or a label is missing, not wanted or of another width.
         """
         if z.shape[-1:] != (self.latent_dim,):
             raise ValueError(f"z: expected shape (…, {self.latent_dim}), got {z.shape}")
+        count = self.label_dim
+        if label is None and count:
+            raise ValueError(f"label: expected shape (…, {count}), or a generator made by with_label, got None")
+        if label is not None and not count:
+            raise ValueError(f"label: expected None because {self._no_label()}, got shape {label.shape}")
+        if label is not None and label.shape[-1:] != (count,):
+            raise ValueError(f"label: expected shape (…, {count}), got {label.shape}")
         if isinstance(self.config, FunctionConfig):
             return z if self.mapping_function is None else self.mapping_function(self.params, z)
         family = stylegan1 if isinstance(self.config, StyleGAN1Config) else stylegan2
-        return family.Mapping(self.config).apply({"params": self.params["mapping"]}, z)  # pyright: ignore
+        label = self.label if label is None else label
+        return family.Mapping(self.config).apply({"params": self.params["mapping"]}, z, label)  # pyright: ignore
 
     def synthesize(
         self,
@@ -168,7 +220,7 @@ class Generator:
         """n random images (n, H, W, 3), nominally [0, 1], unclipped; image i depends on `fold_in(key, i)` alone.
 
         Raises:
-            ValueError: n is negative, or the generator knows no mean of w to truncate to.
+            ValueError: n is negative, the generator knows no mean of w to truncate to, or its label is not fixed yet.
         """
         if n < 0:
             raise ValueError(f"n: expected 0 or more, got {n}")
@@ -176,10 +228,26 @@ class Generator:
         images = [_draw(self, key, jnp.arange(i, i + 8), truncation) for i in range(0, n, 8)]
         return jnp.concatenate(images)[:n] if images else jnp.zeros((0, self.resolution, self.resolution, 3))
 
-    def fitted(self, *, samples: int = 1_000_000, seed: int = 0) -> Generator:
-        """This generator with PULSE's Gaussian fit of its mapping network's outputs, over `samples` draws."""
-        fit = fit_gaussian(jax.jit(self.map), jax.random.key(seed), self.latent_dim, samples=samples)
-        return dataclasses.replace(self, gaussian_fit=fit)
+    def fitted(
+        self, *, samples: int = 1_000_000, seed: int = 0, on_progress: Callable[[int, int], object] | None = None
+    ) -> Generator:
+        """This generator with PULSE's Gaussian fit of its mapping network's outputs, over `samples` draws.
+
+        Of a generator with classes, every draw has a class of its own, all equally likely; after `with_label` the fit
+        is that label's. `on_progress` is called between batches with how many draws are done, and `samples`.
+        """
+        fit = functools.partial(fit_gaussian, samples=samples, on_progress=on_progress)
+        key, width, count = jax.random.key(seed), self.latent_dim, self.label_dim
+        if not count:
+            return dataclasses.replace(self, gaussian_fit=fit(jax.jit(self.map), key, width))
+
+        @jax.jit
+        def mapping(draws: Array) -> Array:
+            # The last of each row's numbers is its class: the distribution function makes a Gaussian uniform.
+            index = jnp.floor(jax.scipy.stats.norm.cdf(draws[:, width]) * count)
+            return self.map(draws[:, :width], jax.nn.one_hot(jnp.minimum(index, count - 1).astype(int), count))
+
+        return dataclasses.replace(self, gaussian_fit=fit(mapping, key, width + 1))
 
     def save(
         self,
@@ -206,6 +274,8 @@ class Generator:
             tree["gaussian_fit"] = self.gaussian_fit._asdict()
         if self.w_avg is not None:
             tree["w_avg"] = self.w_avg
+        if self.label is not None:
+            tree["label"] = self.label
         write_folder(folder, self.config, tree, dtype=dtype, source=source, overwrite=overwrite)
 
     @classmethod
@@ -222,6 +292,7 @@ class Generator:
             params={"mapping": {}, **tree["networks"]},  # a mapping network of no layers has no arrays
             gaussian_fit=GaussianFit(**tree["gaussian_fit"]) if "gaussian_fit" in tree else None,
             w_avg=tree.get("w_avg"),
+            label=tree.get("label"),
         )
 
 

@@ -48,7 +48,13 @@ class GaussianFit(NamedTuple):
 
 
 def fit_gaussian(
-    mapping: Mapping, key: PRNGKeyArray, latent_dim: int, *, samples: int = 1_000_000, batch: int = 8192
+    mapping: Mapping,
+    key: PRNGKeyArray,
+    latent_dim: int,
+    *,
+    samples: int = 1_000_000,
+    batch: int = 8192,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> GaussianFit:
     """Fit a Gaussian to lrelu_5(mapping(z)), z ~ N(0, I): mean and unbiased standard deviation per dimension, float32.
 
@@ -62,6 +68,7 @@ def fit_gaussian(
         latent_dim: the width of z.
         samples: how many, at least 2; PULSE takes a million.
         batch: how many at a time.
+        on_progress: is called after every batch with how many samples are done, and `samples`.
 
     Raises:
         ValueError: a size is out of range, `mapping` does not keep the batch axis, or its outputs are not all finite.
@@ -96,6 +103,8 @@ def fit_gaussian(
         delta = batch_mean - mean
         mean = mean + delta * (count / (start + count))
         squares = squares + batch_squares + np.square(delta) * (start * count / (start + count))
+        if on_progress is not None:
+            on_progress(start + count, samples)
     if not np.all(np.isfinite(mean) & np.isfinite(squares)):
         raise ValueError("mapping: expected finite outputs, got NaN or infinity")
     std = np.sqrt(np.maximum(squares, 0.0) / (samples - 1))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 __all__ = [
+    "beside",
     "blur_1_2_1",
     "conv",
     "dense",
@@ -40,6 +41,12 @@ def dense(x: Float[Array, "... i"], weight: Float[Array, "i o"], bias: Float[Arr
 def pixel_norm(x: Float[Array, "... d"], eps: float = 1e-8) -> Float[Array, "... d"]:
     """Divide by the root mean square over the last axis (Karras et al. 2018, section 4.2)."""
     return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
+
+
+def beside(x: Float[Array, "... d"], y: Float[Array, "... e"]) -> Float[Array, "... f"]:
+    """x and y joined along the last axis, f = d + e, their other axes broadcast."""
+    batch = jnp.broadcast_shapes(x.shape[:-1], y.shape[:-1])
+    return jnp.concatenate([jnp.broadcast_to(part, (*batch, part.shape[-1])) for part in (x, y)], axis=-1)
 
 
 def leaky_relu(x: Array) -> Array:

@@ -62,8 +62,9 @@ def write_folder(
     Args:
         folder: the folder to make.
         config: the architecture.
-        tree: the arrays: `networks`, and where there are any the fits `gaussian_fit` (`mean`, `std`) and `w_avg`.
-        dtype: how `networks` are stored, `float32` or `float16`; the fits, small and sensitive, stay float32.
+        tree: the arrays: `networks`, and where there are any the fits `gaussian_fit` (`mean`, `std`) and `w_avg`, and
+            the `label` that is fixed.
+        dtype: how `networks` are stored, `float32` or `float16`; the rest, small and sensitive, stays float32.
         source: what the weights come from.
         overwrite: replace a generator folder that stands there; anything else is never replaced.
 
@@ -212,13 +213,14 @@ def _cast(arrays: Mapping[str, Any], dtype: str) -> dict[str, np.ndarray]:
 
 
 def _expected_shapes(config: StyleGAN1Config | StyleGAN2Config, names: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Every array's shape, from the architecture alone, without allocating; of the fits, those that `names` has."""
+    """Every array's shape, from the architecture alone, without allocating; of the rest, those that `names` has."""
     family = stylegan1 if isinstance(config, StyleGAN1Config) else stylegan2
     key = jax.ShapeDtypeStruct((2,), jnp.uint32)
     w = jax.ShapeDtypeStruct((1, config.num_layers, config.latent_dim), jnp.float32)
     z = jax.ShapeDtypeStruct((1, config.latent_dim), jnp.float32)
     noise = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in config.noise_shapes)
-    mapping = jax.eval_shape(family.Mapping(config).init, key, z)  # pyright: ignore
+    label = jax.ShapeDtypeStruct((config.label_dim,), jnp.float32)
+    mapping = jax.eval_shape(family.Mapping(config).init, key, z, label)  # pyright: ignore
     synthesis = jax.eval_shape(family.Synthesis(config).init, key, w, noise)  # pyright: ignore
     tree: dict[str, Any] = {"networks": {"mapping": mapping.get("params", {}), "synthesis": synthesis["params"]}}
     vector = jax.ShapeDtypeStruct((config.latent_dim,), jnp.float32)
@@ -226,6 +228,8 @@ def _expected_shapes(config: StyleGAN1Config | StyleGAN2Config, names: Mapping[s
         tree["gaussian_fit"] = {"mean": vector, "std": vector}
     if "w_avg" in names:
         tree["w_avg"] = vector
+    if "label" in names and config.label_dim:
+        tree["label"] = label
     return {name: leaf.shape for name, leaf in flatten(tree).items()}
 
 

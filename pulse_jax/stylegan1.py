@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pulse_jax.config import StyleGAN1Config
-from pulse_jax.layers import blur_1_2_1, conv, dense, instance_norm, leaky_relu, pixel_norm, upsample_conv
+from pulse_jax.layers import beside, blur_1_2_1, conv, dense, instance_norm, leaky_relu, pixel_norm, upsample_conv
 
 __all__ = ["Mapping", "Synthesis"]
 
@@ -18,18 +18,27 @@ _normal = nn.initializers.normal(1.0)
 
 
 class Mapping(nn.Module):
-    """z → w: pixel norm, then `mapping_layers` equalised dense layers with leaky ReLU, (…, d) → (…, d)."""
+    """z → w: pixel norm, then `mapping_layers` equalised dense layers with leaky ReLU, (…, d) → (…, d).
+
+    A network with classes needs a label (…, label_dim) too, broadcast against z; its embedding stands beside z.
+    """
 
     config: StyleGAN1Config
 
     @nn.compact
-    def __call__(self, z: Float[Array, "... d"]) -> Float[Array, "... d"]:
+    def __call__(self, z: Float[Array, "... d"], label: Float[Array, "... n"] | None = None) -> Float[Array, "... d"]:
         width, multiplier = self.config.latent_dim, self.config.mapping_lr_multiplier
-        x = pixel_norm(z)
+        x = z
+        if self.config.label_dim:
+            assert label is not None
+            embedding = self.param("label_weight", _normal, (self.config.label_dim, width))
+            x = beside(x, dense(label, embedding, jnp.zeros(width)))
+        x = pixel_norm(x)
         for i in range(self.config.mapping_layers):
-            weight = self.param(f"dense{i}_weight", nn.initializers.normal(1 / multiplier), (width, width))
+            fan_in = x.shape[-1]
+            weight = self.param(f"dense{i}_weight", nn.initializers.normal(1 / multiplier), (fan_in, width))
             bias = self.param(f"dense{i}_bias", nn.initializers.zeros, (width,))
-            x = leaky_relu(dense(x, weight * (_GAIN * multiplier / width**0.5), bias * multiplier))
+            x = leaky_relu(dense(x, weight * (_GAIN * multiplier / fan_in**0.5), bias * multiplier))
         return x
 
 

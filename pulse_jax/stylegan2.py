@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from pulse_jax.config import StyleGAN2Config
 from pulse_jax.layers import (
+    beside,
     dense,
     leaky_relu,
     modulated_conv,
@@ -32,19 +33,36 @@ def _constant(value: float) -> Any:
 
 
 class Mapping(nn.Module):
-    """z → w: pixel norm, then `mapping_layers` equalised dense layers with leaky ReLU, (…, d) → (…, d)."""
+    """z → w: pixel norm, then `mapping_layers` equalised dense layers with leaky ReLU, (…, d) → (…, d).
+
+    A network with classes needs a label (…, label_dim) too, broadcast against z; its embedding stands beside z, and
+    the config's `label_norm` says how the two are normalised.
+    """
 
     config: StyleGAN2Config
 
     @nn.compact
-    def __call__(self, z: Float[Array, "... d"]) -> Float[Array, "... d"]:
+    def __call__(self, z: Float[Array, "... d"], label: Float[Array, "... n"] | None = None) -> Float[Array, "... d"]:
         width, multiplier = self.config.latent_dim, self.config.mapping_lr_multiplier
-        x = pixel_norm(z)
+        x = self._input(z, label)
         for i in range(self.config.mapping_layers):
-            weight = self.param(f"dense{i}_weight", nn.initializers.normal(1 / multiplier), (width, width))
+            fan_in = x.shape[-1]
+            weight = self.param(f"dense{i}_weight", nn.initializers.normal(1 / multiplier), (fan_in, width))
             bias = self.param(f"dense{i}_bias", nn.initializers.zeros, (width,))
-            x = leaky_relu(dense(x, weight * (multiplier / width**0.5), bias * multiplier)) * _GAIN
+            x = leaky_relu(dense(x, weight * (multiplier / fan_in**0.5), bias * multiplier)) * _GAIN
         return x
+
+    def _input(self, z: Array, label: Array | None) -> Array:
+        """What the first layer takes: z (…, d), or z and the label's embedding (…, 2d), normalised."""
+        width, classes = self.config.latent_dim, self.config.label_dim
+        if not classes:
+            return pixel_norm(z)
+        assert label is not None
+        weight = self.param("label_weight", _normal, (classes, width))
+        if self.config.label_norm == "joint":
+            return pixel_norm(beside(z, dense(label, weight, jnp.zeros(width))))
+        bias = self.param("label_bias", nn.initializers.zeros, (width,))
+        return beside(pixel_norm(z), pixel_norm(dense(label, weight / classes**0.5, bias)))
 
 
 class _Style(nn.Module):

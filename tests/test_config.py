@@ -25,6 +25,8 @@ pytestmark = pytest.mark.usefixtures("unchecked")
         StyleGAN1Config(resolution=64, latent_dim=33, channels=(9, 8, 7, 6, 5), instance_norm_eps=1e-8),
         StyleGAN2Config(resolution=4, mapping_layers=0),
         StyleGAN2Config(resolution=256, mapping_layers=2, mapping_lr_multiplier=1.0, conv_clamp=256.0),
+        StyleGAN1Config(resolution=8, label_dim=10),
+        StyleGAN2Config(resolution=8, label_dim=1, label_norm="joint"),
     ],
 )
 def test_an_architecture_survives_json(config):
@@ -61,6 +63,9 @@ def test_layers_blocks_and_noise_follow_from_the_resolution(resolution, layers):
         ({"latent_dim": 10**9}, "latent_dim: expected 1 to 16384"),
         ({"mapping_lr_multiplier": 0.0}, "mapping_lr_multiplier: expected a positive number, got 0.0"),
         ({"mapping_lr_multiplier": math.nan}, "mapping_lr_multiplier: expected a positive number, got nan"),
+        ({"label_dim": -1}, "label_dim: expected 0 to 65536, got -1"),
+        ({"label_dim": 65_537}, "label_dim: expected 0 to 65536, got 65537"),
+        ({"label_dim": 3, "mapping_layers": 0}, "label_dim: expected 0 where the mapping network has no layers"),
         ({"resolution": 8, "channels": (8,)}, r"channels: expected 2 widths from 1 to 16384 for 8x8, got \(8,\)"),
         ({"resolution": 8, "channels": (8, 0)}, "channels: expected 2 widths from 1 to 16384"),
         ({"resolution": 8, "channels": (8, 10**9)}, "channels: expected 2 widths from 1 to 16384"),
@@ -77,6 +82,7 @@ def test_architectures_out_of_range_are_named(kind, settings, message):
         (StyleGAN1Config, {"instance_norm_eps": 0.0}, "instance_norm_eps: expected a positive number, got 0.0"),
         (StyleGAN2Config, {"conv_clamp": -1.0}, "conv_clamp: expected a positive number, got -1.0"),
         (StyleGAN2Config, {"conv_clamp": math.inf}, "conv_clamp: expected a positive number, got inf"),
+        (StyleGAN2Config, {"label_norm": "none"}, "label_norm: expected separate or joint, got 'none'"),
         (FunctionConfig, {"resolution": 0, "latent_dim": 1}, "resolution: expected at least 1, got 0"),
         (FunctionConfig, {"resolution": 1, "latent_dim": 0}, "latent_dim: expected at least 1, got 0"),
     ],
@@ -100,6 +106,9 @@ def _fields(**changes):
         ({"family": "stylegan2"}, "missing or unknown: 'channels', 'conv_clamp', 'latent_dim'"),
         (_fields(resolution=8.0), "resolution: expected an integer, got 8.0"),
         (_fields(latent_dim=True), "latent_dim: expected an integer, got True"),
+        (_fields(label_dim=3.0), "label_dim: expected an integer, got 3.0"),
+        (_fields(label_norm=["joint"]), r"label_norm: expected separate or joint, got \['joint'\]"),
+        (_fields(family="stylegan1"), "missing or unknown: 'conv_clamp', 'instance_norm_eps', 'label_norm'"),
         (_fields(channels="86"), "channels: expected a list of integers, got '86'"),
         (_fields(channels=[8.0, 6.0]), "channels: expected a list of integers"),
         (_fields(conv_clamp="256"), "conv_clamp: expected a positive number, got '256'"),
@@ -112,6 +121,13 @@ def test_foreign_architectures_are_named_in_one_short_line(fields, message):
     with pytest.raises(ValueError, match=message) as caught:
         architecture_from_dict(fields)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("config", [StyleGAN1Config(resolution=8), StyleGAN2Config(resolution=8)])
+def test_settings_from_before_there_were_labels_are_those_without(config):
+    fields = architecture_to_dict(config)
+    assert fields.pop("label_dim") == 0 and fields.pop("label_norm", "separate") == "separate"
+    assert architecture_from_dict(fields) == config
 
 
 def test_a_users_function_has_no_json():

@@ -1,5 +1,7 @@
 """StyleGANs of a few channels with random weights, made without compiling anything."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +18,13 @@ ARCHITECTURES = {
     "stylegan2-8": StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=2, channels=(8, 6), conv_clamp=256.0),
     "stylegan2-16": StyleGAN2Config(resolution=16, latent_dim=7, mapping_layers=0, channels=(4, 3, 2)),
 }
+# A multiplier of 1, so that labels matter with the small weights drawn here.
+_LABELLED: Any = {"resolution": 4, "latent_dim": 5, "channels": (4,), "mapping_lr_multiplier": 1.0}
+LABELLED = {
+    "stylegan1-labels": StyleGAN1Config(**_LABELLED, mapping_layers=2, label_dim=3),
+    "stylegan2-labels": StyleGAN2Config(**_LABELLED, mapping_layers=2, label_dim=3),
+    "stylegan2-joint-labels": StyleGAN2Config(**_LABELLED, mapping_layers=1, label_dim=4, label_norm="joint"),
+}
 
 
 def tiny_generator(
@@ -25,13 +34,14 @@ def tiny_generator(
 
     Its pictures go far beyond [0, 1]; `contrast` multiplies their distance from grey.
     """
-    config = ARCHITECTURES[architecture]
+    config = (ARCHITECTURES | LABELLED)[architecture]
     family = stylegan1 if isinstance(config, StyleGAN1Config) else stylegan2
     z = jnp.zeros((1, config.latent_dim))
+    label = jnp.zeros(config.label_dim)
     w = jnp.zeros((1, config.num_layers, config.latent_dim))
     noise = tuple(jnp.zeros((1, *shape)) for shape in config.noise_shapes)
     shapes = {
-        "mapping": jax.eval_shape(family.Mapping(config).init, jax.random.key(0), z).get("params", {}),
+        "mapping": jax.eval_shape(family.Mapping(config).init, jax.random.key(0), z, label).get("params", {}),
         "synthesis": jax.eval_shape(family.Synthesis(config).init, jax.random.key(0), w, noise)["params"],
     }
     rng = np.random.default_rng(seed)

@@ -14,11 +14,11 @@ from convert.accounting import (
     Entry,
     Family,
     Ignored,
-    Inference,
     Plan,
     State,
     resample_filter,
 )
+from convert.inference import Inference
 from pulse_jax.config import StyleGAN2Config
 
 __all__ = ["STYLEGAN2"]
@@ -33,6 +33,9 @@ def _layers(size: int) -> tuple[str, ...]:
 def _entries(config: Architecture) -> tuple[Entry, ...]:
     def entries() -> Iterator[Entry]:
         yield Entry("mapping.w_avg", "w_avg")
+        if config.label_dim and config.label_norm == "separate":
+            yield Entry("mapping.embed.weight", "mapping/label_weight", Change("oi->io"))
+            yield Entry("mapping.embed.bias", "mapping/label_bias")
         for i in range(config.mapping_layers):
             yield Entry(f"mapping.fc{i}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
             yield Entry(f"mapping.fc{i}.bias", f"mapping/dense{i}_bias")
@@ -63,14 +66,15 @@ def _ignored(config: StyleGAN2Config) -> Iterator[Ignored]:
 
 def _plan(state: State, clamp: Clamp) -> Plan:
     inference = Inference(state, _NAME)
-    inference.without_labels(r"mapping\.embed\..*")
+    labels = inference.labels("mapping.embed.weight", 1, "mapping.fc0.weight")
     if state.has(r"synthesis\.b\d+\.skip\..*"):
         raise inference.refuse("but has residual connections (architecture 'resnet'); only 'skip' is supported")
     inference.expect("architecture", ("skip",), "only 'skip' is supported")
     inference.expect("activation", ("lrelu", "linear"), "only 'lrelu' is supported")
     inference.expect("use_noise", (True,), "networks without noise are not supported")
     inference.expect("img_channels", (3,), "only RGB is supported")
-    inference.expect("c_dim", (0,), "labels are not supported")
+    inference.expect("c_dim", (labels,), f"its arrays are those of {labels} labels")
+    inference.expect("mapping.embed.bias_gain", (1,), "another learning rate of the labels' layer is not supported")
     resolution = inference.resolution(r"synthesis\.b(\d+)\..*")
     inference.expect("synthesis.img_resolution", (resolution,), f"its arrays are those of {resolution}")
     blocks = tuple(2**level for level in range(2, resolution.bit_length()))
@@ -84,6 +88,7 @@ def _plan(state: State, clamp: Clamp) -> Plan:
         mapping_layers=depth,
         mapping_lr_multiplier=inference.multiplier(r"mapping\.fc\d+\.bias_gain"),
         channels=tuple(inference.size(f"synthesis.b{size}.conv1.weight", 0, 4) for size in blocks),
+        label_dim=labels,
         conv_clamp=inference.clamp(clamp, r"synthesis\.b\d+\.(conv0|conv1|torgb)\.conv_clamp"),
     )
     return Plan(_NAME, config, _entries(config), tuple(_ignored(config)))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convert.accounting import Architecture, Change, Clamp, Entry, Family, Inference, Plan, State, noise_buffers
+from convert.accounting import Architecture, Change, Clamp, Entry, Family, Plan, State, noise_buffers
+from convert.families.kernels import equalised_kernel
 from convert.families.rosinality import counted_colours, counted_config, counted_convs
+from convert.inference import Inference
 
 __all__ = ["STYLEGAN2"]
 
@@ -23,7 +25,7 @@ def _entries(config: Architecture) -> tuple[Entry, ...]:
             yield Entry(f"style_mlp.{i + 1}.bias", f"mapping/dense{i}_bias")
         yield Entry("constant_input.weight", "synthesis/const", Change("1chw->hwc"))
         for theirs, ours, inputs, upsamples in counted_convs(config, "style_"):
-            change = Change("1oihw->hwio", flip=upsamples, scale=(9 * inputs) ** -0.5)
+            change = equalised_kernel(inputs, "1oihw->hwio", flip=upsamples)
             yield Entry(f"{theirs}.modulated_conv.weight", f"{ours}/kernel", change)
             yield Entry(f"{theirs}.weight", f"{ours}/noise_strength", Change("1->"))
             yield Entry(f"{theirs}.activate.bias", f"{ours}/bias")

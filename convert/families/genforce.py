@@ -5,6 +5,7 @@ Kernels keep TensorFlow's orientation and the style's bias lacks its 1; the inst
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from convert.accounting import (
@@ -14,32 +15,35 @@ from convert.accounting import (
     Entry,
     Family,
     Ignored,
-    Inference,
     Plan,
     State,
     resample_filter,
 )
+from convert.families.kernels import equalised_kernel
 from convert.families.tensorflow import FUSED_FROM
+from convert.inference import Inference
 from pulse_jax.config import StyleGAN1Config, StyleGAN2Config
 
 __all__ = ["STYLEGAN1", "STYLEGAN2"]
 
 _NAME1 = "StyleGAN (GenForce)"
 _NAME2 = "StyleGAN2 (GenForce)"
-_LABELS = r"mapping\.label_weight"
+_LABELS = "mapping.label_weight"
 _NOISE = "a stored noise image; noise is an input here"
 
 
 def _mapping(config: Architecture) -> Iterator[Entry]:
     yield Entry("truncation.w_avg", "w_avg")
+    if config.label_dim and config.label_norm == "joint":
+        yield Entry(_LABELS, "mapping/label_weight")
     for i in range(config.mapping_layers):
         yield Entry(f"mapping.dense{i}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
         yield Entry(f"mapping.dense{i}.bias", f"mapping/dense{i}_bias")
 
 
 def _sizes(inference: Inference) -> dict[str, object]:
-    inference.without_labels(_LABELS)
     return {
+        "label_dim": inference.labels(_LABELS, 0, "mapping.dense0.weight"),
         "latent_dim": inference.size("truncation.w_avg", 0, 1),
         "mapping_layers": inference.depth(r"mapping\.dense(\d+)\..*"),
     }
@@ -118,7 +122,7 @@ def _stylegan2_entries(config: Architecture) -> tuple[Entry, ...]:
         yield from _mapping(config)
         yield Entry("synthesis.early_layer.const", "synthesis/const", Change("1chw->hwc"))
         for theirs, ours, inputs in _convs(config):
-            yield Entry(f"{theirs}.weight", f"{ours}/kernel", Change("oihw->hwio", scale=(9 * inputs) ** -0.5))
+            yield Entry(f"{theirs}.weight", f"{ours}/kernel", equalised_kernel(inputs, "oihw->hwio"))
             yield Entry(f"{theirs}.noise_strength", f"{ours}/noise_strength")
             yield from common(theirs, ours)
         for b, size in enumerate(config.blocks):
@@ -150,8 +154,11 @@ def _stylegan2(state: State, clamp: Clamp) -> Plan:
     )
     if last and not any(state.has(rf"synthesis\.output{b}\..*") for b in range(last)):
         raise inference.refuse("but only its last block makes colours ('origin'); only 'skip' is supported")
+    sizes = _sizes(inference)
+    if sizes["label_dim"]:
+        sizes["label_norm"] = "joint"
     config = inference.stylegan2(
-        **_sizes(inference),
+        **sizes,
         resolution=2 ** (last + 2),
         channels=tuple(inference.size(f"synthesis.layer{2 * b}.weight", 0, 4) for b in range(last + 1)),
         conv_clamp=None if clamp == "file" else clamp,
@@ -162,7 +169,7 @@ def _stylegan2(state: State, clamp: Clamp) -> Plan:
 _SHARED = (
     r"mapping\.dense\d+\.(weight|bias)",
     r"truncation\.w_avg",
-    _LABELS,
+    re.escape(_LABELS),
     r"synthesis\.layer\d+\.(weight|bias|style\.weight|style\.bias)",
     r"synthesis\.output\d+\.(weight|bias)",
 )

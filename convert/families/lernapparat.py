@@ -6,6 +6,7 @@ convolutions. PyTorch's instance normalisation has an epsilon of 1e-5.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from convert.accounting import (
@@ -15,12 +16,12 @@ from convert.accounting import (
     Entry,
     Family,
     Ignored,
-    Inference,
     Plan,
     State,
     resample_filter,
 )
 from convert.families.tensorflow import FUSED_FROM
+from convert.inference import Inference
 from pulse_jax.config import StyleGAN1Config
 
 __all__ = ["STYLEGAN1", "STYLEGAN1_HUANGZH13"]
@@ -28,6 +29,7 @@ __all__ = ["STYLEGAN1", "STYLEGAN1_HUANGZH13"]
 _NAME = "StyleGAN (PULSE, lernapparat)"
 _NAME_HUANGZH13 = "StyleGAN (huangzh13)"
 _EPS = 1e-5
+_LABELS = "class_embedding.weight"
 _BLUR = (1, 2, 1)
 
 
@@ -64,13 +66,14 @@ def _blurs(blocks: list[str]) -> Iterator[Ignored]:
         yield Ignored(f"{block}.conv0_up.intermediate.kernel", "the filter 1, 2, 1", (1, 1, 3, 3), value, required=True)
 
 
-def _config(inference: Inference, resolution: int, mapping: str, blocks: list[str], rgb: str) -> StyleGAN1Config:
+def _config(inference: Inference, resolution: int, mapping: str, blocks: list[str], labels: int = 0) -> StyleGAN1Config:
     weights = [f"{block}.{'conv1' if i else 'conv'}.weight" for i, block in enumerate(blocks)]
     return inference.stylegan1(
         resolution=resolution,
         latent_dim=inference.size(f"{blocks[0]}.epi1.style_mod.lin.weight", 1, 2),
         mapping_layers=inference.depth(rf"{mapping.replace('.', '[.]')}(\d+)[.].*"),
         channels=tuple(inference.size(weight, 0, 4) for weight in weights),
+        label_dim=labels,
         instance_norm_eps=_EPS,
     )
 
@@ -99,7 +102,7 @@ def _plan(state: State, clamp: Clamp) -> Plan:
         raise inference.refuse(f"but has no mapping network ({mapping}0.weight, …); give its file as well (mapping.pt)")
     if not state.has(r"(g_synthesis\.)?blocks\..*"):
         raise inference.refuse("but has no synthesis network (blocks.…); give its file as well (synthesis.pt)")
-    config = _config(inference, resolution, mapping, blocks, f"{prefix}torgb")
+    config = _config(inference, resolution, mapping, blocks)
     epilogue = "top_epi." if state.has(r".*\.top_epi\..*") else ""
     entries = tuple(_body(config, mapping, blocks, f"{prefix}torgb", epilogue))
     return Plan(_NAME, config, entries, tuple(_blurs(blocks)), (0.7, 8))
@@ -113,7 +116,8 @@ def _huangzh13_names(resolution: int) -> list[str]:
 def _huangzh13_entries(config: Architecture) -> tuple[Entry, ...]:
     blocks = _huangzh13_names(config.resolution)
     rgb = f"g_synthesis.to_rgb.{len(blocks) - 1}"
-    return tuple(_body(config, "g_mapping.map.dense", blocks, rgb, "top_epi."))
+    labels = (Entry(_LABELS, "mapping/label_weight"),) if config.label_dim else ()
+    return (*labels, *_body(config, "g_mapping.map.dense", blocks, rgb, "top_epi."))
 
 
 def _huangzh13(state: State, clamp: Clamp) -> Plan:
@@ -125,7 +129,8 @@ def _huangzh13(state: State, clamp: Clamp) -> Plan:
     )
     resolution = 2 ** (max(last, 0) + 2)
     blocks = _huangzh13_names(resolution)
-    config = _config(inference, resolution, "g_mapping.map.dense", blocks, f"g_synthesis.to_rgb.{last}")
+    labels = inference.labels(_LABELS, 0, "g_mapping.map.dense0.weight")
+    config = _config(inference, resolution, "g_mapping.map.dense", blocks, labels)
     ignored = list(_blurs(blocks))
     for i, width in enumerate(config.channels[:-1]):
         reason = "colours at a lower resolution, for progressive growing"
@@ -155,6 +160,7 @@ STYLEGAN1 = Family(
 STYLEGAN1_HUANGZH13 = Family(
     _NAME_HUANGZH13,
     (
+        re.escape(_LABELS),
         r"g_mapping\.map\.dense\d+\.(weight|bias)",
         r"g_synthesis\.to_rgb\.\d+\.(weight|bias)",
         rf"g_synthesis\.(init_block|blocks\.\d+)\.{_BLOCK}",

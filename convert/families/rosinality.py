@@ -14,12 +14,13 @@ from convert.accounting import (
     Entry,
     Family,
     Ignored,
-    Inference,
     Plan,
     State,
     noise_buffers,
     resample_filter,
 )
+from convert.families.kernels import equalised_kernel
+from convert.inference import Inference
 from pulse_jax.config import StyleGAN2Config
 
 __all__ = ["STYLEGAN2", "counted_colours", "counted_config", "counted_convs"]
@@ -49,7 +50,7 @@ def _entries(config: Architecture) -> tuple[Entry, ...]:
             yield Entry(f"style.{i + 1}.bias", f"mapping/dense{i}_bias")
         yield Entry("input.input", "synthesis/const", Change("1chw->hwc"))
         for theirs, ours, inputs, upsamples in counted_convs(config):
-            change = Change("1oihw->hwio", flip=upsamples, scale=(9 * inputs) ** -0.5)
+            change = equalised_kernel(inputs, "1oihw->hwio", flip=upsamples)
             yield Entry(f"{theirs}.conv.weight", f"{ours}/kernel", change)
             yield Entry(f"{theirs}.conv.modulation.weight", f"{ours}/style/weight", Change("oi->io"))
             yield Entry(f"{theirs}.conv.modulation.bias", f"{ours}/style/bias")

@@ -16,11 +16,12 @@ from convert.accounting import (
     Entry,
     Family,
     Ignored,
-    Inference,
     Plan,
     State,
     noise_buffers,
 )
+from convert.families.kernels import equalised_kernel
+from convert.inference import Inference
 from pulse_jax.config import StyleGAN1Config
 
 __all__ = ["FUSED_FROM", "STYLEGAN1", "STYLEGAN2"]
@@ -38,14 +39,20 @@ _LOD_REASON = "the stage of progressive growing, which has ended"
 
 def _mapping(config: Architecture) -> Iterator[Entry]:
     yield Entry("dlatent_avg", "w_avg")
+    if config.label_dim:
+        layer = "LabelEmbed" if config.label_norm == "separate" else "LabelConcat"
+        yield Entry(f"mapping/{layer}/weight", "mapping/label_weight")
+        if config.label_norm == "separate":
+            yield Entry(f"mapping/{layer}/bias", "mapping/label_bias")
     for i in range(config.mapping_layers):
         yield Entry(f"mapping/Dense{i}/weight", f"mapping/dense{i}_weight")
         yield Entry(f"mapping/Dense{i}/bias", f"mapping/dense{i}_bias")
 
 
-def _common(inference: Inference) -> dict[str, object]:
+def _common(inference: Inference, embedding: str) -> dict[str, object]:
     """The mapping network's sizes and the resolution, and the settings that both architectures may not change."""
-    inference.without_labels(_LABELS)
+    labels = inference.labels(f"mapping/{embedding}/weight", 0, "mapping/Dense0/weight")
+    inference.expect("static_kwargs.label_size", (labels,), f"its arrays are those of {labels} labels")
     for name, allowed in {
         "nonlinearity": ("lrelu",),
         "mapping_nonlinearity": ("lrelu",),
@@ -53,7 +60,6 @@ def _common(inference: Inference) -> dict[str, object]:
         "num_channels": (3,),
         "use_noise": (True,),
         "use_wscale": (True,),
-        "label_size": (0,),
     }.items():
         inference.expect(f"static_kwargs.{name}", allowed, "this variant is not supported")
     resolution = inference.resolution(r"synthesis/(\d+)x\d+/.*")
@@ -63,6 +69,7 @@ def _common(inference: Inference) -> dict[str, object]:
         "latent_dim": inference.size("dlatent_avg", 0, 1),
         "mapping_layers": inference.depth(r"mapping/Dense(\d+)/.*"),
         "mapping_lr_multiplier": inference.multiplier(r"(.*/)?static_kwargs\.mapping_lrmul"),
+        "label_dim": labels,
     }
 
 
@@ -105,7 +112,7 @@ def _stylegan1(state: State, clamp: Clamp) -> Plan:
     for name, allowed in {"use_styles": (True,), "use_instance_norm": (True,), "use_pixel_norm": (False,)}.items():
         inference.expect(f"static_kwargs.{name}", allowed, "this variant is not supported")
     inference.full_resolution(_LOD)
-    sizes = _common(inference)
+    sizes = _common(inference, "LabelConcat")
     widths = [
         inference.size(f"synthesis/{size}x{size}/{'Conv' if size == 4 else 'Conv1'}/weight", 3, 4)
         for size in _blocks(sizes["resolution"])
@@ -143,10 +150,10 @@ def _stylegan2_entries(config: Architecture) -> tuple[Entry, ...]:
             layers = {"Conv": "conv1"} if size == 4 else {"Conv0_up": "conv0", "Conv1": "conv1"}
             for layer, name in {**layers, "ToRGB": "torgb"}.items():
                 theirs, ours = f"synthesis/{size}x{size}/{layer}", f"synthesis/b{size}_{name}"
-                fan_in = 9 * (before if layer == "Conv0_up" else width)
-                # Demodulation cancels the scale but for its epsilon; toRGB's is in the module.
-                scale = 1.0 if layer == "ToRGB" else fan_in**-0.5
-                yield Entry(f"{theirs}/weight", f"{ours}/kernel", Change(scale=scale))
+                inputs = before if layer == "Conv0_up" else width
+                # toRGB's scale is in the module.
+                change = Change() if layer == "ToRGB" else equalised_kernel(inputs)
+                yield Entry(f"{theirs}/weight", f"{ours}/kernel", change)
                 yield Entry(f"{theirs}/bias", f"{ours}/bias")
                 yield Entry(f"{theirs}/mod_weight", f"{ours}/style/weight")
                 yield Entry(f"{theirs}/mod_bias", f"{ours}/style/bias", Change(offset=1.0))
@@ -165,7 +172,11 @@ def _stylegan2(state: State, clamp: Clamp) -> Plan:
         raise inference.refuse("but colours per level of detail (configurations B to D); only 'skip' is supported")
     inference.expect("static_kwargs.architecture", ("skip",), "only 'skip' is supported")
     inference.full_resolution(_LOD)
-    sizes = _common(inference)
+    # ADA's program embeds labels by a layer of their own; the one before it, as StyleGAN's, does not.
+    separate = state.has(r"mapping/LabelEmbed/.*")
+    sizes = _common(inference, "LabelEmbed" if separate else "LabelConcat")
+    if sizes["label_dim"]:
+        sizes["label_norm"] = "separate" if separate else "joint"
     blocks = _blocks(sizes["resolution"])
     if len(blocks) > 1 and not any(state.has(rf"synthesis/{size}x{size}/ToRGB/.*") for size in blocks[:-1]):
         raise inference.refuse("but only its last block makes colours (architecture 'orig'); only 'skip' is supported")

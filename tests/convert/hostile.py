@@ -427,7 +427,7 @@ def refused():
         "text-surrogate": (b"}X\x01\x00\x00\x00\xff.", "not utf-8"),
         "steps": (b"\x80\x02" + b"]" * 600_000 + b".", "operations"),
         "tuple-doubling": (doubled, "something else"),
-        "dict-doubling": (doubled_dicts + b".", "again and again"),
+        "dict-doubling": (doubled_dicts + b".", "again and again|characters in all"),
         "dict-cycle": (b"}q\x00X\x01\x00\x00\x00ah\x00s.", "nested deeper"),
         "list-cycle": (b"]q\x00h\x00a.", "something else"),
         "deep": (b"}" + b"X\x01\x00\x00\x00a}" * 5000 + b"s" * 5000 + b".", "nested deeper"),
@@ -465,7 +465,42 @@ def refused():
             "other than",
         ),
     }
-    return files | _torch_refused() | _zip_refused() | _safetensors_refused()
+    return files | _repeated() | _torch_refused() | _zip_refused() | _safetensors_refused()
+
+
+def _repeated():
+    """Files that say a little, or next to nothing, very many times."""
+    wide = "\U0001f600" + "n" * 480
+    nothing = {str(i): b"" for i in range(40_000)}
+    without = {str(i): None for i in range(20_000)}
+
+    def module(modules, parameters):
+        return Call(G("x", "y"), (), {"_modules": modules, "_parameters": parameters})
+
+    deep = network("deep", {}, nothing)
+    # What a nested file scans and throws away.
+    nested = b"".join(pickled(part, 2) for part in (MAGIC, 1001, {"little_endian": True}))
+    nested += b"V" + b"a" * 100_000 + b"\n0N.]."
+    load = G("torch.storage", "_load_from_bytes")
+    file = Torch()
+    storage = file.storage(bytes(2**17), 2**16, "BFloat16Storage")
+    windows = {f"net{i}": {"w": rebuilt(storage, (2**16 - i,))} for i in range(9)}
+    return {
+        "bytes-again": (pickled({"g": {str(i): nothing for i in range(40_000)}}), "again and again"),
+        "components-again": (
+            pickled(network("Gs", {}, {str(i): deep for i in range(6_000)})),
+            "again and again",
+        ),
+        "parameters-again": (
+            pickled({"g": module({str(i): module({}, without) for i in range(6_000)}, {})}),
+            "again and again",
+        ),
+        "nested-again": (pickled([Call(load, (nested,)) for _ in range(10_000)]), "nested files that are read again"),
+        "networks-overlap": (file.zip(windows), "networks that overlap"),
+        "names-in-all": (pickled({"g": {wide: {str(i): 1 for i in range(60_000)}}}), "characters in all"),
+        "network-name": (pickled({wide * 2: {"a": []}}), "more than 512 characters"),
+        "damaged-escape": (b"(S'\\xg0'\n.", "damaged escape"),
+    }
 
 
 def _nested_twice():

@@ -29,6 +29,18 @@ def test_inspection_says_what_it_is_and_writes_nothing(checkpoint, capsys):
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
 
 
+def test_labels_are_counted_and_kept(tmp_path, capsys):
+    (source,) = writers.write("huangzh13 labels")
+    path = tmp_path / "weights.safetensors"
+    save_safetensors(path, source.networks[""])
+    assert _run("convert", "--inspect", path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "labels               3" in lines
+    assert any(line.split()[0] == "class_embedding.weight" and "mapping/label_weight" in line for line in lines)
+    assert _run("convert", path, tmp_path / "out", "--samples", 16) == 0
+    assert load_generator(tmp_path / "out").label_dim == 3
+
+
 def test_a_conversion_gives_a_generator_folder(checkpoint, tmp_path, capsys):
     assert _run("convert", checkpoint, tmp_path / "out", "--samples", 16, "--clamp", 256) == 0
     assert "parameters" in capsys.readouterr().out

@@ -34,8 +34,8 @@ OPTIONAL = re.compile(
 )
 
 
-def _optional(naming, key):
-    colours = naming == "genforce1" and key.startswith("synthesis.output0.")
+def _optional(network, key):
+    colours = network.startswith("genforce1") and key.startswith("synthesis.output0.")
     # Without its blur, the same PyTorch program of StyleGAN makes other images.
     return (colours or OPTIONAL.fullmatch(key)) and not key.endswith("intermediate.kernel")
 
@@ -43,13 +43,6 @@ def _optional(naming, key):
 def _generator(sources, clamp="file"):
     found = account(sources, clamp)
     return convert._generator(found.plan, fill(found.plan, found.state))
-
-
-def _write(naming, seed=0, **sizes):
-    if naming in writers.STYLEGAN1:
-        w_avg = np.linspace(-1, 1, sizes.get("d", 7), dtype=np.float32)
-        return ALL[naming](writers.random_stylegan1(seed=seed, **sizes), w_avg)
-    return ALL[naming](writers.random_stylegan2(seed=seed, **sizes))
 
 
 # --- parity with the original programs --------------------------------------------------------------------------------
@@ -119,7 +112,7 @@ def _fused(x, kernel):
 
 @pytest.mark.parametrize("naming", writers.STYLEGAN1)
 def test_stylegan1_fuses_its_convolutions_from_128_on(naming):
-    sources = _write(naming, widths=(3, 2, 2, 2, 2, 3))
+    sources = writers.write(naming, widths=(3, 2, 2, 2, 2, 3))
     params = _generator(sources).params["synthesis"]
     state = writers.random_stylegan1(widths=(3, 2, 2, 2, 2, 3))
     for size in (64, 128):
@@ -137,12 +130,13 @@ def test_stylegan1_fuses_its_convolutions_from_128_on(naming):
 # --- sizes ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("naming", ALL)
+@pytest.mark.parametrize("network", writers.NETWORKS)
 @pytest.mark.parametrize("sizes", [{"widths": (4,), "depth": 1}, {"widths": (6, 3, 2), "d": 5, "depth": 3}], ids=str)
-def test_every_size_is_inferred(naming, sizes):
-    config = _generator(_write(naming, **sizes)).config
+def test_every_size_is_inferred(network, sizes):
+    config = _generator(writers.write(network, **sizes)).config
     assert config.channels == sizes["widths"] and config.mapping_layers == sizes["depth"]
     assert config.resolution == 4 * 2 ** (len(sizes["widths"]) - 1) and config.latent_dim == sizes.get("d", 7)
+    assert config.label_dim == (3 if network in writers.LABELLED else 0)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +144,11 @@ def test_every_size_is_inferred(naming, sizes):
     [
         StyleGAN1Config(resolution=16, latent_dim=5, mapping_layers=3, channels=(4, 3, 2)),
         StyleGAN2Config(resolution=16, latent_dim=5, mapping_layers=0, channels=(4, 3, 2)),
+        StyleGAN1Config(resolution=4, latent_dim=5, mapping_layers=2, channels=(4,), label_dim=3),
+        StyleGAN2Config(resolution=4, latent_dim=5, mapping_layers=2, channels=(4,), label_dim=3),
+        StyleGAN2Config(resolution=4, latent_dim=5, mapping_layers=1, channels=(4,), label_dim=3, label_norm="joint"),
     ],
-    ids=["1", "2"],
+    ids=["1", "2", "1-labels", "2-labels", "2-labels-joint"],
 )
 def test_the_targets_are_those_of_the_networks(config):
     shapes = {name.removeprefix("networks/"): shape for name, shape in _expected_shapes(config, {}).items()}
@@ -188,7 +185,7 @@ def _rename(sources, old, new):
 )
 def test_names_that_claim_a_huge_network_are_refused(naming, old, new):
     with pytest.raises(CheckpointError, match="claims") as error:
-        account(_rename(_write(naming), old, new))
+        account(_rename(writers.write(naming), old, new))
     assert len(str(error.value)) < 300
 
 
@@ -209,18 +206,18 @@ def _without(sources, index, network, key, **instead):
     return [*sources[:index], changed, *sources[index + 1 :]]
 
 
-@pytest.mark.parametrize("naming", ALL)
-def test_a_missing_or_renamed_key_is_named(naming):
-    sources = _write(naming)
+@pytest.mark.parametrize("network", writers.NETWORKS)
+def test_a_missing_or_renamed_key_is_named(network):
+    sources = writers.write(network)
     required = 0
-    for index, network, key in _keys(sources):
-        array = sources[index].networks[network][key]
-        renamed = _without(sources, index, network, key, **{f"{key}_": array})
+    for index, part, key in _keys(sources):
+        array = sources[index].networks[part][key]
+        renamed = _without(sources, index, part, key, **{f"{key}_": array})
         with pytest.raises(CheckpointError) as error:
             _generator(renamed)
         assert repr(key) in str(error.value) or repr(f"{key}_") in str(error.value)
-        removed = _without(sources, index, network, key)
-        if _optional(naming, key):
+        removed = _without(sources, index, part, key)
+        if _optional(network, key):
             _generator(removed)
             continue
         required += 1
@@ -233,12 +230,13 @@ def test_a_missing_or_renamed_key_is_named(naming):
 @jax.jit
 def _outputs(generator, z, w, noise):
     average = 0.0 if generator.w_avg is None else generator.w_avg
-    return generator.map(z), average, generator.synthesize(w, noise)
+    label = jnp.linspace(-1, 1, generator.label_dim) if generator.label_dim else None
+    return generator.map(z, label), average, generator.synthesize(w, noise)
 
 
-@pytest.mark.parametrize("naming", ALL)
-def test_every_consumed_array_changes_w_or_the_image(naming):
-    sources = _write(naming)
+@pytest.mark.parametrize("network", writers.NETWORKS)
+def test_every_consumed_array_changes_w_or_the_image(network):
+    sources = writers.write(network)
     rng = np.random.default_rng(3)
     original = _generator(sources)
 
@@ -249,33 +247,33 @@ def test_every_consumed_array_changes_w_or_the_image(naming):
     before = jax.tree.leaves(_outputs(original, *inputs))
     plan = account(sources).plan
     consumed = {entry.key for entry in plan.entries}
-    for index, network, key in _keys(sources):
-        array = sources[index].networks[network][key]
+    for index, part, key in _keys(sources):
+        array = sources[index].networks[part][key]
         if key not in consumed:
             continue
-        changed = _without(sources, index, network, key, **{key: array * np.float32(1.5) + np.float32(0.1)})
+        changed = _without(sources, index, part, key, **{key: array * np.float32(1.5) + np.float32(0.1)})
         after = jax.tree.leaves(_outputs(_generator(changed), *inputs))
         assert any(float(np.abs(a - b).max()) > 1e-4 for a, b in zip(before, after, strict=True)), key
     assert consumed == {key for _, _, key in _keys(sources)} - {ignored.key for ignored in plan.ignored}
 
 
-@pytest.mark.parametrize("naming", ALL)
-def test_shapes_dtypes_values_and_strangers_are_checked(naming):
-    sources = _write(naming)
-    for index, network, key in _keys(sources):
-        array = sources[index].networks[network][key]
+@pytest.mark.parametrize("network", writers.NETWORKS)
+def test_shapes_dtypes_values_and_strangers_are_checked(network):
+    sources = writers.write(network)
+    for index, part, key in _keys(sources):
+        array = sources[index].networks[part][key]
         for bad in (np.zeros((*array.shape, 1), np.float32), array.astype(np.int32)):
             with pytest.raises(CheckpointError, match=re.escape(repr(key))):
-                _generator(_without(sources, index, network, key, **{key: bad}))
-    index, network, key = next(k for k in _keys(sources) if not _optional(naming, k[2]))
+                _generator(_without(sources, index, part, key, **{key: bad}))
+    index, part, key = next(k for k in _keys(sources) if not _optional(network, k[2]))
     for bad in (np.nan, np.inf, 1e300):
-        array = np.full(sources[index].networks[network][key].shape, bad, np.float64)
+        array = np.full(sources[index].networks[part][key].shape, bad, np.float64)
         with pytest.raises(CheckpointError, match=f"{re.escape(repr(key))} holds NaN, infinite or huge"):
-            _generator(_without(sources, index, network, key, **{key: array}))
+            _generator(_without(sources, index, part, key, **{key: array}))
     foreign = dataclasses.replace(
         sources[0],
         networks={
-            name: arrays | ({"foo.\x1b[31mbar": np.ones(1, np.float32)} if name == network else {})
+            name: arrays | ({"foo.\x1b[31mbar": np.ones(1, np.float32)} if name == part else {})
             for name, arrays in sources[0].networks.items()
         },
     )
@@ -292,7 +290,7 @@ def test_other_filters_are_refused():
         ("genforce1", "synthesis.layer2.blur.kernel"),
         ("pulse", "blocks.8x8.conv0_up.intermediate.kernel"),
     ):
-        sources = _write(naming)
+        sources = writers.write(naming)
         index, network, _ = next(k for k in _keys(sources) if k[2] == key)
         array = sources[index].networks[network][key] + np.float32(0.01)
         with pytest.raises(CheckpointError, match=f"{re.escape(repr(key))} holds other values than the filter 1"):
@@ -300,7 +298,7 @@ def test_other_filters_are_refused():
 
 
 def test_half_precision_and_double_precision_are_read():
-    sources = _write("ada")
+    sources = writers.write("ada")
     for dtype in (np.float16, np.float64):
         networks = {n: {k: a.astype(dtype) for k, a in arrays.items()} for n, arrays in sources[0].networks.items()}
         leaves = jax.tree.leaves(_generator([dataclasses.replace(sources[0], networks=networks)]).params)

@@ -70,12 +70,6 @@ CASES = {
         _flat(**{"convs.1.conv1.0.weight": ONE, "final_conv.0.weight": ONE, "final_linear.0.weight": ONE}),
         "a discriminator alone",
     ),
-    "labels of ADA": (
-        _edit(_ada(), "G_ema", {"mapping.embed.weight": ONE, "mapping.embed.bias": ONE}),
-        "class-conditional .*mapping.embed",
-    ),
-    "labels of TensorFlow": (_edit(_tensorflow(), "Gs", {"mapping/LabelConcat/weight": ONE}), "class-conditional"),
-    "labels of StyleGAN": (_edit(_tensorflow(1), "Gs", {"mapping/LabelConcat/weight": ONE}), "class-conditional"),
     "resnet of ADA": (_edit(_ada(), "G_ema", {"synthesis.b8.skip.weight": ONE}), "architecture 'resnet'"),
     "resnet of TensorFlow": (_edit(_tensorflow(), "Gs", {"synthesis/8x8/Skip/weight": ONE}), "architecture 'resnet'"),
     "orig of ADA": (

@@ -1,6 +1,8 @@
 """One network under every program's names: states in lernapparat's and StyleGAN2-ADA's naming, renamed into the others.
 
-Written from what the programs' own files look like, and sharing nothing with `convert`, which must undo it.
+Written from what the programs' own files look like, and sharing nothing with `convert`, which must undo it. A network
+with labels has `class_embedding.weight` as huangzh13 names it, or `mapping.embed.weight`; the latter has a `bias` where
+the label's embedding is normalised by itself, as in ADA.
 """
 
 import pathlib
@@ -18,7 +20,7 @@ def source(networks, values=None, container="pickle", path="some.pkl", inert=Non
     return Source(pathlib.Path(path), container, "0" * 64, networks, values or {}, inert or {})
 
 
-def random_stylegan1(widths=(6, 5), d=7, depth=2, seed=0):
+def random_stylegan1(widths=(6, 5), d=7, depth=2, seed=0, labels=0):
     """A StyleGAN in lernapparat's naming, mapping network and all."""
     rng = np.random.default_rng(seed)
     state = {}
@@ -26,8 +28,10 @@ def random_stylegan1(widths=(6, 5), d=7, depth=2, seed=0):
     def put(key, *shape, scale=1.0):
         state[key] = (scale * rng.standard_normal(shape)).astype(np.float32)
 
+    if labels:
+        put("class_embedding.weight", labels, d)
     for i in range(depth):
-        put(f"dense{i}.weight", d, d, scale=100)
+        put(f"dense{i}.weight", d, 2 * d if labels and i == 0 else d, scale=100)
         put(f"dense{i}.bias", d, scale=50)
     before = widths[0]
     for level, width in enumerate(widths):
@@ -52,8 +56,8 @@ def random_stylegan1(widths=(6, 5), d=7, depth=2, seed=0):
     return state
 
 
-def random_stylegan2(widths=(6, 5), d=7, depth=2, seed=0):
-    """A StyleGAN2 in StyleGAN2-ADA's naming, with all its buffers."""
+def random_stylegan2(widths=(6, 5), d=7, depth=2, seed=0, labels=0, joint=False):
+    """A StyleGAN2 in StyleGAN2-ADA's naming, with all its buffers; `joint`: labels are embedded as in TensorFlow."""
     rng = np.random.default_rng(seed)
     state = {}
 
@@ -61,8 +65,12 @@ def random_stylegan2(widths=(6, 5), d=7, depth=2, seed=0):
         state[key] = np.asarray(shift + scale * rng.standard_normal(shape), np.float32)
 
     put("mapping.w_avg", d)
+    if labels:
+        put("mapping.embed.weight", d, labels)
+        if not joint:
+            put("mapping.embed.bias", d)
     for i in range(depth):
-        put(f"mapping.fc{i}.weight", d, d, scale=100)
+        put(f"mapping.fc{i}.weight", d, 2 * d if labels and i == 0 else d, scale=100)
         put(f"mapping.fc{i}.bias", d, scale=50)
     put("synthesis.b4.const", widths[0], 4, 4)
     before = widths[0]
@@ -147,6 +155,8 @@ def huangzh13(state, w_avg):
         head, *rest = key.split(".")
         if head.startswith("dense"):
             renamed[f"g_mapping.map.{key}"] = array
+        elif head == "class_embedding":
+            renamed[key] = array
         elif head == "torgb":
             renamed[f"g_synthesis.to_rgb.{len(widths) - 1}.{rest[0]}"] = array
         else:
@@ -162,6 +172,8 @@ def tensorflow1(state, w_avg):
     widths = _blocks(state)
     gs = {"dlatent_avg": w_avg, "lod": np.float32(0)[()] * np.ones((), np.float32)}
     gs["synthesis/lod"] = np.zeros((), np.float32)
+    if "class_embedding.weight" in state:
+        gs["mapping/LabelConcat/weight"] = state["class_embedding.weight"]
     for i, weight, bias in _dense(state, "dense"):
         gs[f"mapping/Dense{i}/weight"], gs[f"mapping/Dense{i}/bias"] = weight.T, bias
     for i, (size, width) in enumerate(widths.items()):
@@ -186,6 +198,7 @@ def tensorflow1(state, w_avg):
         gs[f"synthesis/ToRGB_lod{lod}/weight"] = weight
         gs[f"synthesis/ToRGB_lod{lod}/bias"] = state["torgb.bias"]
     values = {"Gs": {"version": 3, "static_kwargs.resolution": max(widths), "static_kwargs.num_channels": 3}}
+    values["Gs"]["static_kwargs.label_size"] = len(state.get("class_embedding.weight", ()))
     return [source({"G": dict(gs), "D": {"lod": gs["lod"]}, "Gs": gs}, values, "tensorflow", "karras2019.pkl")]
 
 
@@ -193,6 +206,8 @@ def genforce1(state, w_avg):
     """`generator_smooth` beside the other networks."""
     widths = _blocks(state)
     g = {"truncation.w_avg": w_avg, "synthesis.lod": np.zeros((), np.float32)}
+    if "class_embedding.weight" in state:
+        g["mapping.label_weight"] = state["class_embedding.weight"]
     for i, weight, bias in _dense(state, "dense"):
         g[f"mapping.dense{i}.weight"], g[f"mapping.dense{i}.bias"] = weight, bias
     for b, (size, width) in enumerate(widths.items()):
@@ -233,6 +248,8 @@ def ada(state, clamp=None):
     """A pickle {G, D, G_ema}."""
     sizes = _blocks(state)
     values = {"z_dim": 7, "c_dim": 0, "synthesis.img_resolution": max(sizes), "mapping.num_layers": 0}
+    if "mapping.embed.weight" in state:
+        values |= {"c_dim": state["mapping.embed.weight"].shape[1], "mapping.embed.bias_gain": 1}
     for i, _, _ in _dense(state, "mapping.fc"):
         values |= {"mapping.num_layers": i + 1, f"mapping.fc{i}.bias_gain": 0.01, f"mapping.fc{i}.activation": "lrelu"}
     for size in sizes:
@@ -248,6 +265,11 @@ def tensorflow2(state, clamp=None):
     gs = {"dlatent_avg": state["mapping.w_avg"], "lod": np.zeros((), np.float32)}
     for i, weight, bias in _dense(state, "mapping.fc"):
         gs[f"mapping/Dense{i}/weight"], gs[f"mapping/Dense{i}/bias"] = weight.T, bias
+    if "mapping.embed.weight" in state:
+        layer = "LabelEmbed" if "mapping.embed.bias" in state else "LabelConcat"
+        gs[f"mapping/{layer}/weight"] = state["mapping.embed.weight"].T
+    if "mapping.embed.bias" in state:
+        gs["mapping/LabelEmbed/bias"] = state["mapping.embed.bias"]
     gs["synthesis/4x4/Const/const"] = state["synthesis.b4.const"][None]
     noise = 0
     for size in _blocks(state):
@@ -340,6 +362,8 @@ def genforce2(state, clamp=None):
         "synthesis.early_layer.const": state["synthesis.b4.const"][None],
         "synthesis.upsample.kernel": 4 * FIR[None, None],
     }
+    if "mapping.embed.weight" in state:
+        g["mapping.label_weight"] = state["mapping.embed.weight"].T
     for i, weight, bias in _dense(state, "mapping.fc"):
         g[f"mapping.dense{i}.weight"], g[f"mapping.dense{i}.bias"] = weight, bias
     layers = 0
@@ -368,3 +392,26 @@ STYLEGAN2 = {
     "basicsr": basicsr,
     "genforce2": genforce2,
 }
+
+LABELLED = (
+    "huangzh13 labels",
+    "tensorflow1 labels",
+    "genforce1 labels",
+    "ada labels",
+    "tensorflow2 labels",
+    "tensorflow2 joint labels",
+    "genforce2 joint labels",
+)
+"""The namings of networks with labels; `joint` tells the two of StyleGAN2's in TensorFlow apart."""
+
+NETWORKS = (*STYLEGAN1, *STYLEGAN2, *LABELLED)
+
+
+def write(network, **sizes):
+    """The files of a random network, one of `NETWORKS`; of three labels unless told otherwise."""
+    naming, *kind = network.split()
+    sizes = {"labels": 3 if "labels" in kind else 0} | sizes
+    if naming in STYLEGAN1:
+        w_avg = np.linspace(-1, 1, sizes.get("d", 7), dtype=np.float32)
+        return STYLEGAN1[naming](random_stylegan1(**sizes), w_avg)
+    return STYLEGAN2[naming](random_stylegan2(**sizes, joint="joint" in kind))

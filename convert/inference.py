@@ -1,0 +1,161 @@
+"""A network's sizes, read off the names and shapes of a checkpoint and off what it says about itself.
+
+A naming (one module of `convert.families` each) asks here before it plans; nothing is allocated. Neither JAX nor
+PyTorch is imported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from convert.accounting import Clamp, State
+from convert.source import CheckpointError, Plain, shown
+from pulse_jax.config import MAX_MAPPING_LAYERS, MAX_RESOLUTION, StyleGAN1Config, StyleGAN2Config
+
+__all__ = ["Inference"]
+
+
+class Inference:
+    """Sizes of a network that is taken for `family`, from its names and shapes; nothing is allocated."""
+
+    def __init__(self, state: State, family: str) -> None:
+        self.state = state
+        self.family = family
+
+    def refuse(self, why: str) -> CheckpointError:
+        """The error that says what the file looks like, and why it is not converted."""
+        return self.state.refuse(f"looks like {self.family}, {why}")
+
+    def largest(self, pattern: str, what: str, most: int) -> int:
+        """The largest number that the group of a whole-key pattern matches; -1 if none does.
+
+        Raises:
+            CheckpointError: it is larger than `most`.
+        """
+        found = -1
+        for key in self.state.arrays:
+            match = re.fullmatch(pattern, key)
+            if match:
+                digits = match[1].lstrip("0") or "0"
+                if len(digits) > 6 or int(digits) > most:
+                    raise self.refuse(
+                        f"but '{shown(key)}' claims {what} {shown(digits, 12)}; at most {most} is allowed"
+                    )
+                found = max(found, int(digits))
+        return found
+
+    def resolution(self, pattern: str) -> int:
+        """The largest block, a power of two from 4 to the limit, whose names say their size in pixels."""
+        return self._power(self.largest(pattern, "resolution", MAX_RESOLUTION))
+
+    def blocks(self, pattern: str, *, first: int = 0) -> int:
+        """The resolution where names count the blocks from 4x4 = `first`."""
+        level = self.largest(pattern, "block", MAX_RESOLUTION.bit_length() - 3 + first)
+        return 4 if level < first else 2 ** (level - first + 2)
+
+    def _power(self, size: int) -> int:
+        if size == -1:
+            return 4
+        if size < 4 or size & (size - 1):
+            raise self.refuse(f"but its largest block claims {size}x{size}; expected a power of two from 4")
+        return size
+
+    def depth(self, pattern: str, *, first: int = 0) -> int:
+        """How many layers the mapping network has, from names that count them from `first`."""
+        return self.largest(pattern, "mapping layer", MAX_MAPPING_LAYERS - 1 + first) + 1 - first
+
+    def size(self, key: str, axis: int, rank: int) -> int:
+        """The length of one axis of an array.
+
+        Raises:
+            CheckpointError: the array is missing or has another rank, or the axis is empty.
+        """
+        array = self.state.arrays.get(key)
+        if array is None:
+            raise self.refuse(f"but {self.state.missing(key)}")
+        if array.ndim != rank or array.shape[axis] < 1:
+            raise self.refuse(f"but '{shown(key)}' has shape {array.shape!s:.80}; expected {rank} axes")
+        return int(array.shape[axis])
+
+    def value(self, name: str, default: Plain) -> Plain:
+        """The first plain value whose dotted name ends with `name`."""
+        for key, value in self.state.values.items():
+            if _ends(key, name):
+                return value
+        return default
+
+    def clamp(self, clamp: Clamp, pattern: str) -> float | None:
+        """The clamp of all layers: the user's, or what the file's values of matching names agree on.
+
+        Raises:
+            CheckpointError: layers disagree, or it is no number.
+        """
+        said = {key: value for key, value in self.state.values.items() if re.fullmatch(pattern, key)}
+        if clamp != "file":
+            return clamp
+        result = next(iter(said.values()), None)
+        for key, value in said.items():
+            if value != result or not (value is None or (type(value) in (int, float))):
+                raise self.refuse(
+                    f"but {shown(key)} = {shown(value, 40)} where other layers have {shown(result, 40)}; "
+                    "one clamp for all layers is supported"
+                )
+        return None if result is None else float(result)
+
+    def multiplier(self, pattern: str, default: float = 0.01) -> float:
+        """The mapping network's learning rate multiplier, where the file says it; all layers must agree."""
+        said = [value for key, value in self.state.values.items() if re.fullmatch(pattern, key)]
+        if any(value != said[0] for value in said):
+            raise self.refuse("but the layers of its mapping network have different learning rate multipliers")
+        if not said:
+            return default
+        if type(said[0]) not in (int, float):
+            raise self.refuse(f"but says that the mapping network's multiplier is {shown(said[0], 40)}")
+        return float(said[0])  # pyright: ignore[reportArgumentType]
+
+    def full_resolution(self, keys: Iterable[str]) -> None:
+        """Refuse a StyleGAN whose progressive growing had not ended."""
+        for key in keys:
+            lod = self.state.arrays.get(key)
+            if lod is not None and lod.shape == () and lod.dtype.kind == "f" and not float(lod) == 0:
+                raise self.refuse(
+                    f"but '{shown(key)}' is {float(lod):.4g}: its training had not reached the full resolution, "
+                    "and only finished networks (lod 0) are supported"
+                )
+
+    def labels(self, key: str, axis: int, first: str) -> int:
+        """How many classes there are, by an axis of the matrix `key` that embeds them; 0 for a network without.
+
+        Raises:
+            CheckpointError: the matrix is missing, though the `first` layer is twice as wide as a network's without.
+        """
+        shape = self.state.arrays[first].shape if first in self.state.arrays else ()
+        wide = len(shape) == 2 and max(shape) == 2 * min(shape) > 0
+        return self.size(key, axis, 2) if wide or key in self.state.arrays else 0
+
+    def expect(self, name: str, allowed: Iterable[Plain], why: str) -> None:
+        """Refuse a file that says of itself, under any value whose dotted name ends with `name`, something else."""
+        allowed = tuple(allowed)
+        for key, value in self.state.values.items():
+            if _ends(key, name) and not any(value == good for good in allowed):
+                raise self.refuse(f"but says {shown(key)} = {shown(value, 40)}; {why}")
+
+    def stylegan1(self, **sizes: object) -> StyleGAN1Config:
+        """The architecture; raises `CheckpointError` where a size is out of range."""
+        try:
+            return StyleGAN1Config(**sizes)  # pyright: ignore[reportArgumentType]
+        except ValueError as error:
+            raise self.refuse(f"but its sizes are out of range: {error}") from None
+
+    def stylegan2(self, **sizes: object) -> StyleGAN2Config:
+        """The architecture; raises `CheckpointError` where a size is out of range."""
+        try:
+            return StyleGAN2Config(**sizes)  # pyright: ignore[reportArgumentType]
+        except ValueError as error:
+            raise self.refuse(f"but its sizes are out of range: {error}") from None
+
+
+def _ends(key: str, name: str) -> bool:
+    """Whether the last parts of a dotted or slashed name are `name`."""
+    return f".{key.replace('/', '.')}".endswith(f".{name}")
