@@ -168,7 +168,8 @@ def _generator(plan: Plan, arrays: dict[str, np.ndarray]) -> Generator:
 def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndarray]:
     """A generator's arrays under another program's names, shapes and scales, the inverse of a conversion.
 
-    Filters and stored noise are not made up; the Gaussian fit goes as `mean` and `std`, as PULSE keeps it.
+    Stored noise is not made up, and filters only where their program's files need them; the Gaussian fit goes as
+    `mean` and `std`, as PULSE keeps it.
 
     Args:
         generator: a StyleGAN; its clamp, epsilon and multiplier are settings that no naming holds.
@@ -217,6 +218,10 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
             for part in entry.target.split("/"):
                 array = array[part]
         written[entry.key] = entry.change.to_theirs(np.asarray(array))
+    (family,) = (family for family in FAMILIES if family.name == wanted)
+    for constant in family.constants(config):
+        assert constant.value is not None
+        written[constant.key] = np.array(constant.value, np.float32)
     return written
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -152,12 +152,14 @@ class Family:
         patterns: whole-key regular expressions of what belongs to it; the naming that knows most keys wins.
         plan: the accounts of a state, with the user's choice of the clamp.
         entries: the accounts of an architecture alone, for writing this naming; None where that is not offered.
+        constants: keys that its files must hold and whose values are always the same, for writing.
     """
 
     name: str
     patterns: tuple[str, ...]
     plan: Callable[[State, Clamp], Plan]
     entries: Callable[[Architecture], tuple[Entry, ...]] | None = None
+    constants: Callable[[Architecture], Iterable[Ignored]] = lambda config: ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -106,7 +106,7 @@ def gather(sources: Sequence[Source]) -> tuple[State, str]:
     homes: dict[str, Source] = {}
     names: list[str] = []
     for source in sources:
-        networks = _split(source.networks)
+        networks = _split(source)
         name = _choose(source, networks)
         if name:
             names.append(name)
@@ -125,17 +125,23 @@ def gather(sources: Sequence[Source]) -> tuple[State, str]:
     return State(where, arrays, values, inert), names[0] if names else ""
 
 
-def _split(networks: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
-    """Networks by name, those too that only a prefix of flat names tells apart."""
+def _split(source: Source) -> dict[str, dict[str, np.ndarray]]:
+    """Networks by name, those too that only a prefix of flat names tells apart.
+
+    Raises:
+        CheckpointError: two arrays would have one name.
+    """
     split: dict[str, dict[str, np.ndarray]] = {}
-    for name, arrays in networks.items():
+    for name, arrays in source.networks.items():
         flat = not name and not _lucidrains(arrays)
         for key, array in arrays.items():
             head, dot, tail = key.partition(".")
-            if flat and dot and head in (*_NETWORKS, *_OTHERS):
-                split.setdefault(head, {})[tail] = array
-            else:
-                split.setdefault(name, {})[key] = array
+            network, rest = (head, tail) if flat and dot and head in (*_NETWORKS, *_OTHERS) else (name, key)
+            if rest in split.setdefault(network, {}):
+                raise CheckpointError(
+                    f"{shown(source.path, 200)}: '{shown(rest)}' stands twice in the network {shown(network)}"
+                )
+            split[network][rest] = array
     # A wrapper for several devices prefixes all names.
     for name, arrays in split.items():
         if all(key.startswith("module.") for key in arrays):

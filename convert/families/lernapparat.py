@@ -156,6 +156,7 @@ STYLEGAN1 = Family(
     ),
     _plan,
     _entries,
+    lambda config: _blurs(_names(config.resolution, "")),
 )
 STYLEGAN1_HUANGZH13 = Family(
     _NAME_HUANGZH13,
@@ -168,4 +169,5 @@ STYLEGAN1_HUANGZH13 = Family(
     ),
     _huangzh13,
     _huangzh13_entries,
+    lambda config: _blurs(_huangzh13_names(config.resolution)),
 )

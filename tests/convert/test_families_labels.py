@@ -243,8 +243,6 @@ def test_export_is_the_inverse_where_the_naming_holds_the_labels(network):
             assert all(name in str(error.value) for name in fitting)
             continue
         arrays = convert.export(generator, family.name)
-        if "huang" in family.name:
-            arrays["g_synthesis.blocks.0.conv0_up.intermediate.kernel"] = writers.BLUR[None, None]
         again = account([writers.source({"": arrays}, container="safetensors")])
         assert again.plan.family == family.name and again.plan.config.label_dim == 3
         back = convert._generator(again.plan, fill(again.plan, again.state))

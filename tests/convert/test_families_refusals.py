@@ -247,9 +247,6 @@ def test_export_is_the_inverse(family, files, tmp_path):
     found = account([source])
     generator = convert._generator(found.plan, fill(found.plan, found.state)).fitted(samples=16)
     arrays = convert.export(generator, family)
-    if family.startswith("StyleGAN (PULSE") or family.startswith("StyleGAN (huang"):
-        key = "blocks.8x8" if "PULSE" in family else "g_synthesis.blocks.0"
-        arrays[f"{key}.conv0_up.intermediate.kernel"] = writers.BLUR[None, None]
     again = account([writers.source({"": arrays}, container="safetensors")])
     assert again.plan.family == family
     back = convert._generator(again.plan, fill(again.plan, again.state))
@@ -261,12 +258,7 @@ def test_a_safetensors_file_from_start_to_end(tmp_path):
     found = account([_ada()])
     generator = convert._generator(found.plan, fill(found.plan, found.state)).fitted(samples=16)
     save_safetensors(tmp_path / "g.safetensors", convert.export(generator))
-    try:
-        converted = convert.convert(tmp_path / "g.safetensors", tmp_path / "generator")
-    except CheckpointError as error:
-        if "the reader is not there yet" in str(error):
-            pytest.skip("no reader")
-        raise
+    converted = convert.convert(tmp_path / "g.safetensors", tmp_path / "generator")
     jax.tree.map(np.testing.assert_array_equal, converted.params, generator.params)
 
 
@@ -280,3 +272,9 @@ def test_export_refuses_what_it_cannot_name():
     generator = convert._generator(found.plan, fill(found.plan, found.state))
     with pytest.raises(ValueError, match="naming: expected one of StyleGAN2 or"):
         convert.export(generator, "StyleGAN (TensorFlow)")
+
+
+def test_two_arrays_of_one_name_are_told():
+    arrays = {"": {"g_ema.w": np.zeros(1, np.float32)}, "g_ema": {"w": np.ones(1, np.float32)}}
+    with pytest.raises(CheckpointError, match="'w' stands twice in the network g_ema"):
+        account([writers.source(arrays)])
