@@ -13,8 +13,9 @@ import numpy as np
 import tyro
 
 from pulse_jax import presets
-from pulse_jax.engine import solve
+from pulse_jax.engine import solve_stream
 from pulse_jax.generator import load_generator
+from pulse_jax.problems import as_problems
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +36,11 @@ def main(options: Options) -> None:
     low_res = np.random.default_rng(0).uniform(size=(options.lanes, options.size, options.size, 3)).astype(np.float32)
 
     def together() -> None:
-        list(solve(generator, low_res, lanes=options.lanes, config=config))
+        list(solve_stream(as_problems(low_res), generator, lanes=options.lanes, config=config))
 
     def one_by_one() -> None:
         for image in low_res:
-            list(solve(generator, image[None], lanes=1, config=config))
+            list(solve_stream(as_problems(image[None]), generator, lanes=1, config=config))
 
     times: dict[str, list[float]] = {"together": [], "one by one": []}
     for repeat in range(options.repeats + 1):

@@ -24,10 +24,11 @@ from PIL import Image
 from pulse_jax import presets
 from pulse_jax.config import SearchConfig
 from pulse_jax.degradations import bicubic_float64
-from pulse_jax.engine import Solution, rank, solve
+from pulse_jax.engine import solve_stream
 from pulse_jax.generator import Generator, load_generator
 from pulse_jax.latents import whitened_to_w
 from pulse_jax.losses import geocross
+from pulse_jax.problems import Solution, as_problems, rank
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +142,8 @@ def run(options: Options, generator: Generator) -> None:
     low_res = bicubic_float64(truths, options.factor).astype(np.float32)
     for row, config in configurations(options):
         began = time.perf_counter()
-        solutions = list(solve(generator, low_res, restarts=options.restarts, lanes=options.lanes, config=config))
+        problems = as_problems(low_res, restarts=options.restarts)
+        solutions = list(solve_stream(problems, generator, lanes=options.lanes, config=config))
         numbers = summarise(solutions, options, generator, time.perf_counter() - began)
         print("  ".join(f"{name}={value}" for name, value in (row | numbers).items()), flush=True)
         if options.output:

@@ -8,17 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pulse_jax import optimizers, presets, sphere
-    from pulse_jax.engine import Solutions, upsample
+    from pulse_jax.engine import Solutions, solve_stream, upsample
     from pulse_jax.generator import Generator, load_generator
+    from pulse_jax.problems import Problem, Solution
 
-__all__ = ["Generator", "Solutions", "load_generator", "optimizers", "presets", "sphere", "upsample"]
+__all__ = [
+    "Generator",
+    "Problem",
+    "Solution",
+    "Solutions",
+    "load_generator",
+    "optimizers",
+    "presets",
+    "solve_stream",
+    "sphere",
+    "upsample",
+]
 
 _HOMES = {
     "Generator": "generator",
+    "Problem": "problems",
+    "Solution": "problems",
     "Solutions": "engine",
     "load_generator": "generator",
     "optimizers": None,
     "presets": None,
+    "solve_stream": "engine",
     "sphere": None,
     "upsample": "engine",
 }

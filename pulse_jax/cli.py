@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 import tyro
 
-from pulse_jax.options import Command, Convert, Demo, Downscale, Info, RunError, Sample, Upsample, UsageError
+from pulse_jax.options import (
+    Benchmark,
+    Command,
+    Convert,
+    Demo,
+    Downscale,
+    Info,
+    RunError,
+    Sample,
+    Upsample,
+    UsageError,
+)
 
 __all__ = ["main"]
 
@@ -16,6 +27,7 @@ _COMMANDS = {
     "demo": Demo,
     "sample": Sample,
     "convert": Convert,
+    "benchmark": Benchmark,
     "info": Info,
 }
 _DESCRIPTION = """PULSE in JAX: from a low-resolution picture to realistic high-resolution ones that downscale to it. \

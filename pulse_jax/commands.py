@@ -3,6 +3,7 @@
 import functools
 import importlib.resources
 import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,33 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from pulse_jax import engine, environment
+from pulse_jax import environment
+from pulse_jax.benchmark import run_benchmark
 from pulse_jax.config import SearchConfig
 from pulse_jax.degradations import bicubic_float64
 from pulse_jax.demo import run_demo
 from pulse_jax.generator import Generator, GeneratorError
 from pulse_jax.images import ImageError, ReadImage, centre_crop, printable, read_image, save_png, to_uint8
 from pulse_jax.objective import Variables, decode, quantize
-from pulse_jax.options import Command, Convert, Demo, Downscale, Info, RunError, Sample, Upsample, UsageError
+from pulse_jax.options import (
+    Benchmark,
+    Command,
+    Convert,
+    Demo,
+    Downscale,
+    Info,
+    RunError,
+    Sample,
+    Upsample,
+    UsageError,
+)
 from pulse_jax.presets import pulse
-from pulse_jax.progress import Screen
+from pulse_jax.problems import admissible_sizes
+from pulse_jax.progress import Count, Screen
+from pulse_jax.reading import find_inputs, read_each, report_failures
 from pulse_jax.results import StoredSolutions, file_names, read_solutions
 from pulse_jax.runs import RunFolder, check_output_apart
-from pulse_jax.upsampling import find_inputs, read_each, report_failures, run_upsample
+from pulse_jax.upsampling import run_upsample
 
 __all__ = ["run"]
 
@@ -38,6 +53,7 @@ def run(options: Command) -> int:
         UsageError: a setting is out of range or the output folder cannot be used; nothing was written.
         RunError: a generator or another file cannot be used, or writing failed.
     """
+    environment.use_compilation_cache()
     screen = Screen()
     match options:
         case Upsample():
@@ -50,6 +66,8 @@ def run(options: Command) -> int:
             return _sample(options, screen)
         case Convert():
             return _convert(options, screen)
+        case Benchmark():
+            return run_benchmark(options, screen)
         case Info():
             return _info(options, screen)
 
@@ -62,7 +80,7 @@ def _downscale(options: Downscale, screen: Screen) -> int:
     check_output_apart(options.output, options.inputs)
     found, failures = find_inputs(options.inputs, options.output)
     total = len(found) + len(failures)
-    small = read_each(found, functools.partial(_shrink, options), failures)
+    small = _usable(read_each(found, functools.partial(_shrink, options)), failures)
     first = next(small, None)
     if first is not None:
         records: list[dict[str, Any]] = []
@@ -85,6 +103,17 @@ def _downscale(options: Downscale, screen: Screen) -> int:
         screen.result(f"{count} picture{'s' if count > 1 else ''} in {printable(options.output)}", "bold")
     report_failures(failures, total, screen)
     return 1 if failures else 0
+
+
+def _usable(
+    results: Iterable[tuple[np.ndarray, dict[str, Any]] | ImageError], failures: list[ImageError]
+) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """Passes on what could be made; the rest is added to `failures`."""
+    for result in results:
+        if isinstance(result, ImageError):
+            failures.append(result)
+        else:
+            yield result
 
 
 def _shrink(options: Downscale, path: Path, picture: ReadImage) -> tuple[np.ndarray, dict[str, Any]]:
@@ -124,7 +153,7 @@ def _sample(options: Sample, screen: Screen) -> int:
     folder = RunFolder(options.output, overwrite=options.overwrite)
     check_output_apart(options.output, (), options.latents)
     stored = None if options.latents is None else read_solutions(options.latents)
-    generator = environment.open_generator(options.generator)
+    generator = environment.with_label(environment.open_generator(options.generator), options.label)
     described = environment.generator_summary(generator, options.generator)
     count, seed, truncation = options.draw
     if stored is None:
@@ -132,7 +161,7 @@ def _sample(options: Sample, screen: Screen) -> int:
             raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
         images = to_uint8(np.asarray(generator.sample(jax.random.key(seed), count, truncation=truncation)))
     else:
-        environment.check_fit(generator, options.generator, stored.config)
+        generator = environment.with_fit(generator, options.generator, stored.config, options.label, screen)
         images = _draw_again(generator, stored, options.latents, described, screen)
     names = [f"sample_{number:04}.png" for number in range(1, len(images) + 1)]
     summary = {
@@ -140,6 +169,7 @@ def _sample(options: Sample, screen: Screen) -> int:
         "seed": seed if stored is None else None,
         "truncation": truncation if stored is None else None,
         "latents": None if options.latents is None else str(options.latents.absolute()),
+        "label": options.label,
         "generator": described,
         "versions": environment.versions(),
         "device": environment.device_summary(),
@@ -170,7 +200,10 @@ def _draw_again(
     """The pictures (k, H, W, 3) uint8 of stored solutions."""
     stored.check(generator, printable(path))
     if stored.generator != described["sha256"]:
-        screen.note(f"{printable(path)} was made with another generator of the same shape: other pictures.", "yellow")
+        screen.note(
+            f"{printable(path)} was made with another generator of the same shape, or another label: other pictures.",
+            "yellow",
+        )
     images = []
     for first in range(0, len(stored.latents), _PER_CALL):
         rows = np.minimum(np.arange(first, first + _PER_CALL), len(stored.latents) - 1)
@@ -226,9 +259,15 @@ def _convert(options: Convert, screen: Screen) -> int:
             return 1 if inspection.fault else 0
         *checkpoints, output = options.paths
         screen.note("reading; then a Gaussian is fitted to the mapping network, unless a file holds one ...")
-        generator = convert.convert(
-            checkpoints, output, samples=options.samples, clamp=clamp, overwrite=options.overwrite
-        )
+        with Count(screen, "fitting") as count:
+            generator = convert.convert(
+                checkpoints,
+                output,
+                samples=options.samples,
+                clamp=clamp,
+                overwrite=options.overwrite,
+                on_progress=count.update,
+            )
     except (convert.CheckpointError, GeneratorError) as error:
         raise RunError(printable(error, 600)) from error
     parameters = sum(leaf.size for leaf in jax.tree.leaves(generator.params))
@@ -240,6 +279,14 @@ def _convert(options: Convert, screen: Screen) -> int:
 # --- info -------------------------------------------------------------------------------------------------------------
 
 
+def _labels(generator: Generator) -> str:
+    """What `--label` may be."""
+    if generator.label is not None:
+        return "fixed"
+    count = generator.label_dim
+    return f"{count}, --label 0 to {count - 1}" if count else "none"
+
+
 def _info(options: Info, screen: Screen) -> int:
     generator = environment.open_generator(options.generator)
     described = environment.generator_summary(generator, options.generator)
@@ -249,13 +296,14 @@ def _info(options: Info, screen: Screen) -> int:
         for name, fit in (("Gaussian fit", generator.gaussian_fit), ("average w", generator.w_avg))
         if fit is not None
     ]
-    sizes = [size for size in engine.admissible_sizes(generator.resolution, pulse()) if size < generator.resolution]
+    sizes = [size for size in admissible_sizes(generator.resolution, pulse()) if size < generator.resolution]
     device = environment.device_summary()
     lines = {
         "generator": printable(described["folder"]),
         "family": described["architecture"]["family"],
         "pictures": f"{generator.resolution}x{generator.resolution}",
         "latents": f"{generator.num_layers} rows of {generator.latent_dim}",
+        "labels": _labels(generator),
         "parameters": f"{parameters:,}",
         "fits": ", ".join(fits) or "none",
         "inputs that fit": ", ".join(f"{size}x{size}" for size in sizes),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
-__all__ = ["bicubic", "bicubic_float64", "bicubic_kernel", "bicubic_matrix"]
+__all__ = ["bicubic", "bicubic_float64", "bicubic_kernel", "bicubic_matrix", "unseen"]
 
 
 def _check_factor(factor: int) -> None:
@@ -119,3 +119,27 @@ def bicubic_float64(
         return image
     rows, columns = (bicubic_matrix(size, factor) for size in image.shape[-3:-1])
     return np.einsum("qw,...pwc->...pqc", columns, np.einsum("ph,...hwc->...pwc", rows, image))
+
+
+@lru_cache(maxsize=16)
+def _pseudo_inverse(size: int, factor: int) -> Float64[np.ndarray, "high low"]:
+    return np.linalg.pinv(bicubic_matrix(size, factor))
+
+
+def unseen(
+    image: np.ndarray, factor: int, *, identity_at_one: bool = True
+) -> Float64[np.ndarray, "*batch high_h high_w c"]:
+    """What downscaling does not see of images (..., H, W, C): x - D⁺Dx, the nearest picture that D maps to zero.
+
+    D is `bicubic_float64`. It is separable, and so is its pseudo-inverse D⁺, which leads back the same two axes.
+
+    Raises:
+        ValueError: as `bicubic_float64`.
+    """
+    image = np.asarray(image, np.float64)
+    small = bicubic_float64(image, factor, identity_at_one=identity_at_one)
+    if factor == 1 and identity_at_one:
+        return image - small
+    rows, columns = (_pseudo_inverse(size, factor) for size in image.shape[-3:-1])
+    wide = np.einsum("wq,...pqc->...pwc", columns, small, optimize=True)
+    return image - np.einsum("hp,...pwc->...hwc", rows, wide, optimize=True)

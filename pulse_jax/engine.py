@@ -1,68 +1,40 @@
-"""Problems in, solutions out: a fixed number of vmapped lanes runs in short jitted chunks that a host loop refills.
+"""Problems in, solutions out: lanes on every device run in short chunks, and a host loop refills them from a stream.
 
-A problem is one image and one restart. Work always runs in chunks of exactly `lanes` lanes, padded with empty ones, so
-that a problem's result depends on its image, restart number, seed, config, lane count and device, and on nothing else:
-not on what shares the batch, nor on order. Everything compiles once, whatever the number of problems.
+A search's result depends on its image, restart number, seed, config, lane count and kind of device, and on nothing
+else: not on what shares the batch, nor on order, nor on interruption.
 """
 
-import functools
-import hashlib
-import itertools
+import dataclasses
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Generator as Stream
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from pulse_jax import search
+from pulse_jax.checkpoints import Checkpoint, Saved, digest
 from pulse_jax.config import SearchConfig
-from pulse_jax.degradations import bicubic_float64, bicubic_matrix
 from pulse_jax.generator import Generator
+from pulse_jax.lanes import Device, Lanes, kept_leaves
 from pulse_jax.latents import search_shape
+from pulse_jax.objective import output_size
 from pulse_jax.presets import pulse
-from pulse_jax.search import SearchState, Status
+from pulse_jax.problems import Problem, Solution, admissible_sizes, as_problems, judge, rank
+from pulse_jax.search import SearchState
+from pulse_jax.tasks import Task, TaskQueue
 
-__all__ = ["Progress", "Solution", "Solutions", "Start", "admissible_sizes", "problem_key", "rank", "solve", "upsample"]
+__all__ = ["Progress", "Solutions", "fingerprint", "solve_stream", "upsample"]
 
-_CHUNK_STEPS = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Solution:
-    """One delivered picture and the proof that it downscales to its input.
-
-    Attributes:
-        index, restart: which image and which restart it belongs to.
-        image: (H, W, 3) float32 in [0, 1], multiples of 1/255: exactly what a PNG of it holds.
-        downscaled: (h, w, 3) float32, D(image).
-        loss: the total loss of the float image.
-        downscaling_error: mean squared error of D(image) against the input, in float64.
-        search_error: the same of the float image, before clipping and rounding: the original program's criterion.
-        feasible: whether `downscaling_error` ≤ ε.
-        status: how the search ended.
-        steps: looks taken, at most the config's `steps`.
-        latent: (rows, d), the searched latent.
-        noise: every noise input (r, r, 1).
-        key: the data of the random key that the start was drawn from.
-    """
-
-    index: int
-    restart: int
-    image: np.ndarray
-    downscaled: np.ndarray
-    loss: float
-    downscaling_error: float
-    search_error: float
-    feasible: bool
-    status: Status
-    steps: int
-    latent: np.ndarray
-    noise: tuple[np.ndarray, ...]
-    key: np.ndarray
+# Searches that are read ahead: as many times the lanes of all devices, and at least so many.
+_AHEAD, _AHEAD_LEAST = 4, 64
+# Between two looks at several devices.
+_POLL_SECONDS = 2e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,236 +58,270 @@ class Solutions:
     keys: np.ndarray
 
 
-class Start(NamedTuple):
-    """Given starts: latents (n, k, rows, d) and, unless they are to be drawn, all noise inputs (n, k, r, r, 1)."""
-
-    latents: Any
-    noise: tuple[Any, ...] | None = None
-
-
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands after a chunk: problems done of all, looks taken, seconds, successes.
+    """Where a stream stands after a chunk.
 
-    `compile_seconds` is what the first chunk took longer than the second, once there is one.
+    Attributes:
+        done, feasible: searches that have ended, and feasible ones among them.
+        steps: looks taken, over all searches.
+        lane_steps: looks that the lanes could have taken; `steps / lane_steps` is their occupancy.
+        seconds: since the stream began.
+        compile_seconds: of these in tracing and compiling.
     """
 
     done: int
-    total: int
+    feasible: int
     steps: int
+    lane_steps: int
     seconds: float
     compile_seconds: float
-    feasible: int
 
 
-def admissible_sizes(resolution: int, config: SearchConfig) -> list[int]:
-    """The sides that a low-resolution input may have, ascending: divisors whose factor D can serve."""
-    sizes = []
-    for size in range(1, resolution + 1):
-        if resolution % size == 0:
-            factor = resolution // size
-            try:
-                if factor > 1 or config.blur_at_factor_one:
-                    bicubic_matrix(resolution, factor)
-            except ValueError:
-                continue
-            sizes.append(size)
-    return sizes
+def fingerprint(generator: Generator, config: SearchConfig, lanes: int, device: Device) -> dict[str, Any]:
+    """What determines a search's bits beside its problem, as JSON values by name."""
+    return {
+        "config": dataclasses.asdict(config),
+        "generator": digest(generator),
+        "lanes": lanes,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "device": f"{device.platform} {device.device_kind}",
+    }
 
 
-def problem_key(seed: int, pixels: np.ndarray, restart: int) -> Array:
-    """fold_in(fold_in(seed, first 32 bits of the sha256 of shape and float32 pixels), restart)."""
-    pixels = np.ascontiguousarray(pixels, "<f4")
-    digest = hashlib.sha256(np.asarray(pixels.shape, "<i8").tobytes() + pixels.tobytes()).digest()
-    image_key = jax.random.fold_in(jax.random.key(seed), int.from_bytes(digest[:4], "big"))
-    return jax.random.fold_in(image_key, restart)
+def solve_stream(
+    problems: Iterable[Problem],
+    generator: Generator,
+    *,
+    config: SearchConfig | None = None,
+    lanes: int = 8,
+    chunk_steps: int = 10,
+    devices: Sequence[Device] | None = None,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    on_chunk: Callable[[Progress], Any] | None = None,
+) -> Stream[Solution, None, None]:
+    """Yield the solution of every search as soon as it has ended, in the order in which they end.
 
+    Problems are read as lanes become free, a few ahead; memory does not grow with their number. Inputs of several sizes
+    may be mixed: each size has lanes and a compilation of its own, and full lanes go first.
 
-@functools.partial(jax.jit, static_argnames="config")
-def _fill(generator: Generator, config: SearchConfig, targets: Array, keys: Array, start: Start) -> SearchState:
-    one = functools.partial(search.init, generator, config)
-    return jax.vmap(one)(targets, jax.random.wrap_key_data(keys), start.latents, start.noise)
+    Args:
+        problems: any iterable; each with an index of its own (see `as_problems` for an array of images).
+        generator: any `Generator`.
+        config: `presets.pulse()` if None.
+        lanes: searches that run at once on each device; part of what determines a result's last bits.
+        chunk_steps: steps between two looks from the host, at most; results do not depend on it.
+        devices: all local ones if None. They share one queue, and none waits for another.
+        checkpoint_dir: a folder where searches under way are saved, now and then and when the stream ends early. The
+            same call goes on from there; problems say in `ended` what the caller has already.
+        on_chunk: called after each chunk. If it raises, or the iterator is closed, the stream ends as after a chunk.
 
-
-@functools.partial(jax.jit, donate_argnums=0)
-def _refill(state: SearchState, fresh: SearchState, filled: Array, emptied: Array) -> SearchState:
-    def choose(fill: Array, drain: Array, new: SearchState, old: SearchState) -> SearchState:
-        kept = jax.tree.map(lambda a, b: jnp.where(drain, a, b), search.empty(old), old)
-        return jax.tree.map(lambda a, b: jnp.where(fill, a, b), new, kept)
-
-    return jax.vmap(choose)(filled, emptied, fresh, state)
-
-
-@functools.partial(jax.jit, static_argnames="config", donate_argnames="state")
-def _chunk(generator: Generator, config: SearchConfig, state: SearchState) -> SearchState:
-    one = functools.partial(search.step, generator, config)
-    return jax.lax.scan(lambda s, _: (jax.vmap(one)(s)[0], None), state, length=_CHUNK_STEPS)[0]
-
-
-def _floats(low_res: Any) -> np.ndarray:
-    low_res = np.asarray(low_res)
-    if not np.issubdtype(low_res.dtype, np.floating):
-        raise ValueError(f"low_res: expected floating-point images in [0, 1], got {low_res.dtype}")
-    return low_res.astype(np.float32)
-
-
-def _check(
-    generator: Generator, low_res: np.ndarray, restarts: int, seed: int, lanes: int, config: SearchConfig
-) -> None:
-    if low_res.ndim != 4 or low_res.shape[-1] != 3 or low_res.shape[1] != low_res.shape[2]:
-        raise ValueError(f"low_res: expected square RGB images (n, h, h, 3), got {low_res.shape}")
-    sizes = admissible_sizes(generator.resolution, config)
-    if low_res.shape[1] not in sizes:
-        raise ValueError(f"low_res: expected a side of {', '.join(map(str, sizes))}, got {low_res.shape[1]}")
-    if restarts < 1:
-        raise ValueError(f"restarts: expected 1 or more, got {restarts}")
-    if lanes < 1:
-        raise ValueError(f"lanes: expected 1 or more, got {lanes}")
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {seed}")
+    Raises:
+        ValueError: an argument is out of range, or, when it is read, a problem's image has a size that the generator
+            cannot serve or its start other shapes.
+        CheckpointError: the folder is in use, damaged, or holds searches with another config, generator, lane count,
+            versions or kind of device.
+        OSError: saving failed.
+    """
+    config = pulse() if config is None else config
+    for name, value in (("lanes", lanes), ("chunk_steps", chunk_steps)):
+        if value < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {value}")
     if config.space != "z" and generator.gaussian_fit is None:
         raise ValueError(
             f"space {config.space!r}: expected a generator with a Gaussian fit (Generator.fitted), or space 'z'"
         )
+    places = jax.local_devices() if devices is None else list(devices)
+    kinds = {(device.platform, device.device_kind) for device in places}
+    if len(kinds) != 1:
+        raise ValueError(f"devices: expected one or more of one kind, got {places}")
+    output_size(generator, config)
+    checkpoint = None
+    if checkpoint_dir is not None:
+        checkpoint = Checkpoint(checkpoint_dir, fingerprint(generator, config, lanes, places[0]))
+    checked = _checked(problems, generator, config)
+    return _Stream(checked, generator, config, lanes, chunk_steps, places, checkpoint, on_chunk).run()
 
 
-def _deliver(
-    result: Any,
-    lane: int,
-    problem: tuple[int, int],
-    target: np.ndarray,
-    key: np.ndarray,
-    config: SearchConfig,
-) -> Solution:
-    # In float64, as a reader of the PNG gets them.
-    exact = result.picture[lane] / 255
-    factor = exact.shape[0] // target.shape[0]
-    downscaled = bicubic_float64(exact, factor, identity_at_one=not config.blur_at_factor_one)
-    error = float(np.mean(np.square(downscaled - np.asarray(target, np.float64))))
-    feasible = error <= config.eps
-    return Solution(
-        index=problem[0],
-        restart=problem[1],
-        image=exact.astype(np.float32),
-        downscaled=downscaled.astype(np.float32),
-        loss=float(result.loss[lane]),
-        downscaling_error=error,
-        search_error=float(result.search_error[lane]),
-        feasible=feasible,
-        status=Status.FEASIBLE if feasible else Status(int(result.status[lane])),
-        steps=int(result.steps[lane]),
-        latent=result.latent[lane].copy(),
-        noise=tuple(noise[lane].copy() for noise in result.noise),
-        key=key,
-    )
+def _checked(problems: Iterable[Problem], generator: Generator, config: SearchConfig) -> Iterator[Problem]:
+    sizes = admissible_sizes(output_size(generator, config), config)
+    rows = search_shape(config.space, generator.num_layers, generator.latent_dim)
+    for problem in problems:
+        if len(problem.low_res) not in sizes:
+            raise ValueError(f"low_res: expected a side of {', '.join(map(str, sizes))}, got {len(problem.low_res)}")
+        if problem.start is not None:
+            expected = [(problem.restarts, *shape) for shape in (rows, *generator.noise_shapes)]
+            got = [np.shape(array) for array in jax.tree.leaves(problem.start)]
+            if got != expected[: len(got)] or len(got) not in (1, len(expected)):
+                raise ValueError(f"start: expected shapes {expected}, got {got}")
+        yield problem
 
 
-def solve(
-    generator: Generator,
-    low_res: np.ndarray,
-    *,
-    restarts: int = 1,
-    seed: int = 0,
-    lanes: int = 8,
-    config: SearchConfig | None = None,
-    start: Start | None = None,
-    on_progress: Callable[[Progress], Any] | None = None,
-) -> Iterator[Solution]:
-    """Yield every solution as soon as its lane has ended, in the order in which they end.
+class _Worker:
+    """One device: its lanes for each size of input, of which one set runs at a time."""
 
-    Args:
-        generator: any `Generator`.
-        low_res: (n, h, h, 3), nominally [0, 1]; not-a-number costs only the image that holds it.
-        restarts: k, searches per image.
-        seed: 0 to 2³² − 1.
-        lanes: problems that run at once; part of what determines a result's last bits.
-        config: `presets.pulse()` if None.
-        start: given starts, n·k of them.
-        on_progress: called after each chunk.
+    def __init__(self, generator: Generator, config: SearchConfig, lanes: int, device: Device) -> None:
+        self.sets: dict[int, Lanes] = {}
+        self.current: Lanes | None = None
+        self._generator = jax.device_put(generator, device)
+        self._config = config
+        self._lanes = lanes
+        self._device = device
 
-    Raises:
-        ValueError: an argument is out of range, named with what was expected.
-    """
-    config = pulse() if config is None else config
-    low_res = _floats(low_res)
-    _check(generator, low_res, restarts, seed, lanes, config)
-    if start is not None:
-        rows = search_shape(config.space, generator.num_layers, generator.latent_dim)
-        expected = [(len(low_res), restarts, *shape) for shape in (rows, *generator.noise_shapes)]
-        got = [array.shape for array in jax.tree.leaves(start)]
-        if got != expected[: len(got)] or len(got) not in (1, len(expected)):
-            raise ValueError(f"start: expected shapes {expected}, got {got}")
-    return _run(generator, low_res, restarts, seed, lanes, config, start, on_progress or (lambda progress: None))
+    @property
+    def busy(self) -> bool:
+        """Whether a chunk is on its way."""
+        return self.current is not None and self.current.busy
 
+    def is_ready(self) -> bool:
+        """Whether the chunk on its way has ended."""
+        return self.current is not None and self.current.is_ready()
 
-def _run(
-    generator: Generator,
-    low_res: np.ndarray,
-    restarts: int,
-    seed: int,
-    lanes: int,
-    config: SearchConfig,
-    start: Start | None,
-    report: Callable[[Progress], Any],
-) -> Iterator[Solution]:
-    began = time.perf_counter()
-    paused = 0.0  # the consumer's time, between our yields
-    problems = [(index, restart) for index in range(len(low_res)) for restart in range(restarts)]
-    if not problems:
-        return
-    waiting = iter(problems)
-    targets = np.zeros((lanes, *low_res.shape[1:]), np.float32)
-    keys = np.stack([np.asarray(jax.random.key_data(jax.random.key(0)))] * lanes)
-    given = Start(None) if start is None else start
-    starts = jax.tree.map(lambda a: np.zeros((lanes, *a.shape[2:]), np.float32), given)
-    # Every lane is filled or emptied before the first chunk; what stands here is never searched.
-    state = _fill(generator, config, targets, keys, starts)
-    running: dict[int, tuple[int, int]] = {}
-    freed = list(range(lanes))
-    compiling = 0.0
-    done = steps = feasible = chunks = 0
-    while True:
-        filled, emptied = np.zeros(lanes, bool), np.zeros(lanes, bool)
-        for lane, problem in zip(freed, itertools.islice(waiting, len(freed)), strict=False):
-            running[lane] = index, restart = problem
-            filled[lane] = True
-            targets[lane] = low_res[index]
-            keys[lane] = np.asarray(jax.random.key_data(problem_key(seed, low_res[index], restart)))
-            for place, value in zip(jax.tree.leaves(starts), jax.tree.leaves(given), strict=True):
-                place[lane] = value[index, restart]
-        if not running:
+    @property
+    def is_lost(self) -> bool:
+        """Whether a chunk failed, and the state of its searches with it."""
+        return any(lanes.is_lost for lanes in self.sets.values())
+
+    def begin(self, queue: TaskQueue, limit: int, saved: Saved) -> None:
+        """Fills free lanes and starts a chunk where there is most to do: full lanes, the current ones if they are."""
+        waiting = queue.waiting()
+        load = {
+            side: min(self._lanes, waiting.get(side, 0) + (len(self.sets[side].running) if side in self.sets else 0))
+            for side in {**self.sets, **waiting}
+        }
+        most = max(load.values(), default=0)
+        if not most:
+            self.current = None
             return
-        if freed:
-            emptied[freed] = ~filled[freed]
-            state = _refill(state, _fill(generator, config, targets, keys, starts), filled, emptied)
-        chunk_began = time.perf_counter()
-        state = _chunk(generator, config, state)
-        status, looks = np.asarray(state.status), np.asarray(state.steps)
-        chunks += 1
-        if chunks == 1:
-            compiling = time.perf_counter() - began
-        elif chunks == 2:
-            compiling = max(0.0, compiling - (time.perf_counter() - chunk_began))
-        freed = [lane for lane in sorted(running) if status[lane] != Status.RUNNING]
-        ended: list[Solution] = []
-        if freed:
-            result = jax.device_get(search.finish(state))
-            for lane in freed:
-                problem = running.pop(lane)
-                ended.append(_deliver(result, lane, problem, targets[lane].copy(), keys[lane].copy(), config))
-        done += len(ended)
-        steps += sum(solution.steps for solution in ended)
-        feasible += sum(solution.feasible for solution in ended)
-        seen = steps + sum(int(looks[lane]) for lane in running)
-        report(Progress(done, len(problems), seen, time.perf_counter() - began - paused, compiling, feasible))
-        handed_over = time.perf_counter()
-        yield from ended
-        paused += time.perf_counter() - handed_over
+        side = next(
+            (s for s, lanes in self.sets.items() if lanes is self.current and load[s] == most),
+            max(load, key=lambda s: load[s]),
+        )
+        if side not in self.sets:
+            self.sets[side] = Lanes(self._generator, self._config, side, self._lanes, self._device)
+        self.current = lanes = self.sets[side]
+        lanes.fill(queue.take(side, self._lanes - len(lanes.running)), saved)
+        lanes.dispatch(limit, waiting=side in queue.waiting())
+
+    def snapshot(self) -> Saved:
+        """The searches under way in all its lanes."""
+        return {name: leaves for lanes in self.sets.values() for name, leaves in lanes.snapshot().items()}
 
 
-def rank(solutions: list[Solution]) -> list[Solution]:
-    """Best first: feasible ones, then by total loss (a NaN last), then by restart."""
-    return sorted(solutions, key=lambda s: (not s.feasible, np.isnan(s.loss), s.loss, s.restart))
+class _Stream:
+    """One call of `solve_stream`."""
+
+    def __init__(
+        self,
+        problems: Iterator[Problem],
+        generator: Generator,
+        config: SearchConfig,
+        lanes: int,
+        chunk_steps: int,
+        devices: Sequence[Device],
+        checkpoint: Checkpoint | None,
+        on_chunk: Callable[[Progress], Any] | None,
+    ) -> None:
+        self._config = config
+        self._lanes = lanes
+        self._chunk_steps = chunk_steps
+        self._checkpoint = checkpoint
+        self._saved: Saved = {} if checkpoint is None else checkpoint.saved
+        self._report = on_chunk or (lambda progress: None)
+        self._queue = TaskQueue(problems, max(_AHEAD * lanes * len(devices), _AHEAD_LEAST))
+        self._workers = [_Worker(generator, config, lanes, device) for device in devices]
+        # Ended, not yet taken by the caller; their lanes have gone on.
+        self._ended: deque[tuple[Task, SearchState]] = deque()
+        self._done = self._feasible = self._steps = self._lane_steps = 0
+        self._began = time.perf_counter()
+
+    def run(self) -> Stream[Solution, None, None]:
+        """The solutions; whatever ends the stream, searches under way are saved."""
+        finished = False
+        try:
+            yield from self._solve()
+            finished = True
+        finally:
+            if self._checkpoint is not None:
+                try:
+                    # After a chunk that failed, what was saved before is all there is.
+                    if not finished and not any(worker.is_lost for worker in self._workers):
+                        for number in range(len(self._workers)):
+                            self._save(number)
+                finally:
+                    self._checkpoint.close(finished=finished)
+
+    def _solve(self) -> Iterator[Solution]:
+        collected = False
+        while True:
+            self._queue.pull()
+            for worker in self._workers:
+                if not worker.busy:
+                    worker.begin(self._queue, self._chunk_steps, self._saved)
+            # Now that devices compute: read ahead, judge, let the caller write, save and report.
+            self._queue.pull()
+            yield from self._deliver()
+            if collected:
+                self._report(self._progress())
+            busy = [number for number, worker in enumerate(self._workers) if worker.busy]
+            if busy:
+                self._collect(self._first_ready(busy))
+                collected = True
+            elif not self._queue.waiting():
+                return
+
+    def _first_ready(self, busy: Sequence[int]) -> int:
+        while len(busy) > 1:
+            for number in busy:
+                if self._workers[number].is_ready():
+                    return number
+            time.sleep(_POLL_SECONDS)
+        return busy[0]
+
+    def _collect(self, number: int) -> None:
+        """Waits for a device's chunk and takes what has ended in it."""
+        lanes = self._workers[number].current
+        assert lanes is not None
+        ended, taken = lanes.collect()
+        self._ended.extend(ended)
+        self._lane_steps += taken * self._lanes
+        if self._checkpoint is not None and self._checkpoint.due(number):
+            self._save(number)
+
+    def _deliver(self) -> Iterator[Solution]:
+        while self._ended:
+            task, state = self._ended[0]
+            solution = judge(task.problem, task.restart, jax.device_get(search.finish(state)), self._config)
+            self._queue.ended(task, feasible=solution.feasible)
+            self._done += 1
+            self._steps += solution.steps
+            self._feasible += solution.feasible
+            yield solution
+            self._ended.popleft()
+
+    def _save(self, number: int) -> None:
+        """Saves a device's searches, and with the first one's those that have ended but were not taken yet."""
+
+        def searches() -> Saved:
+            found = self._workers[number].snapshot()
+            if number == 0:
+                found |= {task.name: jax.device_get(kept_leaves(state)) for task, state in self._ended}
+            return found
+
+        assert self._checkpoint is not None
+        self._checkpoint.save(number, searches)
+
+    def _progress(self) -> Progress:
+        sets = [lanes for worker in self._workers for lanes in worker.sets.values()]
+        return Progress(
+            done=self._done,
+            feasible=self._feasible,
+            steps=self._steps + sum(lanes.looks for lanes in sets),
+            lane_steps=self._lane_steps,
+            seconds=time.perf_counter() - self._began,
+            compile_seconds=sum(lanes.compile_seconds for lanes in sets),
+        )
 
 
 def upsample(
@@ -330,18 +336,19 @@ def upsample(
     """From low-resolution images, (h, h, 3) or (n, h, h, 3) in [0, 1], to k solutions for each, best first.
 
     A result depends on its image, restart number, `seed`, `config`, `lanes` and the device, not on its company.
-    See `solve` for the arguments, and for solutions one by one as they end.
+    See `Problem` and `solve_stream` for the arguments; the latter gives solutions one by one, as they end.
 
     Raises:
         ValueError: an argument is out of range, named with what was expected.
     """
-    low_res = _floats(low_res)
+    low_res = np.asarray(low_res)
     if low_res.ndim == 3:
         low_res = low_res[None]
     if not len(low_res):
         raise ValueError("low_res: expected at least one image, got none")
-    by_image: list[list[Solution]] = [[] for _ in low_res]
-    for solution in solve(generator, low_res, restarts=restarts, seed=seed, lanes=lanes, config=config):
+    problems = as_problems(low_res, restarts=restarts, seed=seed)
+    by_image: list[list[Solution]] = [[] for _ in problems]
+    for solution in solve_stream(problems, generator, lanes=lanes, config=config):
         by_image[solution.index].append(solution)
     ranked = [rank(solutions) for solutions in by_image]
 

@@ -3,20 +3,34 @@
 import hashlib
 import importlib.metadata
 import importlib.resources
+import os
 import platform
+import stat
 import sys
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+import platformdirs
 
 from pulse_jax import generator as generators
 from pulse_jax.config import SearchConfig, architecture_to_dict
 from pulse_jax.generator import Generator, GeneratorError
 from pulse_jax.images import printable, reason_of
-from pulse_jax.options import RunError
+from pulse_jax.options import RunError, UsageError
+from pulse_jax.progress import Count, Screen
 
-__all__ = ["check_fit", "device_summary", "generator_summary", "open_generator", "peak_memory", "versions"]
+__all__ = [
+    "device_summary",
+    "generator_summary",
+    "open_generator",
+    "peak_memory",
+    "use_compilation_cache",
+    "versions",
+    "with_fit",
+    "with_label",
+]
 
 _PACKAGES = {
     "pulse_jax": "pulse-jax",
@@ -26,6 +40,27 @@ _PACKAGES = {
     "optax": "optax",
     "numpy": "numpy",
 }
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs in the user's own cache folder, so that the next run need not compile them again.
+
+    A program is run as it lies there: the folder must be the user's, and nobody else's to write to; else, or where
+    there is none, every run compiles. A folder that JAX has been told of is left as it is.
+    """
+    if getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
+        return
+    folder = platformdirs.user_cache_path("pulse-jax", appauthor=False) / "compiled"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        return
+    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def open_generator(folder: Path | None) -> Generator:
@@ -38,21 +73,56 @@ def open_generator(folder: Path | None) -> Generator:
         raise RunError(f"{printable(folder)}: the generator cannot be read ({reason_of(error)})") from error
 
 
-def check_fit(generator: Generator, folder: Path | None, config: SearchConfig) -> None:
-    """Raises `RunError` for a generator without the Gaussian fit that a search of w needs, and says how to add it."""
-    if config.space != "z" and generator.gaussian_fit is None:
+def with_label(generator: Generator, label: int | None) -> Generator:
+    """The generator for the class that `--label` names; raises `UsageError` where it is missing, wrong or unwanted."""
+    count = generator.label_dim
+    if not count and label is None:
+        return generator
+    if not count:
+        raise UsageError("--label: this generator takes no labels; leave the option out")
+    if label is None:
+        raise UsageError(f"--label: this generator needs one; choose a class from 0 to {count - 1}")
+    if not 0 <= label < count:
+        raise UsageError(f"--label: expected 0 to {count - 1}, got {label}")
+    return generator.with_label(label)
+
+
+def with_fit(
+    generator: Generator, folder: Path | None, config: SearchConfig, label: int | None, screen: Screen
+) -> Generator:
+    """The generator with the Gaussian fit that a search of w needs; that of a `label` just chosen is made here.
+
+    Raises:
+        RunError: the generator folder has none, and how to add it; or the label's cannot be made.
+    """
+    if config.space == "z" or generator.gaussian_fit is not None:
+        return generator
+    if label is None:
         raise RunError(
             f"{printable(folder)}: this generator folder has no Gaussian fit, which the search needs; add it in Python "
             f"with pulse_jax.Generator.load({str(folder)!r}).fitted().save('NEW')"
         )
+    screen.note(f"fitting a Gaussian to the mapping network for label {label} ...")
+    try:
+        with Count(screen, "fitting") as count:
+            return generator.fitted(on_progress=count.update)
+    except ValueError as error:
+        raise RunError(f"{printable(folder)}: the Gaussian fit failed: {printable(error, 600)}") from error
 
 
 def generator_summary(generator: Generator, folder: Path | None) -> dict[str, Any]:
-    """Which generator it is: where from, its architecture, and the sha256 of its description with all files' hashes."""
+    """Which generator it is: where from, its architecture, and a sha256.
+
+    The hash is that of its description with all files' hashes, and of the label where one is fixed: solutions of two
+    labels are those of two generators.
+    """
     home = folder or importlib.resources.files("pulse_jax") / "data" / "heads64"
+    digest = hashlib.sha256((home / "config.json").read_bytes())
+    if generator.label is not None:
+        digest.update(np.asarray(generator.label).tobytes())
     return {
         "folder": "embedded" if folder is None else str(folder.absolute()),
-        "sha256": hashlib.sha256((home / "config.json").read_bytes()).hexdigest(),
+        "sha256": digest.hexdigest(),
         "architecture": architecture_to_dict(generator.config),
     }
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from pulse_jax.config import SearchConfig
-from pulse_jax.degradations import bicubic
+from pulse_jax.degradations import bicubic, bicubic_matrix
 from pulse_jax.generator import Generator
 from pulse_jax.latents import init_noise, merge_noise, search_shape, to_w
 from pulse_jax.loss_terms import parse_loss
@@ -19,7 +19,17 @@ from pulse_jax.losses import total_loss
 from pulse_jax.manifold import Sphere
 from pulse_jax.sphere import random_uniform
 
-__all__ = ["Evaluation", "Variables", "decode", "degrade", "evaluate", "quantize", "search_manifold", "start"]
+__all__ = [
+    "Evaluation",
+    "Variables",
+    "decode",
+    "degrade",
+    "evaluate",
+    "output_size",
+    "quantize",
+    "search_manifold",
+    "start",
+]
 
 
 Variables = dict[str, Any]
@@ -67,13 +77,32 @@ def start(
     return Variables(latent=latent, noise=searched), fixed
 
 
+def output_size(generator: Generator, config: SearchConfig) -> int:
+    """The side of the pictures that a search delivers.
+
+    Raises:
+        ValueError: the configured one is no whole part of the generator's resolution, or too small a part for D.
+    """
+    resolution = generator.resolution
+    size = resolution if config.output_size is None else config.output_size
+    try:
+        if size != resolution:
+            bicubic_matrix(resolution, resolution // size if resolution % size == 0 else 0)
+    except ValueError:
+        raise ValueError(
+            f"output_size: expected {resolution} or a part of it that D can make, {resolution // 2} for instance, "
+            f"got {size}"
+        ) from None
+    return size
+
+
 def decode(
     generator: Generator,
     config: SearchConfig,
     variables: Variables,
     fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
 ) -> tuple[Float[Array, "h w 3"], Float[Array, "rows d"]]:
-    """The image (H, W, 3), nominally [0, 1], unclipped, and the mapped rows that GEOCROSS compares."""
+    """The image (H, W, 3) of the configured size, nominally [0, 1], unclipped; and the rows that GEOCROSS compares."""
     rows, w = to_w(
         config.space,
         variables["latent"],
@@ -82,7 +111,9 @@ def decode(
         num_layers=generator.num_layers,
     )
     noise = merge_noise(variables["noise"], fixed_noise)
-    return generator.synthesize(w, noise, precision=config.precision), rows
+    image = generator.synthesize(w, noise, precision=config.precision)
+    factor = generator.resolution // output_size(generator, config)
+    return image if factor == 1 else bicubic(image, factor), rows
 
 
 def quantize(image: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:

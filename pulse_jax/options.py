@@ -6,12 +6,24 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-__all__ = ["Command", "Convert", "Demo", "Downscale", "Info", "RunError", "Sample", "Upsample", "UsageError"]
+__all__ = [
+    "Benchmark",
+    "Command",
+    "Convert",
+    "Demo",
+    "Downscale",
+    "Info",
+    "RunError",
+    "Sample",
+    "Upsample",
+    "UsageError",
+]
 
 _MAX_RESTARTS = 10_000
 _MAX_LANES = 65_536
 _MAX_COUNT = 1_000
 _COUNT, _SEED, _TRUNCATION = 16, 0, 1.0
+_RESTARTS = 4
 
 _Pictures = Annotated[Positional[tuple[Path, ...]], arg(metavar="FILES_OR_FOLDERS", help_behavior_hint="(required)")]
 _Checkpoints = Annotated[
@@ -21,6 +33,7 @@ _Checkpoints = Annotated[
 _Folder = Annotated[Path, arg(metavar="DIR")]
 _Generator = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: the embedded one)")]
 _File = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
+_Label = Annotated[int | None, arg(metavar="N", help_behavior_hint="(needed by a generator with classes)")]
 
 
 class UsageError(ValueError):
@@ -51,8 +64,17 @@ class Upsample:
     """Folder for the results, made if missing: a folder per input, a contact sheet and summary.json."""
     generator: _Generator = None
     """Folder of the generator to search."""
-    restarts: Annotated[int, arg(metavar="K")] = 4
+    label: _Label = None
+    """The class to draw, from 0; info says how many there are."""
+    restarts: Annotated[int | None, arg(metavar="K", help_behavior_hint=f"(default: {_RESTARTS})")] = None
     """Searches per input, each from another random start: as many solutions."""
+    solutions: Annotated[int | None, arg(metavar="K", help_behavior_hint="")] = None
+    """Instead of --restarts: search until so many solutions of an input are feasible, and deliver the best K."""
+    max_restarts: Annotated[int | None, arg(metavar="M", help_behavior_hint="(default: 4 K)")] = None
+    """With --solutions: searches per input, at most."""
+    diverse: bool = False
+    """With --solutions and --max-restarts: make all M searches, and deliver the K feasible solutions that differ most
+    in what the input does not show."""
     seed: Annotated[int, arg(metavar="S")] = 0
     """What the random starts are drawn from."""
     preset: Literal["pulse", "pulse_2020"] = "pulse"
@@ -61,8 +83,8 @@ class Upsample:
     """Optimiser steps per search, at most."""
     eps: Annotated[float | None, arg(metavar="E", help_behavior_hint="(default: the preset's)")] = None
     """Largest mean squared error, of [0, 1] pictures, at which a solution counts as feasible."""
-    lanes: Annotated[int, arg(metavar="N")] = 8
-    """Searches that run at once."""
+    lanes: Annotated[int | Literal["auto"], arg(metavar="N|auto")] = 8
+    """Searches that run at once on each device; auto: as many as its memory holds. The last bits depend on it."""
     fit: Annotated[
         Literal["crop", "pad", "resize"] | None,
         arg(metavar="crop|pad|resize", help_behavior_hint="(default: such an input is refused)"),
@@ -70,17 +92,44 @@ class Upsample:
     """What to do with an input whose size does not fit the generator."""
     init: _File = None
     """Start from the solutions in this solutions.npz: restart by restart, as many at most."""
+    output_size: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: the generator's)")] = None
+    """Side of the delivered pictures: smaller ones from a larger generator."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the generator's convolutions."""
+    noise_samples: Annotated[int, arg(metavar="N")] = 0
+    """Draw the noise of each feasible solution anew N times, and keep what is feasible as its variations."""
+    save_intermediate: bool = False
+    """Write animations too: the search for each input's best solution, and its two best going over into each other."""
     overwrite: bool = False
     """Replace the results of an earlier run in the output folder; other files are never touched."""
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Solutions per input, and searches per input at most."""
+        if self.solutions is not None:
+            most = min(4 * self.solutions, _MAX_RESTARTS) if self.max_restarts is None else self.max_restarts
+            return self.solutions, most
+        restarts = _RESTARTS if self.restarts is None else self.restarts
+        return restarts, restarts
 
     def check(self) -> None:
         """Raises `UsageError` for what is out of range; steps and eps are the search's own to check."""
         _check_inputs(self.inputs)
-        _check_range("restarts", self.restarts, 1, _MAX_RESTARTS)
+        if self.solutions is None and self.max_restarts is not None:
+            raise UsageError("--max-restarts: has a meaning with --solutions only")
+        if self.solutions is not None and self.restarts is not None:
+            raise UsageError(
+                "--restarts: has no meaning with --solutions; --max-restarts says how many searches at most"
+            )
+        if self.diverse and (self.solutions is None or self.max_restarts is None):
+            raise UsageError("--diverse: needs --solutions K and --max-restarts M, of whose solutions it chooses K")
+        count, searches = self.counts
+        _check_range("restarts" if self.solutions is None else "solutions", count, 1, _MAX_RESTARTS)
+        _check_range("max-restarts", searches, count, _MAX_RESTARTS)
         _check_range("seed", self.seed, 0, 2**32 - 1)
-        _check_range("lanes", self.lanes, 1, _MAX_LANES)
+        if self.lanes != "auto":
+            _check_range("lanes", self.lanes, 1, _MAX_LANES)
+        _check_range("noise-samples", self.noise_samples, 0, _MAX_COUNT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +182,8 @@ class Sample:
     """Folder for the results; made if missing."""
     generator: _Generator = None
     """Folder of the generator."""
+    label: _Label = None
+    """The class to draw, from 0; info says how many there are."""
     count: Annotated[int | None, arg(metavar="N", help_behavior_hint=f"(default: {_COUNT})")] = None
     """How many pictures."""
     seed: Annotated[int | None, arg(metavar="S", help_behavior_hint=f"(default: {_SEED})")] = None
@@ -164,6 +215,57 @@ class Sample:
         _check_range("seed", seed, 0, 2**32 - 1)
         if not -2 <= truncation <= 2:
             raise UsageError(f"--truncation: expected -2 to 2, got {truncation}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Measure how fast this machine searches, with several lane counts and precisions, and against plainer ways."""
+
+    output: _Folder = Path("pulse-benchmark")
+    """Folder for benchmark.json and benchmark.png; those of an earlier benchmark are replaced."""
+    generator: _Generator = None
+    """Folder of the generator to search."""
+    architecture: Annotated[
+        Literal["stylegan1", "stylegan2"] | None, arg(metavar="stylegan1|stylegan2", help_behavior_hint="")
+    ] = None
+    """Instead of --generator: this family with random weights, which are as fast as trained ones."""
+    resolution: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 1024)")] = None
+    """With --architecture: side of its pictures."""
+    channels: Annotated[
+        tuple[int, ...], arg(metavar="N [N ...]", help_behavior_hint="(default: the family's own)")
+    ] = ()
+    """With --architecture: width of each block, from 4x4 up."""
+    lanes: Annotated[
+        tuple[int, ...],
+        arg(metavar="N [N ...]", help_behavior_hint="(default: 1 4 8 16 on a CPU, elsewhere 1 4 16 64 128)"),
+    ] = ()
+    """Searches at once, each count to be measured."""
+    precision: Annotated[
+        tuple[Literal["float32", "bfloat16"], ...],
+        arg(metavar="float32|bfloat16 [...]", help_behavior_hint="(default: float32 on a CPU, elsewhere both)"),
+    ] = ()
+    """Arithmetic of the generator's convolutions, each to be measured."""
+    factor: Annotated[
+        int | None, arg(metavar="F", help_behavior_hint="(default: an eighth of the pictures' side, at most 32)")
+    ] = None
+    """How many pixels of a picture become one of the inputs, along each side."""
+    steps: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: the preset's)")] = None
+    """Optimiser steps per search, at most."""
+    preset: Literal["pulse", "pulse_2020"] = "pulse"
+    """The search."""
+    overwrite: bool = False
+    """Replace the results of any other run in the output folder too; other files are never touched."""
+
+    def check(self) -> None:
+        """Raises `UsageError` for what is out of range or has no meaning together; the rest is checked when used."""
+        if self.architecture is not None and self.generator is not None:
+            raise UsageError("--architecture: has no meaning with --generator, leave one of the two out")
+        if self.architecture is None:
+            for flag in ("resolution", "channels"):
+                if getattr(self, flag):
+                    raise UsageError(f"--{flag}: has a meaning with --architecture only")
+        for count in self.lanes:
+            _check_range("lanes", count, 1, _MAX_LANES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,4 +305,4 @@ class Convert:
         _check_range("samples", self.samples, 2, 100_000_000)
 
 
-Command = Convert | Upsample | Downscale | Demo | Sample | Info
+Command = Convert | Upsample | Downscale | Demo | Sample | Benchmark | Info

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pulse_jax import engine
 
-__all__ = ["Live", "Screen", "duration"]
+__all__ = ["Count", "Live", "Screen", "duration"]
 
 
 class Screen:
@@ -36,28 +36,24 @@ class Screen:
 
 
 class Live:
-    """Progress over several search calls, one after another, as a bar on a terminal and as lines elsewhere.
+    """Progress of a search, as a bar on a terminal and as lines elsewhere.
 
     Args:
         screen: where to show it.
-        total: problems of all calls together.
-        steps: steps per problem, at most.
+        total: searches in all, as far as is known.
+        steps: steps per search, at most.
+        earlier: searches that have ended before, and how many of them were feasible.
 
     Attributes:
-        done, feasible: problems that have ended, and feasible solutions among them.
-        steps: steps taken, over all problems.
-        seconds, compile_seconds: in search calls, and of these in compiling.
+        standing: the last report of the engine.
     """
 
-    def __init__(self, screen: Screen, total: int, steps: int) -> None:
-        self.done = self.feasible = self.steps = 0
-        self.seconds = self.compile_seconds = 0.0
+    def __init__(self, screen: Screen, total: int, steps: int, earlier: tuple[int, int] = (0, 0)) -> None:
+        self.total = total
+        self.earlier = earlier
+        self.standing = engine.Progress(0, 0, 0, 0, 0.0, 0.0)
         self._screen = screen
-        self._total = total
         self._most_steps = steps
-        self._last: engine.Progress | None = None
-        self._measured_steps = 0
-        self._measured_seconds = 0.0
         self._next_line = 0.0
         self._bar: Progress | None = None
         self._task = TaskID(0)
@@ -79,53 +75,100 @@ class Live:
             self._bar.stop()
 
     @property
+    def done(self) -> int:
+        """Searches that have ended, earlier ones included."""
+        return self.earlier[0] + self.standing.done
+
+    @property
     def steps_per_second(self) -> float | None:
-        """Over all but each call's first chunk, which compiles; None if there was no other."""
-        return self._measured_steps / self._measured_seconds if self._measured_steps else None
+        """While nothing compiled; None before the first chunk has ended."""
+        seconds = self.standing.seconds - self.standing.compile_seconds
+        return self.standing.steps / seconds if self.standing.steps and seconds > 0 else None
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate from the steps that a problem took so far; None before there is a speed."""
+        """An estimate from the steps that a search took so far; None before there is a speed."""
         if self.steps_per_second is None:
             return None
-        each = min(self._most_steps, self.steps / self.done) if self.done else self._most_steps
-        return max(0.0, self._total * each - self.steps) / self.steps_per_second
+        standing = self.standing
+        each = min(self._most_steps, standing.steps / standing.done) if standing.done else self._most_steps
+        return max(0.0, (self.total - self.earlier[0]) * each - standing.steps) / self.steps_per_second
 
-    def begin(self, what: str) -> None:
-        """A search call for `what` begins, which compiles first."""
-        self._last = None
+    def begin(self) -> None:
+        """The search begins, which compiles first."""
         if self._bar:
-            self._bar.update(self._task, description=f"compiling for {what} …")
+            self._bar.update(self._task, description="compiling …")
         else:
-            self._screen.note(f"compiling for {what} ...")
+            self._screen.note("compiling ...")
 
     def update(self, standing: engine.Progress) -> None:
-        """The current call has come further."""
-        last, self._last = self._last, standing
-        self.done += standing.done - (last.done if last else 0)
-        self.feasible += standing.feasible - (last.feasible if last else 0)
-        self.steps += standing.steps - (last.steps if last else 0)
-        self.seconds += standing.seconds - (last.seconds if last else 0.0)
-        self.compile_seconds += standing.compile_seconds - (last.compile_seconds if last else 0.0)
-        if last:
-            self._measured_steps += standing.steps - last.steps
-            self._measured_seconds += standing.seconds - last.seconds
+        """The search has come further."""
+        self.standing = standing
         if self._bar:
-            self._bar.update(self._task, completed=self.done, description=self._words())
+            self._bar.update(self._task, completed=self.done, total=self.total, description=self._words())
             return
         now = time.monotonic()
-        if now >= self._next_line or self.done == self._total:
+        if now >= self._next_line or self.done == self.total:
             # At most a line per second, and fewer as a run grows long.
-            self._next_line = now + max(1.0, self.seconds / 20)
+            self._next_line = now + max(1.0, standing.seconds / 20)
             self._screen.note(self._words())
 
     def _words(self) -> str:
-        words = [f"{self.done}/{self._total} solutions", f"{self.feasible} feasible"]
+        words = [f"{self.done}/{self.total} searches", f"{self.earlier[1] + self.standing.feasible} feasible"]
         if self.steps_per_second is not None:
             words.append(f"{self.steps_per_second:.0f} steps/s")
-        if self.seconds_left is not None and self.done < self._total:
+        if self.seconds_left is not None and self.done < self.total:
             words.append(f"{duration(self.seconds_left)} left")
         return ", ".join(words)
+
+
+class Count:
+    """Progress of something long that is counted, as a bar on a terminal and as lines elsewhere.
+
+    Args:
+        screen: where to show it.
+        what: what is being done.
+    """
+
+    def __init__(self, screen: Screen, what: str) -> None:
+        self._screen, self._what = screen, what
+        self._first: tuple[float, int] | None = None
+        self._next_line = 0.0
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        if screen.err.is_terminal:
+            self._bar = Progress(
+                SpinnerColumn(), BarColumn(30), TextColumn("{task.description}"), console=screen.err, transient=True
+            )
+
+    def __enter__(self) -> "Count":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def update(self, done: int, total: int) -> None:
+        """It has come further; before the first call nothing is shown."""
+        now = time.monotonic()
+        words = f"{self._what}: {done:,} of {total:,}"
+        if self._first is None:
+            # What came before is compiling as well.
+            self._first = (now, done)
+            if self._bar:
+                self._task = self._bar.add_task("", total=total)
+                self._bar.start()
+        elif done < total:
+            since, before = self._first
+            words += f", {duration((now - since) * (total - done) / (done - before))} left"
+        if self._bar:
+            self._bar.update(self._task, completed=done, description=words)
+        elif now >= self._next_line or done == total:
+            # Fewer lines as it grows long.
+            self._next_line = now + max(2.0, (now - self._first[0]) / 4)
+            self._screen.note(words)
 
 
 def duration(seconds: float) -> str:

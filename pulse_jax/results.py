@@ -3,8 +3,9 @@
 import dataclasses
 import json
 import math
+import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,30 @@ import numpy as np
 from PIL import Image
 
 from pulse_jax.config import SearchConfig
-from pulse_jax.engine import Solution
 from pulse_jax.generator import Generator
 from pulse_jax.images import ImageError, check_regular, from_uint8, printable, reason_of, save_png, to_uint8
 from pulse_jax.latents import search_shape
 from pulse_jax.options import RunError
+from pulse_jax.problems import Solution
 from pulse_jax.search import Status
 from pulse_jax.sheets import SheetTile
 
-__all__ = ["StoredSolutions", "file_names", "read_solutions", "short", "solution_record", "tile", "write_solutions"]
+__all__ = [
+    "StoredSolutions",
+    "file_names",
+    "keep_solution",
+    "kept_solution",
+    "read_solutions",
+    "save_animation",
+    "short",
+    "solution_record",
+    "tile",
+    "variation_record",
+    "write_solutions",
+]
 
 _SHEET_SIDE = 256
+_ANIMATION_QUALITY = 90
 
 
 def file_names(restarts: int) -> list[tuple[str, str]]:
@@ -43,23 +57,23 @@ def short(error: float) -> str:
 
 
 # How a search ended without success, for its tile.
-_ENDINGS = {Status.MAX_STEPS: ", all taken", Status.PLATEAU: ", plateau", Status.NONFINITE: ", not finite"}
+_ENDINGS = {"MAX_STEPS": ", all taken", "PLATEAU": ", plateau", "NONFINITE": ", not finite"}
 
 
-def tile(solution: Solution) -> SheetTile:
-    """A solution for a contact sheet, no larger than one shows it."""
-    picture = solution.image
+def tile(record: Mapping[str, Any], picture: np.ndarray, downscaled: np.ndarray) -> SheetTile:
+    """A solution for a contact sheet, no larger than one shows it; `record` is its `solution_record`."""
     if max(picture.shape) > _SHEET_SIDE:
         small = Image.fromarray(to_uint8(picture)).resize((_SHEET_SIDE, _SHEET_SIDE), Image.Resampling.LANCZOS)
         picture = from_uint8(np.asarray(small))
     # A feasible picture may come from a search that failed later, which would only confuse.
-    ending = "" if solution.feasible else _ENDINGS.get(solution.status, "")
+    ending = "" if record["feasible"] else _ENDINGS.get(record["status"], "")
+    error = math.nan if record["downscaling_error"] is None else record["downscaling_error"]
     return SheetTile(
         image=picture,
-        caption=f"{short(solution.downscaling_error)} {'feasible' if solution.feasible else 'missed'}",
-        detail=f"{solution.steps} steps{ending}",
-        good=solution.feasible,
-        small=solution.downscaled,
+        caption=f"{short(error)} {'feasible' if record['feasible'] else 'missed'}",
+        detail=f"{record['steps']} steps{ending}",
+        good=record["feasible"],
+        small=downscaled,
     )
 
 
@@ -76,6 +90,19 @@ def solution_record(solution: Solution, files: tuple[str, str], command: str) ->
         "loss": _number(solution.loss),
         "steps": solution.steps,
         "command": command,
+    }
+
+
+def variation_record(variation: Solution, files: tuple[str, str]) -> dict[str, Any]:
+    """An entry among its solution's `variations`: the number of its draw, its files, and its own errors and verdict."""
+    return {
+        "variation": variation.variation,
+        "image": files[0],
+        "downscaled": files[1],
+        "feasible": variation.feasible,
+        "downscaling_error": _number(variation.downscaling_error),
+        "search_error": _number(variation.search_error),
+        "loss": _number(variation.loss),
     }
 
 
@@ -124,6 +151,54 @@ def write_solutions(
         generator=np.array(generator),
         **noise,
     )
+
+
+def save_animation(path: Path, frames: np.ndarray, milliseconds: Sequence[int]) -> None:
+    """Writes frames (n, H, W, 3) uint8, shown for so long each and over and over, as an animated WebP (lossy).
+
+    Raises:
+        OSError: the disk is full or the like.
+    """
+    first, *others = map(Image.fromarray, frames)
+    with open(path, "wb") as file:
+        first.save(
+            file,
+            format="WEBP",
+            save_all=True,
+            append_images=others,
+            duration=list(milliseconds),
+            loop=0,
+            quality=_ANIMATION_QUALITY,
+        )
+
+
+def keep_solution(path: Path, solution: Solution) -> None:
+    """Writes one solution, whole or not at all, for `kept_solution` to read.
+
+    Raises:
+        OSError: the disk is full or the like.
+    """
+    arrays = {field.name: getattr(solution, field.name) for field in dataclasses.fields(solution)}
+    noise = {f"noise_{layer:02}": array for layer, array in enumerate(arrays.pop("noise"))}
+    picture = to_uint8(arrays.pop("image"))
+    partial = path.with_suffix(".part")
+    try:
+        with open(partial, "wb") as file:
+            np.savez(file, allow_pickle=False, image=picture, **arrays, **noise)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def kept_solution(path: Path) -> Solution:
+    """Reads what `keep_solution` wrote: the same solution, bit for bit."""
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+        arrays = dict(stored)
+    noise = tuple(arrays.pop(name) for name in sorted(arrays) if name.startswith("noise_"))
+    values = {name: array if array.ndim else array.item() for name, array in arrays.items()}
+    values |= {"image": from_uint8(values["image"]), "status": Status(values["status"]), "noise": noise}
+    return Solution(**values)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The output folder of a run: what may be replaced, results that appear whole or not at all, and `summary.json`.
 
 `summary.json` is written when the work begins and lists every file of the run from the start, so that what belongs to
-it is known even of a run that was killed.
+it is known even of a run that was killed. Such a run goes on where it was: what it needs for that lies in a hidden
+folder until it has finished.
 """
 
 import contextlib
@@ -9,11 +10,15 @@ import json
 import os
 import secrets
 import shutil
+import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import filelock
+
+from pulse_jax.checkpoints import differences
 from pulse_jax.images import printable, reason_of
 from pulse_jax.options import RunError, UsageError
 
@@ -24,6 +29,7 @@ RESERVED = ("sheet.png", "summary.json")
 
 _PROGRAM = "pulse-jax"
 _PART_PREFIX, _PART_SUFFIX = ".pulse-jax-", ".part"
+_STATE, _LOCK = ".pulse-jax-state", ".pulse-jax-lock"
 _SUMMARY_LIMIT = 256 * 2**20
 
 
@@ -34,43 +40,85 @@ class RunFolder:
         path: the folder, existing or not; nothing is written before `begin`.
         overwrite: an earlier run's files may be replaced. Other files are never touched.
         replaces: commands whose earlier results may be replaced without `overwrite`.
+        resumes: a run that was killed goes on, if `begin` finds that its settings are the same.
+
+    Attributes:
+        state: a hidden folder for what an unfinished run needs to go on; gone once it has finished.
 
     Raises:
         UsageError: the path is no folder, cannot be written to, or holds something already.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool = False, replaces: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: Path, *, overwrite: bool = False, replaces: Sequence[str] = (), resumes: bool = False
+    ) -> None:
         self.path = path
+        self.state = path / _STATE
         self._earlier: list[str] = []
         self._next_summary = 0.0
+        self._overwrite = overwrite
+        self._unfinished: dict[str, Any] | None = None
+        self._lock: filelock.BaseFileLock | None = None
         try:
             existing = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
             if not existing.is_dir():
                 raise UsageError(f"{printable(existing)}: not a folder; choose another output folder")
             if not os.access(existing, os.W_OK | os.X_OK):
                 raise UsageError(f"{printable(existing)}: no permission to write there; choose another output folder")
-            occupied = existing == path and any(path.iterdir())
+            occupied = existing == path and any(entry.name not in (_STATE, _LOCK) for entry in path.iterdir())
         except OSError as error:
             raise UsageError(f"{printable(path)}: the output folder cannot be used ({reason_of(error)})") from error
         if occupied:
             summary = _read_summary(path)
-            if not overwrite and (summary is None or summary.get("command") not in replaces):
+            if resumes and summary is not None and summary.get("finished") is False and "settings" in summary:
+                self._unfinished = summary
+            elif not overwrite and (summary is None or summary.get("command") not in replaces):
                 whose = "holds the results of an earlier run" if summary else "is not empty"
                 remedy = "--overwrite replaces them" if summary else "--overwrite adds to it"
                 raise UsageError(f"{printable(path)}: the output folder {whose}; choose another, or {remedy}")
             self._earlier = _inventory(path, summary)
 
-    def begin(self, files: Sequence[str], summary: dict[str, Any]) -> None:
-        """Removes what an earlier run wrote, makes the folder and writes the first summary.
+    @property
+    def unfinished_settings(self) -> dict[str, Any]:
+        """Of the unfinished run that the folder holds, if it holds one."""
+        settings = {} if self._unfinished is None else self._unfinished["settings"]
+        return settings if isinstance(settings, dict) else {}
+
+    def begin(self, files: Sequence[str], summary: dict[str, Any], settings: Mapping[str, Any] | None = None) -> bool:
+        """Removes what an earlier run wrote, makes the folder and writes the first summary; or goes on with that run.
 
         Args:
             files: all that the run is going to write, relative, `/` between folder and file.
             summary: as for `update`.
+            settings: what must be the same for an unfinished run to go on, JSON values by name; `summary` has them too.
+
+        Returns:
+            Whether an unfinished run goes on.
 
         Raises:
-            UsageError: something that no earlier run wrote stands where a result would go; nothing was removed.
+            UsageError: something that no earlier run wrote stands where a result would go, or an unfinished run has
+                other settings, or another process works here; nothing was removed.
             RunError: the folder cannot be written to.
         """
+        self._claim()
+        try:
+            return self._begin(files, summary, None if settings is None else json.loads(json.dumps(settings)))
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, files: Sequence[str], summary: dict[str, Any], settings: dict[str, Any] | None) -> bool:
+        if self._unfinished is not None:
+            told = differences(self._unfinished["settings"], settings)
+            if not told:
+                self._files = list(files)
+                return True
+            if not self._overwrite:
+                what = printable("; ".join(told), 600)
+                raise UsageError(
+                    f"{printable(self.path)}: holds an unfinished run with other settings ({what}); "
+                    "go on with those, choose another output folder, or --overwrite begins anew"
+                )
         for name in sorted({"summary.json", *(PurePosixPath(file).parts[0] for file in files)}):
             foreign = self._foreign(name)
             if foreign:
@@ -83,10 +131,35 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             for part in self.path.glob(f"{_PART_PREFIX}*{_PART_SUFFIX}"):
                 shutil.rmtree(part)
+            if self.state.is_dir():
+                shutil.rmtree(self.state)
             self._remove(self._earlier)
             self.update(summary)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self.unwritable(error) from error
+        return False
+
+    def _claim(self) -> None:
+        """Keeps other processes out until `close`; the lock goes with the process, however it ends."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.path / _LOCK, blocking=False)
+            lock.acquire()
+        except filelock.Timeout:
+            raise UsageError(
+                f"{printable(self.path)}: another process is writing there; wait until it has ended, or choose another"
+            ) from None
+        except OSError as error:
+            raise self.unwritable(error) from error
+        self._lock = lock
+
+    def close(self) -> None:
+        """Lets other processes in again."""
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                (self.path / _LOCK).unlink()
+            self._lock.release()
+            self._lock = None
 
     @contextlib.contextmanager
     def publish(self, name: str = "") -> Iterator[Path]:
@@ -111,7 +184,7 @@ class RunFolder:
         except BaseException as error:
             shutil.rmtree(part, ignore_errors=True)
             if isinstance(error, OSError):
-                raise self._unwritable(error) from error
+                raise self.unwritable(error) from error
             raise
 
     @contextlib.contextmanager
@@ -131,28 +204,49 @@ class RunFolder:
                 yield part
             self._files = [file for file in files if os.path.lexists(self.path / file)]
             self.update({**summary, "finished": True})
+            self.close()
         except BaseException:
             self.discard()
             raise
 
-    def update(self, summary: dict[str, Any], *, soon: bool = False) -> None:
-        """Writes `summary.json` anew; with `soon`, only where writing takes a small share of the time."""
+    def update(self, summary: dict[str, Any], *, inputs: Iterable[Mapping[str, Any]] = (), soon: bool = False) -> None:
+        """Writes `summary.json` anew.
+
+        Args:
+            summary: its entries; `inputs` among them, if it is an empty list, is filled with `inputs`.
+            inputs: read and written one by one, so that many need no memory.
+            soon: only if writing takes a small share of the time.
+        """
         began = time.monotonic()
         if soon and began < self._next_summary:
             return
         text = json.dumps({"program": _PROGRAM, **summary, "files": self._files}, indent=1, allow_nan=False)
-        with self.publish() as part:
-            (part / "summary.json").write_text(text + "\n", encoding="utf-8")
+        head, empty, tail = text.partition('\n "inputs": []')
+        with self.publish() as part, open(part / "summary.json", "w", encoding="utf-8") as file:
+            file.write(head)
+            for number, entry in enumerate(inputs):
+                file.write(",\n" if number else '\n "inputs": [\n')
+                file.write(textwrap.indent(json.dumps(entry, indent=1, allow_nan=False), "  "))
+                empty = "\n ]"
+            file.write(f"{empty}{tail}\n")
         now = time.monotonic()
         self._next_summary = now + 20 * (now - began)
+
+    def forget(self) -> None:
+        """The run has finished: nothing is needed to go on."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.close()
 
     def discard(self) -> None:
         """Takes back a run of which nothing was finished."""
         with contextlib.suppress(OSError):
             self._remove(["summary.json"])
+        self.forget()
+        with contextlib.suppress(OSError):
             self.path.rmdir()
 
-    def _unwritable(self, error: OSError) -> RunError:
+    def unwritable(self, error: OSError) -> RunError:
+        """The error that says so."""
         return RunError(
             f"{printable(self.path)}: cannot be written to ({reason_of(error)}); make room or choose another"
         )

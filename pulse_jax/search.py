@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
 from pulse_jax.latents import merge_noise
-from pulse_jax.objective import Evaluation, Variables, evaluate, search_manifold, start
+from pulse_jax.objective import Evaluation, Variables, evaluate, output_size, search_manifold, start
 from pulse_jax.optimizers import make_optimizer, schedule
 
 __all__ = ["Result", "SearchState", "Status", "empty", "finish", "init", "optimizer", "step"]
@@ -101,6 +101,7 @@ def init(
         fixed = tuple(None if kept is None else n for n, kept in zip(noise, fixed, strict=True))
         variables = Variables(latent=variables["latent"], noise=searched)
     infinity = jnp.float32(jnp.inf)
+    size = output_size(generator, config)
     return SearchState(
         target=target,
         variables=variables,
@@ -108,7 +109,7 @@ def init(
         optimizer=optimizer(config, generator.latent_dim).init(variables),
         best=variables,
         # Black, delivered only if no look at all was finite.
-        best_picture=jnp.zeros((generator.resolution, generator.resolution, 3), jnp.uint8),
+        best_picture=jnp.zeros((size, size, 3), jnp.uint8),
         best_loss=infinity,
         best_error=infinity,
         best_search_error=infinity,

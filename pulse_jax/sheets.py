@@ -8,8 +8,9 @@ from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from pulse_jax.drawing import FAINT, INK, PAPER, SOFT, font
 from pulse_jax.images import printable, to_uint8
 
 __all__ = ["SheetRow", "SheetTile", "contact_sheet"]
@@ -18,8 +19,6 @@ __all__ = ["SheetRow", "SheetTile", "contact_sheet"]
 _ROOM = 7600
 _MAX_PER_ROW = 64
 _PER_LINE = 8
-_PAPER = (250, 249, 246)
-_INK, _SOFT, _FAINT = (33, 35, 38), (104, 108, 114), (224, 222, 216)
 _GREEN, _AMBER = (24, 128, 74), (184, 106, 8)
 _MARGIN, _GAP, _SPLIT = 44, 16, 36
 _LINE = 18
@@ -118,24 +117,24 @@ def contact_sheet(rows: Sequence[SheetRow], *, title: str, subtitle: str = "", f
     closing += _wrap(footer, layout.width - 2 * _MARGIN)
     body = sum(layout.row_height(row) for row in rows[:shown])
     height = top + 26 + body + (len(closing) * 20 + 22 if closing else 0) + _MARGIN - 14
-    sheet = Image.new("RGB", (layout.width, height), _PAPER)
+    sheet = Image.new("RGB", (layout.width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     room = layout.width - 2 * _MARGIN
-    _text(draw, (_MARGIN, _MARGIN - 6), title, 28, _INK, room)
+    _text(draw, (_MARGIN, _MARGIN - 6), title, 28, INK, room)
     if subtitle:
-        _text(draw, (_MARGIN, _MARGIN + 34), subtitle, 16, _SOFT, room)
+        _text(draw, (_MARGIN, _MARGIN + 34), subtitle, 16, SOFT, room)
     most = max(len(row.solutions) for row in rows[:shown])
     headings = ("input", "bicubic", "solution" if most == 1 else "solutions, best first")
     for column, heading in enumerate(headings):
-        _text(draw, (layout.left(column), top), heading, 14, _SOFT, layout.width - _MARGIN - layout.left(column))
+        _text(draw, (layout.left(column), top), heading, 14, SOFT, layout.width - _MARGIN - layout.left(column))
     y = top + 26
     for row in rows[:shown]:
         _draw_row(sheet, draw, layout, row, y)
         y += layout.row_height(row)
     if closing:
-        draw.line((_MARGIN, y, layout.width - _MARGIN, y), fill=_FAINT)
+        draw.line((_MARGIN, y, layout.width - _MARGIN, y), fill=FAINT)
         for i, line in enumerate(closing):
-            _text(draw, (_MARGIN, y + 14 + 20 * i), line, 14, _SOFT, room)
+            _text(draw, (_MARGIN, y + 14 + 20 * i), line, 14, SOFT, room)
     return np.array(sheet)
 
 
@@ -156,23 +155,23 @@ def _lay_out(rows: Sequence[SheetRow]) -> tuple[_Layout, int]:
 
 def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, layout: _Layout, row: SheetRow, top: int) -> None:
     right = layout.width - _MARGIN
-    draw.line((_MARGIN, top, right, top), fill=_FAINT)
-    end = _text(draw, (_MARGIN, top + 9), row.label, 17, _INK, (right - _MARGIN) * 3 // 5)
-    _text(draw, (end + 12, top + 12), row.note, 14, _SOFT, right - end - 12)
+    draw.line((_MARGIN, top, right, top), fill=FAINT)
+    end = _text(draw, (_MARGIN, top + 9), row.label, 17, INK, (right - _MARGIN) * 3 // 5)
+    _text(draw, (end + 12, top + 12), row.note, 14, SOFT, right - end - 12)
     top += 38
     height, width = row.low_res.shape[:2]
     _paste(sheet, row.low_res, layout.left(0), top, layout.tile, Image.Resampling.NEAREST)
     _paste(sheet, row.low_res, layout.left(1), top, layout.tile, Image.Resampling.BICUBIC)
     below = top + layout.tile + 8
     _paste(sheet, row.low_res, layout.left(0), below, layout.thumb, Image.Resampling.NEAREST)
-    _text(draw, (layout.left(0) + layout.thumb + 9, below), f"{width} x {height}", 14, _SOFT, layout.caption_width)
+    _text(draw, (layout.left(0) + layout.thumb + 9, below), f"{width} x {height}", 14, SOFT, layout.caption_width)
     for i, tile in enumerate(row.solutions[:_MAX_PER_ROW]):
         line, column = divmod(i, layout.columns)
         _draw_tile(sheet, draw, layout, tile, layout.left(2 + column), top + line * layout.cell_height)
     if len(row.solutions) > _MAX_PER_ROW:
         more = f"... and {len(row.solutions) - _MAX_PER_ROW} more solutions"
         y = top + _MAX_PER_ROW // layout.columns * layout.cell_height - 4
-        _text(draw, (layout.left(2), y), more, 14, _SOFT, right - layout.left(2))
+        _text(draw, (layout.left(2), y), more, 14, SOFT, right - layout.left(2))
 
 
 def _draw_tile(
@@ -185,7 +184,7 @@ def _draw_tile(
         _paste(sheet, tile.small, left, top, layout.thumb, Image.Resampling.NEAREST)
         left += layout.thumb + 9
         room = layout.caption_width
-    colour = _INK if tile.good is None else _GREEN if tile.good else _AMBER
+    colour = INK if tile.good is None else _GREEN if tile.good else _AMBER
     mark = 0
     if tile.good is not None:
         sheet.paste(colour, (left, top + 2), _mark(tile.good))
@@ -196,7 +195,7 @@ def _draw_tile(
         top += _LINE
     indent = mark if len(captions) > 1 else 0
     for detail in _wrap(tile.detail, room - indent, layout.text_lines):
-        _text(draw, (left + indent, top), detail, 13, _SOFT, room - indent)
+        _text(draw, (left + indent, top), detail, 13, SOFT, room - indent)
         top += _LINE
 
 
@@ -224,19 +223,11 @@ def _mark(good: bool) -> Image.Image:
     return large.resize((_MARK, _MARK), Image.Resampling.LANCZOS)
 
 
-@lru_cache(maxsize=16)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size=size)
-    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow gives its FreeType font whenever a size is named"
-    # The basic layout is the same on every machine, whether or not the Raqm library is there.
-    return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
-
-
 @lru_cache(maxsize=4096)
 def _has_glyph(character: str) -> bool:
     def drawn(text: str) -> bytes:
         picture = Image.new("L", (32, 32))
-        ImageDraw.Draw(picture).text((4, 4), text, fill=255, font=_font(16))
+        ImageDraw.Draw(picture).text((4, 4), text, fill=255, font=font(16))
         return picture.tobytes()
 
     return drawn(character) != drawn("\U0010ffff")
@@ -266,14 +257,14 @@ def _text(
         line = line[:fitting] + "..."
     left = at[0]
     for word in line.split(" "):
-        draw.text((left, at[1]), word, fill=colour, font=_font(size))
+        draw.text((left, at[1]), word, fill=colour, font=font(size))
         left += _width(word, size) + _space(size)
     return left - _space(size)
 
 
 def _width(line: str, size: int) -> int:
     words = line.split(" ")
-    return sum(round(_font(size).getlength(word)) for word in words) + _space(size) * (len(words) - 1)
+    return sum(round(font(size).getlength(word)) for word in words) + _space(size) * (len(words) - 1)
 
 
 def _space(size: int) -> int:

@@ -5,6 +5,8 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of the suite is compilation; without the backend's optimisations it takes half the time, and goldens still hold.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Nothing that was compiled earlier takes part, and nothing is left behind.
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 
 import jaxtyping
 import pytest

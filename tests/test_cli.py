@@ -1,8 +1,10 @@
+import collections
 import json
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import weakref
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,16 +16,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pulse_jax import engine, environment, options, results, stylegan2, upsampling
+from pulse_jax import engine, environment, options, outputs, reading, results, stylegan2, upsampling
 from pulse_jax.cli import main
 from pulse_jax.config import StyleGAN2Config
-from pulse_jax.degradations import bicubic, bicubic_float64
+from pulse_jax.degradations import bicubic, bicubic_float64, unseen
 from pulse_jax.demo import verify
-from pulse_jax.engine import Progress, Solution
+from pulse_jax.engine import Progress
 from pulse_jax.generator import Generator
 from pulse_jax.images import from_uint8, read_image, save_png, to_uint8
 from pulse_jax.latents import GaussianFit
 from pulse_jax.presets import PRESETS
+from pulse_jax.problems import Solution
 from pulse_jax.search import Status
 
 RESOLUTION, DIM, LAYERS, NOISE = 16, 4, 3, ((4, 4, 1), (8, 8, 1))
@@ -47,23 +50,32 @@ class FakeEngine:
     def __init__(self):
         self.calls = []
         self.interrupt_after = None
+        self.most_lanes = 1000
         self.error = KeyboardInterrupt()
         self.pictures = {}
 
-    def solve(self, generator, low_res, *, on_progress, **settings):
-        self.calls.append({"low_res": low_res, **settings})
-        return self.run(low_res, on_progress, **settings)
+    def solve_stream(self, problems, *others, **settings):
+        return self.solve(list(problems), *others, **settings)
 
-    def run(self, low_res, on_progress, *, restarts, seed, lanes, config, start):
-        problems = [(i, k) for k in range(restarts) for i in range(len(low_res))]
-        for done, (index, restart) in enumerate(problems, 1):
+    def solve(self, problems, generator, *, config, lanes, checkpoint_dir, on_chunk):
+        self.lanes = lanes
+        if lanes > self.most_lanes:
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
+        self.calls.append(problems)
+        found = collections.Counter()
+        tasks = [(p, k) for k in range(10) for p in problems if k < p.restarts and k not in p.ended]
+        for done, (problem, restart) in enumerate(tasks, 1):
             if self.interrupt_after is not None and done > self.interrupt_after:
                 raise self.error
-            image = levels(seed, index, restart, len(low_res[0])) * np.float32(restart > 0)
-            small = bicubic_float64(image, RESOLUTION // len(low_res[0]))
-            error = float(np.mean(np.square(small - low_res[index].astype(np.float64))))
-            self.pictures[len(low_res[0]), index, restart] = image
-            on_progress(Progress(done, len(problems), 10 * done, 1.0 + done, 1.0, done // 2))
+            low_res, index = problem.low_res, problem.index
+            if found[index] == problem.solutions:
+                continue
+            image = levels(problem.seed, index, restart, len(low_res)) * np.float32(restart > 0)
+            small = bicubic_float64(image, RESOLUTION // len(low_res))
+            error = float(np.mean(np.square(small - low_res.astype(np.float64))))
+            found[index] += error <= config.eps
+            self.pictures[index, restart] = image
+            on_chunk(Progress(done, done // 2, 10 * done, 10 * done, 1.0 + done, 1.0))
             yield Solution(
                 index=index,
                 restart=restart,
@@ -99,7 +111,7 @@ def fake(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.resources.files", lambda name: package)
     monkeypatch.setattr("pulse_jax.generator.load_generator", lambda folder: generator)
     monkeypatch.setattr(environment, "architecture_to_dict", lambda config: {"family": "x", **asdict(config)})
-    monkeypatch.setattr(engine, "solve", fake.solve)
+    monkeypatch.setattr(engine, "solve_stream", fake.solve_stream)
     return fake
 
 
@@ -129,6 +141,11 @@ def summary_of(out):
 
 def listing(path):
     return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if not file.is_dir())
+
+
+def shown(path):
+    """What lies in a folder and is not hidden."""
+    return {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
 
 
 # --- the command line ---
@@ -166,6 +183,8 @@ def test_the_presets_on_offer_are_those_that_exist():
         ("--seed 4294967296", "--seed: expected 0 to 4294967295"),
         ("--lanes 0", "--lanes: expected 1 to"),
         ("--steps 0", "--steps: expected 1 to"),
+        ("--output-size 7", "--output-size: expected 16 or a part of it that D can make, 8 for instance, got 7"),
+        ("--output-size 0", "--output-size: expected a positive integer, got 0"),
         ("--eps 0", "--eps: expected a mean squared error in (0, 1], got 0.0"),
         ("--eps nan", "--eps: expected a mean squared error in (0, 1], got nan"),
         ("--eps 1e400", "--eps: expected a mean squared error in (0, 1], got inf"),
@@ -219,7 +238,7 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
     pixels = {name: draw(inputs / f"{name}.png", seed=i) for i, name in enumerate(("a", "b"))}
     out = tmp_path / "out"
     assert run("upsample", inputs, "--output", out, "--restarts", 3, "--seed", 7, "--eps", 0.2) == 0
-    each = ["input.png", "sheet.png", "solutions.npz"]
+    each = ["input.png", "sheet.png", "solutions.json", "solutions.npz"]
     each += [f"{kind}_0{k}.png" for k in (1, 2, 3) for kind in ("solution", "downscaled")]
     assert listing(out) == sorted(["sheet.png", "summary.json", *(f"{n}/{file}" for n in "ab" for file in each)])
     summary = summary_of(out)
@@ -243,7 +262,7 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
         assert [solution["status"] for solution in entry["solutions"]] == ["FEASIBLE", "FEASIBLE", "NONFINITE"]
         assert entry["solutions"][2]["loss"] is None and not entry["solutions"][2]["feasible"]
         for solution in entry["solutions"]:
-            picture = fake.pictures[4, index, solution["restart"]]
+            picture = fake.pictures[index, solution["restart"]]
             np.testing.assert_array_equal(read_image(out / solution["image"]).pixels, picture)
             small = to_uint8(bicubic_float64(picture, 4))
             np.testing.assert_array_equal(to_uint8(read_image(out / solution["downscaled"]).pixels), small)
@@ -253,14 +272,13 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
             assert words[words.index("--seed") + 1] == "7" and words[words.index("--eps") + 1] == "0.2"
     assert all(not check.fault for of_input in verify(out) for check in of_input)
     (call,) = fake.calls
-    np.testing.assert_array_equal(
-        call["low_res"], np.stack([pixels[n].astype(np.float32) / np.float32(255) for n in "ab"])
-    )
+    for problem, name in zip(call, "ab", strict=True):
+        np.testing.assert_array_equal(problem.low_res, pixels[name].astype(np.float32) / np.float32(255))
     screen = capsys.readouterr()
     assert (
         "4 of 6 solutions are feasible (error at most 0.2)" in screen.out and f"Look at {out}/sheet.png" in screen.out
     )
-    assert "a.png: 2 of 3 feasible" in screen.err and "6/6 solutions" in screen.err
+    assert "a.png: 2 of 3 feasible" in screen.err and "6/6 searches" in screen.err
 
 
 @pytest.mark.parametrize(
@@ -285,7 +303,9 @@ def test_a_tile_says_how_the_search_ended(status, feasible, detail):
     arrays = {"image": np.zeros((8, 8, 3), np.float32), "downscaled": np.zeros((4, 4, 3), np.float32)}
     arrays |= {"latent": np.zeros((ROWS, DIM), np.float32), "noise": (), "key": np.zeros(2, np.uint32)}
     numbers = {"index": 0, "restart": 0, "loss": 1.0, "downscaling_error": 1e-3, "search_error": 1e-3, "steps": 40}
-    tile = results.tile(Solution(**arrays, **numbers, status=status, feasible=feasible))
+    solution = Solution(**arrays, **numbers, status=status, feasible=feasible)
+    record = results.solution_record(solution, ("a.png", "b.png"), "")
+    tile = results.tile(record, solution.image, solution.downscaled)
     assert tile.detail == detail and tile.good is feasible
     assert tile.caption == f"1.0e-3 {'feasible' if feasible else 'missed'}"
 
@@ -309,18 +329,16 @@ def test_infeasible_is_a_result(fake, inputs, tmp_path, capsys):
     assert "0 of 1 solutions are feasible" in out and "Not feasible: a.png. The generator may not be able" in out
 
 
-def test_two_sizes_in_one_batch_are_two_searches(fake, inputs, tmp_path, capsys):
+def test_two_sizes_in_one_folder(fake, inputs, tmp_path):
     for i, side in enumerate((4, 8, 4)):
         draw(inputs / f"{i}.png", side, seed=i)
     assert run("upsample", inputs, "--output", tmp_path / "out") == 0
-    assert [call["low_res"].shape for call in fake.calls] == [(2, 4, 4, 3), (1, 8, 8, 3)]
+    assert [len(problem.low_res) for problem in fake.calls[0]] == [4, 8, 4]
     summary = summary_of(tmp_path / "out")
     assert [entry["size"] for entry in summary["inputs"]] == [4, 8, 4]
     assert [Path(entry["input"]).stem for entry in summary["inputs"]] == ["0", "1", "2"]
     assert summary["speed"]["steps"] == 120
     assert all(not check.fault for of_input in verify(tmp_path / "out") for check in of_input)
-    err = capsys.readouterr().err
-    assert "compiling for 4x4 inputs" in err and "compiling for 8x8 inputs" in err
 
 
 @pytest.mark.parametrize("name", ["[bold]x", "a\nb\x1b[31m", ":smile:", "naïve 字", "-x", "x" * 200])
@@ -386,7 +404,7 @@ def test_a_bad_file_costs_only_itself(fake, inputs, tmp_path, capsys):
     assert len(summary["failed"]) == 13 and summary["finished"]
     names = {file.split("/")[0] for file in listing(out)}
     assert names == {"good", "inside.png", "sheet.png", "summary.json"}
-    assert "13 of 14 inputs cannot be used (listed at the end)." in err
+    assert "cut.png: cannot be used (told at the end)" in err
 
 
 @pytest.mark.parametrize("command", [["upsample", "--restarts", "1"], ["downscale", "--size", "4"]], ids=lambda c: c[0])
@@ -402,9 +420,10 @@ def test_one_picture_at_a_time_is_in_memory(fake, inputs, tmp_path, monkeypatch,
         earlier.append(weakref.ref(picture.pixels))
         return picture
 
-    monkeypatch.setattr(upsampling, "read_image", read)
+    monkeypatch.setattr(reading, "read_image", read)
     assert run(*command, inputs, "--output", tmp_path / "out") == 1
-    assert len(earlier) == 7
+    # Upsampling looks for a picture of use before it begins, and reads that again.
+    assert len(earlier) == (8 if command[0] == "upsample" else 7)
     summary = summary_of(tmp_path / "out")
     assert [Path(entry["input"]).stem for entry in summary["inputs"]] == (
         ["0", "2", "3", "4", "6"] if command[0] == "upsample" else ["0", "1", "2", "4", "6"]
@@ -431,7 +450,7 @@ def test_a_picture_is_fitted_rounded_and_told(fake, inputs, tmp_path, capsys):
     assert summary_of(tmp_path / "out")["inputs"][0]["notes"] == notes
     assert f"a.png: {', '.join(notes)}" in capsys.readouterr().err
     solved = read_image(tmp_path / "out" / "a" / "input.png").pixels
-    np.testing.assert_array_equal(fake.calls[0]["low_res"][0], solved)
+    np.testing.assert_array_equal(fake.calls[0][0].low_res, solved)
 
 
 def test_an_interrupt_keeps_what_is_finished(fake, inputs, tmp_path, capsys):
@@ -440,22 +459,218 @@ def test_an_interrupt_keeps_what_is_finished(fake, inputs, tmp_path, capsys):
     fake.interrupt_after = 4
     out = tmp_path / "out"
     assert run("upsample", inputs, "--output", out, "--restarts", 2) == 130
-    assert f"Interrupted: 1 of 3 inputs are finished, kept in {out}.\n" in capsys.readouterr().err
-    assert {file.split("/")[0] for file in listing(out)} == {"a", "sheet.png", "summary.json"}
+    told = f"Interrupted: 1 of 3 inputs are finished, kept in {out}. The same command goes on from here.\n"
+    assert told in capsys.readouterr().err
+    assert shown(out) == {"a", "sheet.png", "summary.json"}
     summary = summary_of(out)
     assert not summary["finished"] and len(summary["inputs"]) == 1 and summary["solutions"] == 2
     assert all(not check.fault for of_input in verify(out) for check in of_input)
     fake.interrupt_after = None
-    assert run("upsample", inputs, "--output", out, "--overwrite") == 0
-    assert summary_of(out)["finished"]
+    assert run("upsample", inputs, "--output", out, "--restarts", 3) == 2
+    assert "unfinished run with other settings (solutions.count was 2, is 3" in capsys.readouterr().err
+    assert run("upsample", inputs, "--output", out, "--restarts", 3, "--overwrite") == 0
+    assert summary_of(out)["finished"] and summary_of(out)["solutions"] == 9
 
 
-def test_an_interrupt_before_anything_is_finished_leaves_nothing(fake, inputs, tmp_path, capsys):
+@pytest.mark.parametrize("after", [0, 1, 4, 5])
+def test_the_same_command_goes_on_where_it_was_interrupted(fake, inputs, tmp_path, capsys, after):
+    for seed, name in enumerate(("a.png", "b.png", "c.png")):
+        draw(inputs / name, seed=seed)
+    words = ["upsample", inputs, "--restarts", 2]
+    assert run(*words, "--output", tmp_path / "whole") == 0
+    fake.interrupt_after = after
+    out = tmp_path / "out"
+    assert run(*words, "--output", out) == 130
+    fake.interrupt_after = None
+    solved = len(fake.calls)
+    assert run(*words, "--output", out) == 0
+    assert "going on with the unfinished run" in capsys.readouterr().err
+    again = {(p.index, k) for p in fake.calls[solved] for k in range(2) if k not in p.ended}
+    assert len(again) == 6 - after
+    assert listing(out) == listing(tmp_path / "whole")
+    for file in listing(out):
+        if not file.endswith((".json", ".npz")):
+            assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+    ours, whole = summary_of(out), summary_of(tmp_path / "whole")
+    for entry, other in zip(ours["inputs"], whole["inputs"], strict=True):
+        assert {**entry, "solutions": None} == {**other, "solutions": None}
+        for one, two in zip(entry["solutions"], other["solutions"], strict=True):
+            assert {**one, "command": ""} == {**two, "command": ""}
+    assert ours["finished"] and (ours["solutions"], ours["feasible"]) == (whole["solutions"], whole["feasible"])
+
+
+def test_a_solution_of_another_picture_is_not_taken_for_this_ones(fake, inputs, tmp_path):
     draw(inputs / "a.png")
     fake.interrupt_after = 1
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 2) == 130
+    draw(inputs / "a.png", seed=1)
+    fake.interrupt_after = None
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 2) == 0
+    assert not fake.calls[-1][0].ended
+
+
+def test_enough_solutions_end_an_input(fake, inputs, tmp_path, capsys):
+    draw(inputs / "a.png")
+    out = tmp_path / "out"
+    words = ["upsample", inputs, "--output", out, "--eps", 1.0]
+    assert run(*words, "--solutions", 2, "--max-restarts", 5) == 0
+    (problem,) = fake.calls[0]
+    assert (problem.restarts, problem.solutions) == (5, 2)
+    assert [s["restart"] for s in summary_of(out)["inputs"][0]["solutions"]] == [1, 0]
+    for more, text in (
+        (["--solutions", 2, "--restarts", 3], "--restarts: has no meaning with --solutions"),
+        (["--max-restarts", 3], "--max-restarts: has a meaning with --solutions only"),
+        (["--solutions", 4, "--max-restarts", 3], "--max-restarts: expected 4 to 10000, got 3"),
+    ):
+        assert run(*words, "--overwrite", *more) == 2
+        assert text in capsys.readouterr().err
+
+
+# --- more than the best K: different ones, variations, animations ---
+
+EXTRAS = ["--solutions", 2, "--max-restarts", 5, "--diverse", "--noise-samples", 3, "--save-intermediate"]
+
+
+def test_diverse_solutions_are_the_farthest_apart_of_all_searches(fake, inputs, tmp_path):
+    draw(inputs / "a.png")
+    words = ["upsample", inputs, "--eps", 1.0, "--solutions", 3, "--max-restarts", 7, "--diverse"]
+    assert run(*words, "--output", tmp_path / "out") == 0
+    (problem,) = fake.calls[0]
+    assert (problem.restarts, problem.solutions) == (7, None)
+    (entry,) = summary_of(tmp_path / "out")["inputs"]
+    # Of the searches by rank: the loss falls with the restart, and the first is last.
+    parts = {k: unseen(fake.pictures[0, k].astype(np.float64), 4) for k in (6, 5, 4, 3, 2, 1, 0)}
+
+    def apart(one, other):
+        return np.sqrt(np.mean((parts[one] - parts[other]) ** 2))
+
+    chosen = [6]
+    while len(chosen) < 3:
+        chosen.append(max(parts.keys() - chosen, key=lambda k: min(apart(k, other) for other in chosen)))
+    delivered = [solution["restart"] for solution in entry["solutions"]]
+    assert delivered == [k for k in parts if k in chosen] and entry["searches"] == 7
+    for solution in entry["solutions"]:
+        expected = min(apart(solution["restart"], other) for other in delivered if other != solution["restart"])
+        assert solution["unseen_distance"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_too_few_diverse_solutions_are_filled_up_with_the_best_others(fake, inputs, tmp_path):
+    draw(inputs / "a.png")
+    words = ["upsample", inputs, "--solutions", 3, "--max-restarts", 5, "--diverse", "--eps", 1e-9]
+    assert run(*words, "--output", tmp_path / "out") == 0
+    solutions = summary_of(tmp_path / "out")["inputs"][0]["solutions"]
+    assert [s["restart"] for s in solutions] == [4, 3, 2] and not any(s["feasible"] for s in solutions)
+    assert run(*words, "--output", tmp_path / "one", "--solutions", 1) == 0
+    assert summary_of(tmp_path / "one")["inputs"][0]["solutions"][0]["unseen_distance"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--diverse", "--diverse: needs --solutions K and --max-restarts M"),
+        ("--diverse --solutions 2", "--diverse: needs --solutions K and --max-restarts M"),
+        ("--noise-samples -1", "--noise-samples: expected 0 to 1000, got -1"),
+        ("--noise-samples 1001", "--noise-samples: expected 0 to 1000"),
+    ],
+)
+def test_extras_asked_for_wrongly_are_one_line(fake, inputs, tmp_path, capsys, words, text):
+    draw(inputs / "a.png")
+    assert run("upsample", inputs, "--output", tmp_path / "out", *words.split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"pulse-jax: {text}") and err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_variations_lie_beside_their_solutions(fake, inputs, tmp_path):
+    Image.new("RGB", (4, 4), (128, 128, 128)).save(inputs / "a.png")
+    out = tmp_path / "out"
+    words = ["upsample", inputs, "--output", out, "--restarts", 2, "--eps", 0.01]
+    # Variations are as grey as the input or lighter, by 0.1 on average: half of them pass.
+    assert run(*words, "--noise-samples", 12) == 0
+    (entry,) = summary_of(out)["inputs"]
+    target = np.float32(128) / np.float32(255)
+    assert [solution["feasible"] for solution in entry["solutions"]] == [True, False]
+    found, none = (solution["variations"] for solution in entry["solutions"])
+    assert none == [] and 0 < len(found) < 12
+    for variation in found:
+        number = variation["variation"]
+        assert variation["image"] == f"a/solution_01_noise_{number:02}.png" and variation["feasible"]
+        assert variation["downscaled"] == f"a/downscaled_01_noise_{number:02}.png"
+        small = bicubic_float64(np.asarray(Image.open(out / variation["image"])) / 255, 4)
+        assert variation["downscaling_error"] == pytest.approx(np.mean((small - target) ** 2))
+        assert variation["downscaling_error"] <= 0.01
+        small = to_uint8(small)
+        np.testing.assert_array_equal(to_uint8(read_image(out / variation["downscaled"]).pixels), small)
+    assert "--noise-samples 12" in entry["solutions"][0]["command"]
+    files = summary_of(out)["files"]
+    assert set(listing(out)) <= {*files, "summary.json"}
+    assert sum("noise" in file for file in listing(out)) == 2 * len(found)
+    with np.load(out / "a" / "solutions.npz") as stored:
+        assert len(stored["latents"]) == 2
+    assert run(*words, "--overwrite") == 0
+    assert not any("noise" in file for file in listing(out))
+    assert "variations" not in summary_of(out)["inputs"][0]["solutions"][0]
+
+
+def test_noise_that_nothing_is_left_of_is_told(fake, inputs, tmp_path, capsys):
+    draw(inputs / "a.png")
+    # The program of 2020 searches the first five noise inputs; this generator has two.
+    words = ["--noise-samples", 3, "--preset", "pulse_2020", "--restarts", 1]
+    assert run("upsample", inputs, "--output", tmp_path / "out", *words) == 0
+    assert "every noise input is searched or zero; there is nothing to draw anew" in capsys.readouterr().err
+    assert "variations" not in summary_of(tmp_path / "out")["inputs"][0]["solutions"][0]
+
+
+def test_animations_are_written(fake, inputs, tmp_path):
+    draw(inputs / "a.png")
+    out = tmp_path / "out"
+    assert run("upsample", inputs, "--output", out, "--restarts", 3, "--save-intermediate", "--eps", 1.0) == 0
+    (entry,) = summary_of(out)["inputs"]
+    assert entry["animations"] == ["a/search.webp", "a/morph.webp"]
+    assert set(entry["animations"]) <= set(summary_of(out)["files"])
+    with Image.open(out / "a" / "search.webp") as search, Image.open(out / "a" / "morph.webp") as morph:
+        assert search.size == morph.size == (RESOLUTION, RESOLUTION)
+        assert 2 <= search.n_frames <= 51 and 2 <= morph.n_frames <= 48
+        search.seek(search.n_frames - 1)
+        last = np.asarray(search.convert("RGB")).astype(float)
+    best = np.asarray(Image.open(out / "a" / "solution_01.png")).astype(float)
+    # Compressed, but the picture that was delivered.
+    assert np.corrcoef(last.ravel(), best.ravel())[0, 1] > 0.5
+    assert run("upsample", inputs, "--output", out, "--restarts", 3, "--save-intermediate", "--overwrite") == 0
+    # Nothing is feasible: nothing to go over into.
+    assert summary_of(out)["inputs"][0]["animations"] == ["a/search.webp"]
+    assert "a/morph.webp" not in listing(out)
+
+
+@pytest.mark.parametrize("after", [2, 5, 7])
+def test_a_run_with_everything_goes_on_where_it_was_interrupted(fake, inputs, tmp_path, capsys, after):
+    for seed, name in enumerate(("a.png", "b.png")):
+        draw(inputs / name, seed=seed)
+    words = ["upsample", inputs, "--eps", 0.3, *EXTRAS]
+    assert run(*words, "--output", tmp_path / "whole") == 0
+    fake.interrupt_after = after
+    out = tmp_path / "out"
+    assert run(*words, "--output", out) == 130
+    fake.interrupt_after = None
+    assert run(*words[:-1], "--output", out) == 2
+    assert "save_intermediate was true, is false" in capsys.readouterr().err
+    assert run(*words, "--output", out) == 0
+    assert listing(out) == listing(tmp_path / "whole")
+    assert {"a/morph.webp", "b/search.webp", "a/solution_02_noise_03.png"} <= set(listing(out))
+    for file in listing(out):
+        if not file.endswith((".json", ".npz")):
+            assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+    for ours, theirs in zip(summary_of(out)["inputs"], summary_of(tmp_path / "whole")["inputs"], strict=True):
+        for one, other in zip(ours["solutions"], theirs["solutions"], strict=True):
+            assert {**one, "command": ""} == {**other, "command": ""}
+        assert {**ours, "solutions": ()} == {**theirs, "solutions": ()}
+
+
+def test_an_interrupt_before_anything_is_finished_says_how_to_go_on(fake, inputs, tmp_path, capsys):
+    draw(inputs / "a.png")
+    fake.interrupt_after = 0
     assert run("upsample", inputs, "--output", tmp_path / "out") == 130
-    assert "Interrupted: 0 of 1 inputs are finished, so nothing was written." in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert "Interrupted: 0 of 1 inputs are finished" in capsys.readouterr().err
+    assert shown(tmp_path / "out") == {"summary.json"}
 
 
 def test_lack_of_memory_is_told(fake, inputs, tmp_path, capsys):
@@ -466,22 +681,56 @@ def test_lack_of_memory_is_told(fake, inputs, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_an_automatic_number_of_lanes_is_decided_once(fake, inputs, tmp_path, capsys, monkeypatch):
+    draw(inputs / "a.png")
+    monkeypatch.setattr(upsampling, "fitting_lanes", lambda *some: 4)
+    words = ["upsample", inputs, "--lanes", "auto", "--output", tmp_path / "out"]
+    fake.interrupt_after = 2
+    assert run(*words) == 130
+    assert "4 lanes" in capsys.readouterr().err and fake.lanes == 4
+    monkeypatch.setattr(upsampling, "fitting_lanes", lambda *some: 16)
+    fake.interrupt_after = None
+    assert run(*words) == 0
+    assert fake.lanes == 4 and summary_of(tmp_path / "out")["lanes"] == 4
+    assert " --lanes 4 " in summary_of(tmp_path / "out")["inputs"][0]["solutions"][0]["command"]
+
+
+def test_fewer_lanes_are_tried_when_memory_runs_out(fake, inputs, tmp_path, capsys, monkeypatch):
+    draw(inputs / "a.png")
+    monkeypatch.setattr(upsampling, "fitting_lanes", lambda *some: 8)
+    fake.most_lanes = 2
+    assert run("upsample", inputs, "--lanes", "auto", "--output", tmp_path / "out") == 0
+    err = capsys.readouterr().err
+    assert "not enough memory: 4 lanes\nnot enough memory: 2 lanes\n" in err.replace("compiling ...\n", "")
+    assert summary_of(tmp_path / "out")["lanes"] == 2 and summary_of(tmp_path / "out")["finished"]
+    fake.most_lanes = 0
+    assert run("upsample", inputs, "--lanes", "auto", "--output", tmp_path / "other") == 1
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_full_disk_leaves_no_half_of_anything(fake, inputs, tmp_path, capsys, monkeypatch):
     draw(inputs / "a.png")
     draw(inputs / "b.png", seed=1)
-    real = results.np.savez
-
-    def fill(file, **arrays):
-        if arrays["low_res"][0, 0, 0] != first:
-            raise OSError(28, "No space left on device")
-        real(file, **arrays)
-
+    real = outputs.write_solutions
     first = read_image(inputs / "a.png").pixels[0, 0, 0]
-    monkeypatch.setattr(results.np, "savez", fill)
+    written = threading.Event()
+
+    def fill(folder, low_res, *others):
+        if (low_res[0, 0, 0] != first).any():
+            written.wait(10)
+            raise OSError(28, "No space left on device")
+        real(folder, low_res, *others)
+        written.set()
+
+    monkeypatch.setattr(outputs, "write_solutions", fill)
     assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 1) == 1
     assert "cannot be written to (No space left on device)" in capsys.readouterr().err
-    assert {file.split("/")[0] for file in listing(tmp_path / "out")} == {"a", "sheet.png", "summary.json"}
+    assert shown(tmp_path / "out") == {"a", "sheet.png", "summary.json"}
     assert not summary_of(tmp_path / "out")["finished"]
+    monkeypatch.setattr(outputs, "write_solutions", real)
+    solved = len(fake.calls)
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 1) == 0
+    assert summary_of(tmp_path / "out")["finished"] and len(fake.calls) == solved + 1 and fake.calls[-1] == []
 
 
 def test_an_occupied_output_folder(fake, inputs, tmp_path, capsys):
@@ -520,10 +769,10 @@ def test_init_starts_from_the_solutions_of_a_file(fake, inputs, tmp_path):
     run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 3)
     file = tmp_path / "out" / "b" / "solutions.npz"
     assert run("upsample", inputs, "--output", tmp_path / "next", "--restarts", 2, "--init", file) == 0
-    start = fake.calls[-1]["start"]
-    assert start.latents.shape == (2, 2, ROWS, DIM) and start.latents[:, :, 0, 0].tolist() == [[2, 1], [2, 1]]
-    assert [noise.shape for noise in start.noise] == [(2, 2, *shape) for shape in NOISE]
-    assert all((noise == 1).all() for noise in start.noise)
+    for problem in fake.calls[-1]:
+        assert problem.start.latents.shape == (2, ROWS, DIM) and problem.start.latents[:, 0, 0].tolist() == [2, 1]
+        assert [noise.shape for noise in problem.start.noise] == [(2, *shape) for shape in NOISE]
+        assert all((noise == 1).all() for noise in problem.start.noise)
     assert summary_of(tmp_path / "next")["init"] == str(file)
     assert f"--init {file}" in summary_of(tmp_path / "next")["inputs"][0]["solutions"][0]["command"]
 

@@ -8,7 +8,7 @@ import pytest
 from golden_weights import load, nhwc
 from hypothesis import given, settings
 
-from pulse_jax.degradations import bicubic, bicubic_kernel, bicubic_matrix
+from pulse_jax.degradations import bicubic, bicubic_float64, bicubic_kernel, bicubic_matrix, unseen
 
 FACTORS = [1, 2, 4, 8, 16, 32]
 SIZES = [(size, factor) for size in (48, 96) for factor in (1, 2, 3, 4, 8, 12, 16)]
@@ -154,3 +154,31 @@ def test_cached_arrays_cannot_be_changed():
     for array in (bicubic_kernel(2), bicubic_matrix(8, 2)):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+
+
+# --- what downscaling does not see ---
+
+
+@pytest.mark.parametrize(("height", "width", "factor"), [(32, 16, 4), (24, 24, 3), (64, 64, 16), (16, 12, 1)])
+def test_what_is_unseen_downscales_to_nothing_and_stays(height, width, factor):
+    images = np.random.default_rng(0).random((2, height, width, 3))
+    left = unseen(images, factor, identity_at_one=False)
+    assert left.dtype == np.float64 and left.shape == images.shape
+    np.testing.assert_allclose(bicubic_float64(left, factor, identity_at_one=False), 0, atol=1e-12)
+    np.testing.assert_allclose(unseen(left, factor, identity_at_one=False), left, atol=1e-12)
+    # Orthogonal: what was taken away has nothing in common with what is left.
+    assert np.vdot(images - left, left) == pytest.approx(0, abs=1e-9)
+
+
+def test_what_is_unseen_is_orthogonal_to_every_row_of_the_whole_matrix():
+    image = np.random.default_rng(1).random((8, 8, 1))
+    whole = np.kron(bicubic_matrix(8, 2), bicubic_matrix(8, 2))
+    expected = image.ravel() - np.linalg.pinv(whole) @ whole @ image.ravel()
+    left = unseen(image, 2).ravel()
+    np.testing.assert_allclose(left, expected, atol=1e-10)
+    np.testing.assert_allclose(whole @ left, 0, atol=1e-12)
+    assert np.linalg.norm(left) > 0.1
+
+
+def test_at_factor_one_everything_is_seen():
+    assert not unseen(np.random.default_rng(2).random((4, 4, 3)), 1).any()

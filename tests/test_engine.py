@@ -11,9 +11,11 @@ import pytest
 from tiny_networks import tiny_generator
 
 import pulse_jax
-from pulse_jax import engine, objective, presets
+from pulse_jax import lanes, objective, presets
 from pulse_jax.degradations import bicubic_float64
+from pulse_jax.engine import solve_stream
 from pulse_jax.generator import Generator
+from pulse_jax.problems import Start, admissible_sizes, as_problems, image_number, problem_key
 from pulse_jax.search import Status
 
 # An error that about half of these few searches reach in these few steps.
@@ -47,7 +49,9 @@ def smallest():
 
 def _solve(generator, targets, **options):
     options = {"restarts": 2, "lanes": 4, "config": CONFIG} | options
-    return {(s.index, s.restart): s for s in engine.solve(generator, targets, **options)}
+    of_problems = {name: options.pop(name) for name in ("restarts", "seed", "start") if name in options}
+    problems = as_problems(targets, **of_problems)
+    return {(s.index, s.restart): s for s in solve_stream(problems, generator, **options)}
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +111,7 @@ def test_restarts_and_seeds_differ(generator, targets, solved):
 
 def test_everything_compiles_once_whatever_the_number_of_problems(smallest):
     generator, targets = smallest
-    programs = (engine._fill, engine._refill, engine._chunk)
+    programs = (lanes._fill, lanes._refill, lanes._chunk)
 
     def compiled(*sizes):
         for count, restarts in sizes:
@@ -146,12 +150,29 @@ def test_bfloat16_judges_what_it_delivers(smallest):
     assert {solution.feasible for solution in solutions.values()} == {True, False}
 
 
+def test_a_smaller_output_is_the_generators_downscaled(generator, targets):
+    config = dataclasses.replace(CONFIG, output_size=8)
+    (solution,) = _solve(generator, targets[:1], restarts=1, config=config).values()
+    assert solution.image.shape == (8, 8, 3) and solution.downscaled.shape == (4, 4, 3)
+    _assert_judged(solution, targets[0], CONFIG.eps)
+    variables = objective.Variables(latent=jnp.asarray(solution.latent), noise=())
+    whole, _ = objective.decode(generator, CONFIG, variables, tuple(map(jnp.asarray, solution.noise)))
+    np.testing.assert_allclose(solution.image, np.clip(bicubic_float64(np.asarray(whole), 2), 0, 1), atol=0.51 / 255)
+    with pytest.raises(ValueError, match="low_res: expected a side of 2, 4, 8, got 16"):
+        _solve(generator, np.zeros((1, 16, 16, 3)), config=config)
+    for size in (5, 32, 1):
+        with pytest.raises(ValueError, match=f"output_size: expected 16 or a part .*, got {size}"):
+            _solve(generator, targets, config=dataclasses.replace(CONFIG, output_size=size))
+
+
 def test_a_problems_key_is_made_as_documented(targets, solved):
     pixels = targets[1]
     shape = b"".join(size.to_bytes(8, "little") for size in pixels.shape)
     digest = hashlib.sha256(shape + pixels.astype("<f4").tobytes()).hexdigest()
     expected = jax.random.fold_in(jax.random.fold_in(jax.random.key(0), int(digest[:8], 16)), 1)
-    np.testing.assert_array_equal(jax.random.key_data(engine.problem_key(0, pixels, 1)), jax.random.key_data(expected))
+    np.testing.assert_array_equal(
+        jax.random.key_data(problem_key(0, image_number(pixels), 1)), jax.random.key_data(expected)
+    )
     np.testing.assert_array_equal(solved[1, 1].key, jax.random.key_data(expected))
 
 
@@ -174,7 +195,7 @@ def test_one_image_may_come_without_its_leading_axis(generator, targets, solved)
 
 def test_a_given_start_is_where_the_search_begins(generator, targets, solved):
     chosen = [next(s for s in solved.values() if s.feasible), next(s for s in solved.values() if not s.feasible)]
-    start = engine.Start(
+    start = Start(
         np.stack([[s.latent] for s in chosen]),
         tuple(np.stack([[s.noise[i]] for s in chosen]) for i in range(len(generator.noise_shapes))),
     )
@@ -192,8 +213,8 @@ def test_a_given_start_is_where_the_search_begins(generator, targets, solved):
 
 def test_progress_counts_to_the_end(generator, targets):
     reports = []
-    _solve(generator, targets, on_progress=reports.append)
-    assert reports[-1].done == reports[-1].total == 6
+    _solve(generator, targets, on_chunk=reports.append)
+    assert reports[-1].done == 6
     assert all(a.done <= b.done and a.steps <= b.steps for a, b in itertools.pairwise(reports))
 
 
@@ -212,7 +233,7 @@ def test_bad_arguments_are_named(generator, targets, options, message):
 
 
 def test_sizes_that_do_not_fit_are_named_with_those_that_do(generator, targets):
-    assert engine.admissible_sizes(16, CONFIG) == [2, 4, 8, 16]
+    assert admissible_sizes(16, CONFIG) == [2, 4, 8, 16]
     with pytest.raises(ValueError, match="low_res: expected a side of 2, 4, 8, 16, got 5"):
         _solve(generator, np.zeros((1, 5, 5, 3)))
     with pytest.raises(ValueError, match="square RGB"):
@@ -306,7 +327,7 @@ def test_the_best_point_before_a_nan_is_delivered(settings, status):
     config = presets.pulse(space="z", steps=30, **settings)
 
     def solve(chosen):
-        start = engine.Start(starts[chosen][:, None])
+        start = Start(starts[chosen][:, None])
         return _solve(generator, targets[chosen], restarts=1, lanes=2, config=config, start=start)
 
     together, without = solve(slice(0, 3)), solve(slice(1, 3))

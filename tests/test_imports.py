@@ -15,13 +15,32 @@ ROOT = PACKAGE.parent
 
 # From the ground up. A module imports from lower floors, and on its own floor only from those listed before it.
 FLOORS = [
-    ["loss_terms", "config", "sphere", "layers", "degradations", "images", "inputs", "sheets"],
+    ["loss_terms", "config", "sphere", "layers", "degradations", "diversity", "images", "inputs", "drawing", "sheets"],
     ["manifold", "stylegan1", "stylegan2"],
     ["optimizers", "latents", "losses", "storage", "generator"],
     ["objective"],
     ["search", "presets"],
-    ["engine"],
-    ["options", "runs", "progress", "environment", "results", "upsampling", "demo", "commands", "cli"],
+    ["problems", "tasks", "lanes", "memory", "checkpoints", "engine", "variations", "animations"],
+    [
+        "background",
+        "options",
+        "runs",
+        "progress",
+        "interrupts",
+        "reading",
+        "environment",
+        "results",
+        "extras",
+        "outputs",
+        "upsampling",
+        "demo",
+        "measures",
+        "plots",
+        "cells",
+        "benchmark",
+        "commands",
+        "cli",
+    ],
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from pulse_jax.engine import Progress
-from pulse_jax.progress import Live, Screen, duration
+from pulse_jax.progress import Count, Live, Screen, duration
 
 
 @pytest.mark.parametrize(
@@ -23,54 +23,37 @@ def test_durations_as_a_person_says_them(seconds, words):
 
 
 def at(done, steps, seconds, compile_seconds=2.0, feasible=0):
-    return Progress(done, 8, steps, seconds, compile_seconds, feasible)
+    return Progress(done, feasible, steps, 2 * steps, seconds, compile_seconds)
 
 
 def test_speed_leaves_compiling_out_and_time_left_learns_from_early_stops():
     live = Live(Screen(), total=8, steps=100)
-    live.begin("8x8 inputs")
-    live.update(at(0, 80, 2.0))
     assert live.steps_per_second is None and live.seconds_left is None
-    live.update(at(0, 160, 3.0))
+    live.update(at(0, 80, 3.0))
     assert live.steps_per_second == 80
-    assert live.seconds_left == (800 - 160) / 80
-    live.update(at(4, 200, 3.5, feasible=3))
-    assert live.seconds_left == (8 * 50 - 200) / 80
-    assert (live.done, live.feasible, live.compile_seconds) == (4, 3, 2.0)
+    assert live.seconds_left == (800 - 80) / 80
+    live.update(at(4, 200, 4.0, feasible=3))
+    assert live.steps_per_second == 100
+    assert live.seconds_left == (8 * 50 - 200) / 100
 
 
-def test_only_the_engines_seconds_count(monkeypatch):
-    """Time that goes by between two reports, in writing results, is no search time unless the engine says so."""
-    clock = iter(range(0, 10**6, 1000))
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    live = Live(Screen(), total=8, steps=100)
-    live.begin("8x8 inputs")
-    live.update(at(0, 80, 2.0))
-    live.update(at(4, 160, 3.0))
-    live.update(at(8, 320, 5.0))
-    assert live.steps_per_second == 80 and live.seconds == 5.0
-
-
-def test_several_searches_add_up():
-    live = Live(Screen(), total=16, steps=100)
-    for _ in range(2):
-        live.begin("8x8 inputs")
-        live.update(at(0, 80, 2.0))
-        live.update(at(8, 400, 4.0, feasible=5))
-    assert (live.done, live.feasible, live.steps) == (16, 10, 800)
-    assert (live.seconds, live.compile_seconds) == (8.0, 4.0)
-    assert live.steps_per_second == 160
+def test_searches_of_an_earlier_process_count_but_took_no_time():
+    live = Live(Screen(), total=8, steps=100, earlier=(6, 5))
+    live.update(at(1, 50, 3.0, feasible=1))
+    assert live.done == 7
+    assert live.seconds_left == (2 * 50 - 50) / 50
+    assert live._words() == "7/8 searches, 6 feasible, 50 steps/s, 1 s left"
 
 
 def test_elsewhere_than_on_a_terminal_there_are_few_plain_lines(capsys):
     with Live(Screen(), total=8, steps=100) as live:
-        live.begin("8x8 inputs")
+        live.begin()
         for i in range(1000):
             live.update(at(0, i, 2.0 + i))
         live.update(at(8, 1000, 1002.0, feasible=3))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "compiling for 8x8 inputs ..."
-    assert lines[-1] == "8/8 solutions, 3 feasible, 1 steps/s"
+    assert lines[0] == "compiling ..."
+    assert lines[-1] == "8/8 searches, 3 feasible, 1 steps/s"
     assert len(lines) == 3
 
 
@@ -78,12 +61,12 @@ def test_on_a_terminal_there_is_a_bar():
     screen = Screen()
     screen.err = Console(file=io.StringIO(), force_terminal=True, width=100)
     with Live(screen, total=8, steps=100) as live:
-        live.begin("8x8 inputs")
+        live.begin()
         live.update(at(0, 80, 2.0))
         live.update(at(4, 200, 3.0, feasible=3))
         live._bar.refresh()
     shown = screen.err.file.getvalue()
-    assert "━" in shown and "4/8 solutions, 3 feasible, 120 steps/s, 2 s left" in shown
+    assert "━" in shown and "4/8 searches, 3 feasible, 200 steps/s, 1 s left" in shown
 
 
 @pytest.mark.parametrize("name", ["[bold]x[/bold].png", ":smile:.png", "https://a.b/c.png", "x" * 300])
@@ -92,3 +75,25 @@ def test_texts_are_printed_as_they_are(capsys, name):
     screen.result(name)
     screen.error(name)
     assert capsys.readouterr() == (f"{name}\n", f"{name}\n")
+
+
+def test_a_count_says_what_is_left_in_few_lines(capsys, monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    with Count(Screen(), "fitting") as count:
+        for done in range(10, 1001, 10):
+            count.update(done, 1000)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "fitting: 10 of 1,000"
+    assert lines[1] == "fitting: 30 of 1,000, 1 min 37 s left"
+    assert lines[-1] == "fitting: 1,000 of 1,000"
+    assert len(lines) < 20
+
+
+def test_a_count_on_a_terminal_is_a_bar_that_goes_away():
+    screen = Screen()
+    screen.err = Console(file=io.StringIO(), force_terminal=True, width=100)
+    with Count(screen, "fitting") as count:
+        count.update(1, 2)
+        count.update(2, 2)
+    assert "fitting: 2 of 2" in screen.err.file.getvalue()

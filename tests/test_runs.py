@@ -22,6 +22,7 @@ def write_run(path, files=("a/x.png", "sheet.png"), command="upsample", **option
             if "/" not in file:
                 (part / file).write_text("result")
     folder.update({"command": command})
+    folder.close()
     return folder
 
 
@@ -110,7 +111,9 @@ def test_a_changed_summary_reaches_nothing_outside(tmp_path):
     (out / "link").symlink_to(outside)
     evil = ["../outside/x", str(outside / "x"), "link/x", "a/../../outside/x", "..", "", 3, "a\0b", "//x", "a/b/c"]
     (out / "summary.json").write_text(json.dumps({"program": "pulse-jax", "files": [*evil, "a/x.png"]}))
-    RunFolder(out, overwrite=True).begin(["b/x.png"], {})
+    folder = RunFolder(out, overwrite=True)
+    folder.begin(["b/x.png"], {})
+    folder.close()
     assert (outside / "x").read_text() == "mine"
     assert listing(out) == ["sheet.png", "summary.json"] and (out / "link").is_symlink()
 
@@ -124,6 +127,7 @@ def test_results_appear_whole_or_not_at_all(tmp_path):
         raise KeyboardInterrupt
     with pytest.raises(RunError, match=r"cannot be written to \(No space left on device\)"), folder.publish("a"):
         raise OSError(28, "No space left on device")
+    folder.close()
     assert listing(tmp_path) == ["summary.json"]
 
 
@@ -135,9 +139,56 @@ def test_what_a_killed_run_left_is_cleaned_away(tmp_path):
     left = tmp_path / ".pulse-jax-0123.part"
     left.mkdir()
     (left / "x.png").write_text("half")
+    (folder.state / "searches").mkdir(parents=True)
+    folder._lock.release()  # as the end of its process does
     write_run(tmp_path, ["c/x.png"], overwrite=True)
+    assert not folder.state.exists()
     assert listing(tmp_path) == ["c/x.png", "summary.json"]
     assert not left.exists()
+
+
+def test_one_process_at_a_time(tmp_path):
+    first = RunFolder(tmp_path, resumes=True)
+    first.begin(["a/x.png"], {"settings": {"seed": 0}, "finished": False}, {"seed": 0})
+    second = RunFolder(tmp_path, resumes=True)
+    with pytest.raises(UsageError, match="another process is writing there"):
+        second.begin(["a/x.png"], {}, {"seed": 0})
+    first.close()
+    assert second.begin(["a/x.png"], {}, {"seed": 0})
+    second.close()
+    assert listing(tmp_path) == ["summary.json"]
+
+
+def test_only_the_same_settings_go_on(tmp_path):
+    settings = {"seed": 0, "config": {"eps": 1e-3, "steps": 100}}
+    folder = RunFolder(tmp_path, resumes=True)
+    assert not folder.begin(["a/x.png"], {"settings": settings, "finished": False}, settings)
+    folder.close()
+    with pytest.raises(UsageError, match="results of an earlier run"):
+        RunFolder(tmp_path)
+    other = {"seed": 0, "config": {"eps": 2e-3, "steps": 100}}
+    with pytest.raises(UsageError, match=r"with other settings \(config\.eps was 0\.001, is 0\.002\)"):
+        RunFolder(tmp_path, resumes=True).begin(["a/x.png"], {}, other)
+    folder = RunFolder(tmp_path, resumes=True)
+    assert folder.begin(["a/x.png"], {}, dict(settings))
+    folder.close()
+    folder = RunFolder(tmp_path, resumes=True, overwrite=True)
+    assert not folder.begin(["a/x.png"], {"settings": other, "finished": True}, other)
+    folder.close()
+    with pytest.raises(UsageError, match="results of an earlier run"):
+        RunFolder(tmp_path, resumes=True)
+
+
+def test_a_summary_of_many_inputs_is_written_one_by_one(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin([], {"inputs": [], "x": 1})
+    for entries in ([], [{"a": [1, {"b": "\n"}]}], [{"a": 1}, {}, {"c": None}]):
+        folder.update({"command": "upsample", "inputs": [], "failed": []}, inputs=iter(entries))
+        text = (tmp_path / "summary.json").read_text()
+        whole = {"program": "pulse-jax", "command": "upsample", "inputs": entries, "failed": [], "files": []}
+        assert json.loads(text) == whole
+        assert text == json.dumps(whole, indent=1) + "\n"
+    folder.close()
 
 
 def test_a_short_run_is_all_or_nothing(tmp_path):

@@ -36,7 +36,7 @@ from shards import read_attributes, read_pictures
 from tables import markdown, print_table
 
 import pulse_jax
-from pulse_jax.degradations import bicubic_float64
+from pulse_jax.degradations import bicubic_float64, unseen
 from pulse_jax.generator import Generator, load_generator
 from pulse_jax.images import from_uint8, save_png, to_uint8
 from pulse_jax.sheets import SheetRow, SheetTile, contact_sheet
@@ -182,8 +182,7 @@ def unseen_difference(pictures: UInt8[np.ndarray, "n k h w 3"], use: np.ndarray,
     None if no row has two.
     """
     pairs = [
-        metrics.pairwise_differences(metrics.null_space_projection(row[used] / 255, factor))
-        for row, used in zip(pictures, use, strict=True)
+        metrics.pairwise_differences(unseen(row[used] / 255, factor)) for row, used in zip(pictures, use, strict=True)
     ]
     joined = np.concatenate(pairs)
     return float(np.median(joined)) if len(joined) else None

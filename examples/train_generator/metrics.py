@@ -1,10 +1,9 @@
-"""Measures of how alike two sets of pictures are, how varied one is, and what downscaling does not see of it.
+"""Measures of how alike two sets of pictures are, and how varied one is.
 
 Pictures are (n, h, w, 3) in [0, 1]; points are rows (n, d). Everything is a function of its arguments; randomness comes
 from fixed seeds.
 """
 
-import functools
 import importlib
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,8 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
-
-from pulse_jax.degradations import bicubic_matrix
 
 _ROWS = 256  # rows per block of a matrix of distances
 _PATCH = 7
@@ -187,25 +184,7 @@ def precision_recall(
     return _coverage(generated, real, k), _coverage(real, generated, k)
 
 
-# --- what downscaling does not see ------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=16)
-def _row_space(size: int, factor: int) -> Float[np.ndarray, "size size"]:
-    """D⁺D along one axis: the orthogonal projector onto what downscaling sees."""
-    matrix = bicubic_matrix(size, factor)
-    return np.linalg.pinv(matrix) @ matrix
-
-
-def null_space_projection(images: Float[np.ndarray, "*n h w c"], factor: int) -> Float[np.ndarray, "*n h w c"]:
-    """x − D⁺Dx in float64, D being `pulse_jax.degradations.bicubic`: the part of a picture that D maps to zero.
-
-    D is separable, D = R ⊗ C, and so is its pseudo-inverse, D⁺ = R⁺ ⊗ C⁺.
-    """
-    images = np.asarray(images, np.float64)
-    rows, columns = (_row_space(size, factor) for size in images.shape[-3:-1])
-    seen = np.einsum("ph,...hwc->...pwc", rows, images, optimize=True)
-    return images - np.einsum("qw,...pwc->...pqc", columns, seen, optimize=True)
+# --- differences ------------------------------------------------------------------------------------------------------
 
 
 def pairwise_differences(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, " pairs"]:

@@ -1,0 +1,91 @@
+"""Reading ahead and writing behind: work of the processor that goes on while devices compute, in bounded queues."""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, TypeVar
+
+__all__ = ["WriteBehind", "read_ahead"]
+
+_Item = TypeVar("_Item")
+_POLL_SECONDS = 0.1
+
+
+def read_ahead(items: Iterable[_Item], depth: int) -> Generator[_Item, None, None]:
+    """The items of an iterable that runs in a thread of its own, at most `depth` of them ahead.
+
+    What it raises is raised here. Closing the result ends the thread once the item in the making is made.
+    """
+    made: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
+    closed = threading.Event()
+
+    def put(kind: str, value: Any) -> None:
+        while not closed.is_set():
+            try:
+                return made.put((kind, value), timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for item in items:
+                put("item", item)
+                if closed.is_set():
+                    return
+            put("end", None)
+        except BaseException as error:  # it is raised again where the items are wanted
+            put("error", error)
+
+    thread = threading.Thread(target=make, name="pulse-jax-reader", daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = made.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        closed.set()
+        thread.join()
+
+
+class WriteBehind:
+    """Calls that run in threads; at most a few wait, and the first that fails is told at the next opportunity.
+
+    As a context manager it waits for all of them at the end; after an exception too, so that nothing stays half done.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, "pulse-jax-writer")
+        self._most = 4 * threads
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> "WriteBehind":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=True)
+        if error is None:
+            self.check()
+
+    def submit(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Lets `call(*arguments)` run soon; waits while too many do already.
+
+        Raises:
+            BaseException: what an earlier call raised.
+        """
+        while self._waiting and (len(self._waiting) >= self._most or self._waiting[0].done()):
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(call, *arguments))
+
+    def check(self) -> None:
+        """Waits for all calls; raises what the first failing one raised."""
+        while self._waiting:
+            self._waiting.popleft().result()

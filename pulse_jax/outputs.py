@@ -1,0 +1,356 @@
+"""The files of a run's inputs: solutions are kept on disk as they come, and a folder appears once an input has all.
+
+Nothing of a finished search is lost however a run ends, and memory does not grow with the number of inputs.
+"""
+
+import json
+import shutil
+import threading
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pulse_jax.background import WriteBehind
+from pulse_jax.config import SearchConfig
+from pulse_jax.diversity import choose, nearest_distances
+from pulse_jax.extras import Extras
+from pulse_jax.images import printable, read_image, save_png
+from pulse_jax.options import RunError
+from pulse_jax.problems import Problem, Solution, image_number, rank
+from pulse_jax.progress import Screen
+from pulse_jax.results import (
+    file_names,
+    keep_solution,
+    kept_solution,
+    save_animation,
+    short,
+    solution_record,
+    tile,
+    variation_record,
+    write_solutions,
+)
+from pulse_jax.runs import RunFolder
+from pulse_jax.sheets import SheetRow, SheetTile, contact_sheet
+
+__all__ = ["Input", "Outputs", "Wanted"]
+
+_RECORD = "solutions.json"
+# As many pictures as a sheet might have room for.
+_SHEET_TILES = 320
+_WRITERS = 4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which solutions of each input: all of `searches` restarts, or `count` of them.
+
+    Attributes:
+        count: solutions that are delivered.
+        searches: restarts at most.
+        stops: no further restart once `count` solutions are feasible.
+        diverse: of the feasible ones those that differ most where downscaling does not see it, instead of the best.
+    """
+
+    count: int
+    searches: int
+    stops: bool
+    diverse: bool = False
+
+    def met(self, ended: Mapping[int, bool]) -> bool:
+        """Whether an input is done, whose restarts have ended so: feasible or not."""
+        return len(ended) >= self.searches or (self.stops and sum(ended.values()) >= self.count)
+
+
+@dataclass
+class Input:
+    """One input on its way: what is solved, and how its searches have ended so far.
+
+    Attributes:
+        ended: restarts that have ended, and whether their solutions are feasible.
+        writing: solutions that are not on disk yet.
+        is_complete: whether all its searches have ended.
+    """
+
+    index: int
+    path: Path
+    low_res: np.ndarray
+    notes: tuple[str, ...]
+    ended: dict[int, bool] = field(default_factory=dict)
+    writing: int = 0
+    is_complete: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.path.stem
+
+
+class Outputs:
+    """All files of a run but `summary.json`; as a context manager it writes in the background, and waits at the end.
+
+    Args:
+        folder: of the run, begun.
+        wanted: solutions of each input.
+        config: of the searches.
+        generator: sha256 of the generator's description.
+        problem: what was searched for, of an input.
+        extras: what is added to the solutions.
+        record: what an input's record holds beside its solutions' files.
+        command: what makes one solution of an input again.
+        footer: for sheets.
+        originals: the pictures (H, W, 3) that inputs were made from, by name, to be shown on sheets.
+        screen: where finished inputs are told.
+
+    Attributes:
+        inputs, searches, solutions, feasible: of finished inputs: how many, made, delivered, and feasible of those.
+        missed: the names of finished inputs without a feasible solution.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        wanted: Wanted,
+        config: SearchConfig,
+        generator: str,
+        problem: Callable[[Input], Problem],
+        extras: Extras,
+        record: Callable[[Input], dict[str, Any]],
+        command: Callable[[Input, Solution], str],
+        footer: str,
+        originals: Mapping[str, np.ndarray],
+        screen: Screen,
+    ) -> None:
+        self.inputs = self.searches = self.solutions = self.feasible = 0
+        self.missed: list[str] = []
+        self._folder = folder
+        self._wanted = wanted
+        self._config = config
+        self._generator = generator
+        self._problem = problem
+        self._extras = extras
+        self._record = record
+        self._command = command
+        self._footer = footer
+        self._originals = originals
+        self._screen = screen
+        self._lock = threading.Lock()
+        self._adding = threading.Lock()
+        self._writer = WriteBehind(_WRITERS)
+
+    def __enter__(self) -> "Outputs":
+        self._writer.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._writer.__exit__(*error)
+
+    def names(self, paths: Sequence[Path]) -> list[str]:
+        """Every file that the run may write for these inputs; not all variations and animations come to be."""
+        pairs = file_names(self._wanted.count)
+        pairs += [
+            self._extras.picture_names(pair, number) for pair in pairs for number in range(1, self._extras.draws + 1)
+        ]
+        pictures = [file for pair in pairs for file in pair]
+        each = ["input.png", *pictures, *self._extras.animation_names, "solutions.npz", _RECORD, "sheet.png"]
+        return [f"{path.stem}/{file}" for path in paths for file in each] + ["sheet.png"]
+
+    def is_finished(self, path: Path) -> bool:
+        """Whether an input's folder is there already, by an earlier process of this run; then it counts."""
+        record = self._read_record(path)
+        if record is not None:
+            self._count(record)
+        return record is not None
+
+    def recall(self, one: Input) -> None:
+        """Fills `one.ended` with what an earlier process has finished, and publishes the input if that is all."""
+        for path in sorted(self._state(one).glob("*.npz")):
+            number, restart = path.stem.split("-")
+            try:
+                if int(number, 16) != image_number(one.low_res):
+                    raise ValueError("of another picture")
+                with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+                    one.ended[int(restart)] = bool(stored["feasible"])
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                path.unlink()
+        one.is_complete = self._wanted.met(one.ended)
+        if one.is_complete:
+            self._writer.submit(self._finish, one)
+
+    def take(self, one: Input, solution: Solution) -> bool:
+        """Writes a solution in the background, and the input's folder after the last one; whether it was the last.
+
+        Raises:
+            RunError: the disk is full or the like, for an earlier solution.
+        """
+        with self._lock:
+            one.ended[solution.restart] = solution.feasible
+            one.is_complete = self._wanted.met(one.ended)
+            one.writing += 1
+        self._writer.submit(self._keep, one, solution)
+        return one.is_complete
+
+    def _keep(self, one: Input, solution: Solution) -> None:
+        place = self._place(one, solution.restart)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            keep_solution(place, solution)
+        except OSError as error:
+            raise self._folder.unwritable(error) from error
+        with self._lock:
+            one.writing -= 1
+            is_last = one.is_complete and not one.writing
+        if is_last:
+            self._finish(one)
+
+    def _finish(self, one: Input) -> None:
+        """Publishes an input's folder: its solutions, ranked, and what is added to them."""
+        try:
+            found = [kept_solution(self._place(one, restart)) for restart in one.ended]
+        except OSError as error:
+            raise RunError(f"{printable(self._state(one))}: cannot be read ({error.strerror})") from error
+        ranked = self._chosen(one, found)
+        names = [(f"{one.name}/{image}", f"{one.name}/{small}") for image, small in file_names(len(ranked))]
+        entries = [
+            solution_record(solution, files, self._command(one, solution))
+            for solution, files in zip(ranked, names, strict=True)
+        ]
+        if self._wanted.diverse:
+            distances = nearest_distances((s.image for s in ranked), **self._downscaling(one, ranked[0]))
+            for entry, distance in zip(entries, distances, strict=True):
+                entry["unseen_distance"] = distance
+        record = self._record(one) | {
+            "solved": f"{one.name}/input.png",
+            "latents": f"{one.name}/solutions.npz",
+            "sheet": f"{one.name}/sheet.png",
+            "searches": len(found),
+            "solutions": entries,
+        }
+        tiles = [tile(entry, s.image, s.downscaled) for entry, s in zip(entries, ranked, strict=True)]
+        row = SheetRow(one.path.name, one.low_res, [*tiles, *self._original(one.name)], ", ".join(one.notes))
+        feasible = sum(solution.feasible for solution in ranked)
+        with self._folder.publish(one.name) as part:
+            write_solutions(part, one.low_res, ranked, self._config, self._generator)
+            self._add(one, ranked, record, part)
+            save_png(part / "sheet.png", self._sheet([row], printable(one.path.name), feasible, len(ranked)))
+            (part / _RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        shutil.rmtree(self._state(one), ignore_errors=True)
+        self._count(record)
+        best = min(solution.downscaling_error for solution in ranked)
+        drawn = sum(len(entry["variations"]) for entry in entries) if self._extras.draws else None
+        self._screen.note(
+            f"{printable(one.path.name)}: {feasible} of {len(ranked)} feasible, lowest error {short(best)}"
+            + ("" if drawn is None else f", {drawn} feasible variations"),
+            "green" if feasible else "yellow",
+        )
+
+    def _chosen(self, one: Input, found: Sequence[Solution]) -> list[Solution]:
+        """The solutions that are delivered, best first."""
+        ranked, count = rank(found), self._wanted.count
+        if not self._wanted.diverse:
+            return ranked[:count]
+        feasible = [solution for solution in ranked if solution.feasible]
+        picked = choose((s.image for s in feasible), count, **self._downscaling(one, ranked[0]))
+        # Too few: the best of the others fill up.
+        return rank([*(feasible[i] for i in picked), *ranked[len(feasible) :][: count - len(picked)]])
+
+    def _downscaling(self, one: Input, solution: Solution) -> dict[str, Any]:
+        """D, as the arguments of those who need it."""
+        factor = len(solution.image) // len(one.low_res)
+        return {"factor": factor, "identity_at_one": not self._config.blur_at_factor_one}
+
+    def _add(self, one: Input, ranked: Sequence[Solution], record: dict[str, Any], part: Path) -> None:
+        """Writes variations and animations and notes them in the record."""
+        problem = self._problem(one)
+        # One input at a time, which bounds what the device and the frames need in memory.
+        with self._adding:
+            for solution, names, entry in zip(ranked, file_names(len(ranked)), record["solutions"], strict=True):
+                entry |= {"variations": []} if self._extras.draws else {}
+                for variation in self._extras.variations(problem, solution):
+                    image, small = self._extras.picture_names(names, variation.variation)
+                    save_png(part / image, variation.image)
+                    save_png(part / small, variation.downscaled)
+                    noted = variation_record(variation, (f"{one.name}/{image}", f"{one.name}/{small}"))
+                    entry["variations"].append(noted)
+            for name, frames, milliseconds in self._extras.animations(problem, ranked):
+                save_animation(part / name, frames, milliseconds)
+                record.setdefault("animations", []).append(f"{one.name}/{name}")
+
+    def records(self, paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+        """The entries of `summary.json` of finished inputs, in order, read one by one."""
+        for path in paths:
+            record = self._read_record(path)
+            if record is not None:
+                yield record
+
+    def write_sheet(self, paths: Sequence[Path]) -> None:
+        """The run's own sheet: the first inputs, as many as there is room for.
+
+        Raises:
+            RunError: the disk is full or the like.
+        """
+        shown = [
+            (Path(record["input"]).stem, record)
+            for record, _ in zip(self.records(paths), range(max(1, _SHEET_TILES // self._wanted.count)), strict=False)
+        ]
+        if not shown:
+            return
+        rows = [self._row(name, record) for name, record in shown]
+        count = f"{self.inputs} input{'s' if self.inputs > 1 else ''}"
+        title = f"{count}, {self._wanted.count} solution{'s' if self._wanted.count > 1 else ''} each"
+        if len(rows) < self.inputs:
+            title += f" (the first {len(rows)} are shown)"
+        with self._folder.publish() as part:
+            save_png(part / "sheet.png", self._sheet(rows, title, self.feasible, self.solutions))
+
+    def _row(self, name: str, record: Mapping[str, Any]) -> SheetRow:
+        home = self._folder.path
+        pictures = [
+            [read_image(home / entry[kind]).pixels for kind in ("image", "downscaled")] for entry in record["solutions"]
+        ]
+        tiles = [tile(entry, *pair) for entry, pair in zip(record["solutions"], pictures, strict=True)]
+        low_res = read_image(home / record["solved"]).pixels
+        label = Path(record["input"]).name
+        return SheetRow(label, low_res, [*tiles, *self._original(name)], ", ".join(record["notes"]))
+
+    def _original(self, name: str) -> list[SheetTile]:
+        original = self._originals.get(name)
+        return [] if original is None else [SheetTile(original, "the original", "not shown to the search")]
+
+    def _sheet(self, rows: Sequence[SheetRow], title: str, feasible: int, solutions: int) -> np.ndarray:
+        return contact_sheet(
+            rows,
+            title=title,
+            subtitle=f"{feasible} of {solutions} solutions are feasible: downscaled, "
+            f"they differ from the input by at most {self._config.eps:g}",
+            footer=self._footer,
+        )
+
+    def _state(self, one: Input) -> Path:
+        return self._folder.state / "inputs" / one.name
+
+    def _place(self, one: Input, restart: int) -> Path:
+        return self._state(one) / f"{image_number(one.low_res):08x}-{restart:05}.npz"
+
+    def _read_record(self, path: Path) -> dict[str, Any] | None:
+        """The record in an input's folder; none if it is not there."""
+        file = self._folder.path / path.stem / _RECORD
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{printable(file)}: damaged; remove its folder to solve that input again") from error
+
+    def _count(self, record: Mapping[str, Any]) -> None:
+        with self._lock:
+            self.inputs += 1
+            self.searches += record["searches"]
+            self.solutions += len(record["solutions"])
+            feasible = sum(entry["feasible"] for entry in record["solutions"])
+            self.feasible += feasible
+            if not feasible:
+                self.missed.append(Path(record["input"]).name)

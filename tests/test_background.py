@@ -1,0 +1,66 @@
+"""Bounded queues: what is read ahead and written behind, and what happens to errors."""
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from pulse_jax.background import WriteBehind, read_ahead
+
+
+def test_everything_comes_in_order():
+    assert list(read_ahead(range(100), 3)) == list(range(100))
+
+
+def test_only_so_far_ahead():
+    made = []
+    ahead = read_ahead((made.append(i) or i for i in itertools.count()), 3)
+    assert next(ahead) == 0
+    deadline = time.monotonic() + 5
+    while len(made) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    # One taken, three queued, one in the making.
+    assert len(made) == 5
+    ahead.close()
+    assert not any(thread.name == "pulse-jax-reader" for thread in threading.enumerate())
+
+
+def test_an_error_comes_after_what_was_made_before_it():
+    def items():
+        yield 1
+        raise KeyError("x")
+
+    ahead = read_ahead(items(), 3)
+    assert next(ahead) == 1
+    with pytest.raises(KeyError):
+        next(ahead)
+
+
+def test_writing_waits_at_the_end_and_tells_what_failed():
+    done = []
+
+    def write(number):
+        time.sleep(0.01)
+        if number == 3:
+            raise OSError("full")
+        done.append(number)
+
+    with WriteBehind(2) as writer:
+        for number in range(3):
+            writer.submit(write, number)
+    assert sorted(done) == [0, 1, 2]
+    with pytest.raises(OSError, match="full"), WriteBehind(2) as writer:
+        for number in range(100):
+            writer.submit(write, number)
+    assert len(done) < 60
+
+
+def test_after_an_error_elsewhere_what_was_begun_is_ended():
+    done = []
+    with pytest.raises(ValueError), WriteBehind(1) as writer:
+        for number in range(3):
+            writer.submit(done.append, number)
+        raise ValueError
+    assert done == [0, 1, 2]
