@@ -147,7 +147,8 @@ class PlainBatches:
             states = _begin(self._generator, self._config, targets, *columns)
             results = jax.device_get(self._program(leaves=self._leaves, states=states))
             for lane, problem in enumerate(batch):
-                yield judge(problem, 0, jax.tree.map(lambda a, lane=lane: a[lane], results), self._config)
+                key = np.asarray(jax.random.key_data(problem_key(*map(int, numbers[lane]))))
+                yield judge(problem, 0, jax.tree.map(lambda a, lane=lane: a[lane], results), self._config, key)
 
 
 def measure(

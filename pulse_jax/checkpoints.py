@@ -1,7 +1,8 @@
 """Searches under way, kept in a folder: a killed run goes on in the middle of them, bit for bit.
 
-A folder holds `run.json`, the fingerprint of what determines a search's bits, and `lanes_N.npz` for each device, each
-written whole or not at all. Arrays and JSON only: nothing in it is ever run.
+A folder holds `run.json`, the fingerprint of what determines a search's bits; `lanes_N.npz`, the searches of each
+device; and `earlier.npz`, what an earlier process had under way. Each is written whole or not at all. Arrays and JSON
+only: nothing in it is ever run.
 """
 
 import contextlib
@@ -58,8 +59,7 @@ class Checkpoint:
             raise CheckpointError(f"{self._folder}: another process is working here; wait until it has ended") from None
         try:
             self._compare(json.loads(json.dumps(fingerprint)))
-            for path in sorted(self._folder.glob("lanes_*.npz")):
-                self._read(path)
+            self._gather()
         except BaseException:
             self._lock.release()
             raise
@@ -76,6 +76,19 @@ class Checkpoint:
         told = differences(earlier, fingerprint)
         if told:
             raise CheckpointError(f"{self._folder}: holds searches of a run with other settings: {'; '.join(told)}")
+
+    def _gather(self) -> None:
+        """Reads all searches into one file, which stays until the stream has ended: devices may change their places."""
+        for part in self._folder.glob("*.part"):
+            part.unlink()
+        lanes = sorted(self._folder.glob("lanes_*.npz"))
+        for path in (self._folder / "earlier.npz", *lanes):
+            if path.exists():
+                self._read(path)
+        if lanes:
+            self._write("earlier.npz", self.saved)
+        for path in lanes:
+            path.unlink()
 
     def _read(self, path: Path) -> None:
         try:
@@ -98,25 +111,22 @@ class Checkpoint:
             OSError: the disk is full or the like; what was saved before stays.
         """
         began = time.monotonic()
-        found = searches()
-        if device == 0:
-            # Those that have not been taken up again are kept too.
-            found = self.saved | found
-        arrays = {f"leaf_{k:03}": np.stack(leaf) for k, leaf in enumerate(zip(*found.values(), strict=True))}
-        names = np.array(list(found), np.str_)
-        _write(
-            self._folder / f"lanes_{device}.npz", lambda file: np.savez(file, allow_pickle=False, names=names, **arrays)
-        )
+        self._write(f"lanes_{device}.npz", searches())
         now = time.monotonic()
         self._due[device] = now + (now - began) / _SHARE
+
+    def _write(self, name: str, searches: Saved) -> None:
+        arrays = {f"leaf_{k:03}": np.stack(leaf) for k, leaf in enumerate(zip(*searches.values(), strict=True))}
+        names = np.array(list(searches), np.str_)
+        _write(self._folder / name, lambda file: np.savez(file, allow_pickle=False, names=names, **arrays))
 
     def close(self, *, finished: bool) -> None:
         """Releases the folder; of a finished run nothing is kept."""
         if finished:
+            for name in ("earlier.npz", "run.json", "lock"):
+                (self._folder / name).unlink(missing_ok=True)
             for path in self._folder.glob("lanes_*.npz"):
                 path.unlink(missing_ok=True)
-            (self._folder / "run.json").unlink(missing_ok=True)
-            (self._folder / "lock").unlink(missing_ok=True)
         self._lock.release()
         if finished:
             with contextlib.suppress(OSError):  # it holds other files too, and stays

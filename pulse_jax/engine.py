@@ -5,6 +5,7 @@ else: not on what shares the batch, nor on order, nor on interruption.
 """
 
 import dataclasses
+import importlib.metadata
 import os
 import time
 from collections import deque
@@ -21,18 +22,19 @@ from pulse_jax import search
 from pulse_jax.checkpoints import Checkpoint, Saved, digest
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
-from pulse_jax.lanes import Device, Lanes, kept_leaves
+from pulse_jax.lanes import Device, Ended, Lanes, kept_leaves
 from pulse_jax.latents import search_shape
 from pulse_jax.objective import output_size
 from pulse_jax.presets import pulse
 from pulse_jax.problems import Problem, Solution, admissible_sizes, as_problems, judge, rank
-from pulse_jax.search import SearchState
-from pulse_jax.tasks import Task, TaskQueue
+from pulse_jax.tasks import TaskQueue
 
 __all__ = ["Progress", "Solutions", "fingerprint", "solve_stream", "upsample"]
 
 # Searches that are read ahead: as many times the lanes of all devices, and at least so many.
 _AHEAD, _AHEAD_LEAST = 4, 64
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+_FLAGS = ("jax_enable_x64", "jax_default_matmul_precision")
 # Between two looks at several devices.
 _POLL_SECONDS = 2e-4
 
@@ -83,15 +85,17 @@ def fingerprint(generator: Generator, config: SearchConfig, lanes: int, device: 
     return {
         "config": dataclasses.asdict(config),
         "generator": digest(generator),
+        "function": getattr(generator.function, "__qualname__", None),
         "lanes": lanes,
-        "jax": jax.__version__,
-        "numpy": np.__version__,
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "device": f"{device.platform} {device.device_kind}",
+        "compiler": os.environ.get("XLA_FLAGS", ""),
+        "arithmetic": {name: str(getattr(jax.config, name, None)) for name in _FLAGS},
     }
 
 
 def solve_stream(
-    problems: Iterable[Problem],
+    problems: Iterable[Problem | np.ndarray],
     generator: Generator,
     *,
     config: SearchConfig | None = None,
@@ -107,7 +111,8 @@ def solve_stream(
     may be mixed: each size has lanes and a compilation of its own, and full lanes go first.
 
     Args:
-        problems: any iterable; each with an index of its own (see `as_problems` for an array of images).
+        problems: any iterable, each with an index of its own; an image (h, h, 3) alone is a problem of one restart
+            whose index is its place.
         generator: any `Generator`.
         config: `presets.pulse()` if None.
         lanes: searches that run at once on each device; part of what determines a result's last bits.
@@ -144,10 +149,11 @@ def solve_stream(
     return _Stream(checked, generator, config, lanes, chunk_steps, places, checkpoint, on_chunk).run()
 
 
-def _checked(problems: Iterable[Problem], generator: Generator, config: SearchConfig) -> Iterator[Problem]:
+def _checked(problems: Iterable[Problem | np.ndarray], generator: Generator, config: SearchConfig) -> Iterator[Problem]:
     sizes = admissible_sizes(output_size(generator, config), config)
     rows = search_shape(config.space, generator.num_layers, generator.latent_dim)
-    for problem in problems:
+    for place, given in enumerate(problems):
+        problem = given if isinstance(given, Problem) else Problem(low_res=given, index=place)
         if len(problem.low_res) not in sizes:
             raise ValueError(f"low_res: expected a side of {', '.join(map(str, sizes))}, got {len(problem.low_res)}")
         if problem.start is not None:
@@ -232,7 +238,8 @@ class _Stream:
         self._queue = TaskQueue(problems, max(_AHEAD * lanes * len(devices), _AHEAD_LEAST))
         self._workers = [_Worker(generator, config, lanes, device) for device in devices]
         # Ended, not yet taken by the caller; their lanes have gone on.
-        self._ended: deque[tuple[Task, SearchState]] = deque()
+        self._ended: deque[Ended] = deque()
+        self._last = 0
         self._done = self._feasible = self._steps = self._lane_steps = 0
         self._began = time.perf_counter()
 
@@ -245,9 +252,9 @@ class _Stream:
         finally:
             if self._checkpoint is not None:
                 try:
-                    # After a chunk that failed, what was saved before is all there is.
-                    if not finished and not any(worker.is_lost for worker in self._workers):
-                        for number in range(len(self._workers)):
+                    for number, worker in enumerate(self._workers):
+                        # After a chunk that failed, what was saved before is all there is.
+                        if not finished and not worker.is_lost:
                             self._save(number)
                 finally:
                     self._checkpoint.close(finished=finished)
@@ -273,8 +280,10 @@ class _Stream:
 
     def _first_ready(self, busy: Sequence[int]) -> int:
         while len(busy) > 1:
-            for number in busy:
+            # After the last one first, so that none starves.
+            for number in sorted(busy, key=lambda n: n <= self._last):
                 if self._workers[number].is_ready():
+                    self._last = number
                     return number
             time.sleep(_POLL_SECONDS)
         return busy[0]
@@ -291,8 +300,8 @@ class _Stream:
 
     def _deliver(self) -> Iterator[Solution]:
         while self._ended:
-            task, state = self._ended[0]
-            solution = judge(task.problem, task.restart, jax.device_get(search.finish(state)), self._config)
+            task, state, key = self._ended[0]
+            solution = judge(task.problem, task.restart, jax.device_get(search.finish(state)), self._config, key)
             self._queue.ended(task, feasible=solution.feasible)
             self._done += 1
             self._steps += solution.steps
@@ -301,13 +310,11 @@ class _Stream:
             self._ended.popleft()
 
     def _save(self, number: int) -> None:
-        """Saves a device's searches, and with the first one's those that have ended but were not taken yet."""
+        """Saves a device's searches, and those that have ended but were not taken yet."""
 
         def searches() -> Saved:
-            found = self._workers[number].snapshot()
-            if number == 0:
-                found |= {task.name: jax.device_get(kept_leaves(state)) for task, state in self._ended}
-            return found
+            ended = {one.task.name: jax.device_get(kept_leaves(one.state)) for one in self._ended}
+            return self._workers[number].snapshot() | ended
 
         assert self._checkpoint is not None
         self._checkpoint.save(number, searches)

@@ -7,7 +7,7 @@ number of lanes and the kind of device, and not on its company. Everything compi
 import functools
 import time
 from collections.abc import MutableMapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from pulse_jax.problems import Start, image_number, problem_key
 from pulse_jax.search import SearchState, Status
 from pulse_jax.tasks import Task
 
-__all__ = ["Device", "Lanes", "kept_leaves"]
+__all__ = ["Device", "Ended", "Lanes", "kept_leaves"]
 
 Device = Any
 """A `jax.Device`, which type checkers do not take for a type."""
@@ -39,9 +39,11 @@ def _fill(
     numbers: Array,
     restarts: Array,
     start: Start,
-) -> SearchState:
+) -> tuple[SearchState, Array]:
+    """Every lane at its start, and the data of the keys that the starts are drawn from."""
     one = functools.partial(search.init, generator, config)
-    return jax.vmap(one)(targets, jax.vmap(problem_key)(seeds, numbers, restarts), start.latents, start.noise)
+    keys = jax.vmap(problem_key)(seeds, numbers, restarts)
+    return jax.vmap(one)(targets, keys, start.latents, start.noise), jax.random.key_data(keys)
 
 
 @functools.partial(jax.jit, donate_argnums=0)
@@ -85,6 +87,14 @@ def kept_leaves(state: SearchState) -> list[Any]:
     return jax.tree.leaves(state._replace(target=None, fixed_noise=None))
 
 
+class Ended(NamedTuple):
+    """A search that has ended: its lane's state, still on the device, and the data of its start's key."""
+
+    task: Task
+    state: SearchState
+    key: np.ndarray
+
+
 class Lanes:
     """`count` lanes on one device for inputs of one size.
 
@@ -112,6 +122,7 @@ class Lanes:
         self._targets = np.zeros((count, side, side, 3), np.float32)
         self._numbers = np.zeros((3, count), np.uint32)  # of seed, image and restart
         self._state: SearchState | None = None
+        self._keys: dict[int, Array] = {}  # for each lane, the keys of all lanes as they were when it was filled
         self._taken: Array | None = None
         self._called: set[str] = set()
 
@@ -147,6 +158,8 @@ class Lanes:
             some = [(lane, task) for lane, task in places if jax.tree.structure(task.problem.start) == kind]
             self._fill(some, saved)
             self.running.update(some)
+            for _, task in some:
+                saved.pop(task.name, None)
 
     def _fill(self, places: Sequence[tuple[int, Task]], saved: MutableMapping[str, Sequence[np.ndarray]]) -> None:
         filled = np.zeros(self.count, bool)
@@ -163,8 +176,9 @@ class Lanes:
                     place[lane] = value[task.restart]
         # Copies: on a CPU the device may go on reading a NumPy array after the call has returned.
         inputs = jax.device_put((self._targets.copy(), *self._numbers.copy(), starts), self._device)
-        fresh = self._timed("fill", _fill, self._generator, self._config, *inputs)
-        begun = [(lane, saved.pop(task.name)) for lane, task in places if task.name in saved]
+        fresh, keys = self._timed("fill", _fill, self._generator, self._config, *inputs)
+        self._keys |= {lane: keys for lane, _ in places}
+        begun = [(lane, saved[task.name]) for lane, task in places if task.name in saved]
         if begun:
             fresh = self._restored(fresh, begun)
         if self._state is None:
@@ -177,6 +191,8 @@ class Lanes:
         kept = fresh._replace(target=None, fixed_noise=None)
         leaves = [np.array(leaf) for leaf in jax.device_get(jax.tree.leaves(kept))]
         for lane, values in begun:
+            if [(value.shape, value.dtype) for value in values] != [(leaf.shape[1:], leaf.dtype) for leaf in leaves]:
+                raise ValueError("saved searches: expected those of this generator and config, got other shapes")
             for leaf, value in zip(leaves, values, strict=True):
                 leaf[lane] = value
         placed = jax.device_put(leaves, self._device)
@@ -190,7 +206,7 @@ class Lanes:
         """
 
         def filled(targets: Array, seeds: Array, numbers: Array, restarts: Array) -> SearchState:
-            return _fill(self._generator, self._config, targets, seeds, numbers, restarts, Start(None))
+            return _fill(self._generator, self._config, targets, seeds, numbers, restarts, Start(None))[0]
 
         state = jax.eval_shape(filled, self._targets, *self._numbers)
         program = _chunk.lower(self._generator, self._config, state, np.int32(1), np.int32(1)).compile()
@@ -207,8 +223,8 @@ class Lanes:
         state, self._state = self._state, None  # donated: gone if the chunk fails
         self._state, self._taken = self._timed("chunk", _chunk, self._generator, self._config, state, *limits)
 
-    def collect(self) -> tuple[list[tuple[Task, SearchState]], int]:
-        """Waits for the chunk; the tasks that ended in it, with their lanes' states, and the steps that it took."""
+    def collect(self) -> tuple[list[Ended], int]:
+        """Waits for the chunk; the searches that ended in it, and the steps that it took."""
         assert self._taken is not None and self._state is not None
         state, self._state = self._state, None  # gone if the chunk has failed
         taken, status, looks = jax.device_get((self._taken, state.status, state.steps))
@@ -219,13 +235,15 @@ class Lanes:
                 one = _take(state, np.int32(lane))
                 for leaf in jax.tree.leaves(one):
                     leaf.copy_to_host_async()
-                ended.append((self.running.pop(lane), one))
+                # Now, while the device has nothing to do: later it would first finish its chunk.
+                key = np.asarray(self._keys.pop(lane))[lane]
+                ended.append(Ended(self.running.pop(lane), one, key))
         self.looks = sum(int(looks[lane]) for lane in self.running)
         return ended, int(taken)
 
     def snapshot(self) -> dict[str, list[np.ndarray]]:
         """The `kept_leaves` of every running search by its task's name; waits for the chunk on its way."""
-        if self._state is None:
+        if self._state is None or not self.running:
             return {}
         leaves = jax.device_get(kept_leaves(self._state))
         return {task.name: [np.array(leaf[lane]) for leaf in leaves] for lane, task in self.running.items()}

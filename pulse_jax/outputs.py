@@ -3,6 +3,7 @@
 Nothing of a finished search is lost however a run ends, and memory does not grow with the number of inputs.
 """
 
+import contextlib
 import json
 import shutil
 import threading
@@ -18,7 +19,7 @@ from pulse_jax.background import WriteBehind
 from pulse_jax.config import SearchConfig
 from pulse_jax.diversity import choose, nearest_distances
 from pulse_jax.extras import Extras
-from pulse_jax.images import printable, read_image, save_png
+from pulse_jax.images import ImageError, printable, read_image, save_png
 from pulse_jax.options import RunError
 from pulse_jax.problems import Problem, Solution, image_number, rank
 from pulse_jax.progress import Screen
@@ -42,6 +43,7 @@ _RECORD = "solutions.json"
 # As many pictures as a sheet might have room for.
 _SHEET_TILES = 320
 _WRITERS = 4
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,6 @@ class Input:
 
     Attributes:
         ended: restarts that have ended, and whether their solutions are feasible.
-        writing: solutions that are not on disk yet.
         is_complete: whether all its searches have ended.
     """
 
@@ -80,7 +81,6 @@ class Input:
     low_res: np.ndarray
     notes: tuple[str, ...]
     ended: dict[int, bool] = field(default_factory=dict)
-    writing: int = 0
     is_complete: bool = False
 
     @property
@@ -140,8 +140,13 @@ class Outputs:
         self._lock = threading.Lock()
         self._adding = threading.Lock()
         self._writer = WriteBehind(_WRITERS)
+        self._home = folder.state / "inputs"
 
     def __enter__(self) -> "Outputs":
+        try:
+            self._home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._folder.unwritable(error) from error
         self._writer.__enter__()
         return self
 
@@ -168,50 +173,46 @@ class Outputs:
     def recall(self, one: Input) -> None:
         """Fills `one.ended` with what an earlier process has finished, and publishes the input if that is all."""
         for path in sorted(self._state(one).glob("*.npz")):
-            number, restart = path.stem.split("-")
             try:
-                if int(number, 16) != image_number(one.low_res):
+                solution = kept_solution(path)
+                if path != self._place(one, solution.restart):
                     raise ValueError("of another picture")
-                with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-                    one.ended[int(restart)] = bool(stored["feasible"])
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                one.ended[solution.restart] = solution.feasible
+            except _DAMAGED:
                 path.unlink()
-        one.is_complete = self._wanted.met(one.ended)
-        if one.is_complete:
-            self._writer.submit(self._finish, one)
+        self._complete(one)
 
-    def take(self, one: Input, solution: Solution) -> bool:
-        """Writes a solution in the background, and the input's folder after the last one; whether it was the last.
+    def take(self, one: Input, solution: Solution) -> None:
+        """Keeps a solution on disk; after an input's last one, its folder is written in the background.
 
         Raises:
-            RunError: the disk is full or the like, for an earlier solution.
+            RunError: the disk is full or the like.
         """
-        with self._lock:
-            one.ended[solution.restart] = solution.feasible
-            one.is_complete = self._wanted.met(one.ended)
-            one.writing += 1
-        self._writer.submit(self._keep, one, solution)
-        return one.is_complete
-
-    def _keep(self, one: Input, solution: Solution) -> None:
         place = self._place(one, solution.restart)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            place.parent.mkdir(exist_ok=True)
             keep_solution(place, solution)
         except OSError as error:
             raise self._folder.unwritable(error) from error
-        with self._lock:
-            one.writing -= 1
-            is_last = one.is_complete and not one.writing
-        if is_last:
-            self._finish(one)
+        one.ended[solution.restart] = solution.feasible
+        self._complete(one)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing at all was found yet, by this process or an earlier one of the run."""
+        return not self.inputs and not any(self._home.glob("*/*.npz"))
+
+    def _complete(self, one: Input) -> None:
+        one.is_complete = self._wanted.met(one.ended)
+        if one.is_complete:
+            self._writer.submit(self._finish, one)
 
     def _finish(self, one: Input) -> None:
         """Publishes an input's folder: its solutions, ranked, and what is added to them."""
         try:
             found = [kept_solution(self._place(one, restart)) for restart in one.ended]
-        except OSError as error:
-            raise RunError(f"{printable(self._state(one))}: cannot be read ({error.strerror})") from error
+        except _DAMAGED as error:
+            raise RunError(f"{printable(self._state(one))}: cannot be read; give the same command again") from error
         ranked = self._chosen(one, found)
         names = [(f"{one.name}/{image}", f"{one.name}/{small}") for image, small in file_names(len(ranked))]
         entries = [
@@ -298,7 +299,12 @@ class Outputs:
         ]
         if not shown:
             return
-        rows = [self._row(name, record) for name, record in shown]
+        rows = []
+        for name, record in shown:
+            with contextlib.suppress(ImageError):  # somebody has taken a picture away; the rest is shown
+                rows.append(self._row(name, record))
+        if not rows:
+            return
         count = f"{self.inputs} input{'s' if self.inputs > 1 else ''}"
         title = f"{count}, {self._wanted.count} solution{'s' if self._wanted.count > 1 else ''} each"
         if len(rows) < self.inputs:
@@ -330,7 +336,7 @@ class Outputs:
         )
 
     def _state(self, one: Input) -> Path:
-        return self._folder.state / "inputs" / one.name
+        return self._home / one.name
 
     def _place(self, one: Input, restart: int) -> Path:
         return self._state(one) / f"{image_number(one.low_res):08x}-{restart:05}.npz"
@@ -339,11 +345,14 @@ class Outputs:
         """The record in an input's folder; none if it is not there."""
         file = self._folder.path / path.stem / _RECORD
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
+            record = json.loads(file.read_text(encoding="utf-8"))
+            if not {"input", "searches", "solutions", "solved"} <= set(record):
+                raise ValueError("not a record")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise RunError(f"{printable(file)}: damaged; remove its folder to solve that input again") from error
+        return record
 
     def _count(self, record: Mapping[str, Any]) -> None:
         with self._lock:

@@ -154,7 +154,7 @@ def problem_key(seed: int | Array, number: int | Array, restart: int | Array) ->
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), restart)
 
 
-def judge(problem: Problem, restart: int, result: Result, config: SearchConfig) -> Solution:
+def judge(problem: Problem, restart: int, result: Result, config: SearchConfig, key: np.ndarray) -> Solution:
     """What a lane delivers (NumPy arrays), judged in float64 on the 8-bit picture, as a reader of its PNG gets it."""
     exact = np.asarray(result.picture) / 255
     target = problem.low_res
@@ -175,7 +175,7 @@ def judge(problem: Problem, restart: int, result: Result, config: SearchConfig) 
         steps=int(result.steps),
         latent=np.asarray(result.latent),
         noise=tuple(map(np.asarray, result.noise)),
-        key=np.asarray(jax.random.key_data(problem_key(problem.seed, image_number(target), restart))),
+        key=key,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from pulse_jax.images import ImageError, ReadImage, read_image
 from pulse_jax.inputs import find_images
 from pulse_jax.progress import Screen
-from pulse_jax.runs import RESERVED
+from pulse_jax.runs import HIDDEN, RESERVED
 
 __all__ = ["find_inputs", "read_each", "report_failures"]
 
@@ -17,7 +17,7 @@ _Prepared = TypeVar("_Prepared")
 def find_inputs(inputs: Sequence[Path], output: Path) -> tuple[list[Path], list[ImageError]]:
     """The picture files whose names results can carry, and what failed."""
     found, failures = find_images(inputs, exclude=output)
-    unsuitable = [path for path in found if path.stem in (".", "..", *RESERVED)]
+    unsuitable = [path for path in found if path.stem in (".", "..", *RESERVED) or path.stem.startswith(HIDDEN)]
     failures += [
         ImageError(path, f"its results cannot be called {path.stem!r}; rename the file") for path in unsuitable
     ]

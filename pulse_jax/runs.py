@@ -22,15 +22,18 @@ from pulse_jax.checkpoints import differences
 from pulse_jax.images import printable, reason_of
 from pulse_jax.options import RunError, UsageError
 
-__all__ = ["RESERVED", "RunFolder", "check_output_apart"]
+__all__ = ["HIDDEN", "RESERVED", "RunFolder", "check_output_apart"]
 
 RESERVED = ("sheet.png", "summary.json")
 """What a run itself calls its files, so that no input's folder can be called so."""
 
+HIDDEN = ".pulse-jax-"
+"""How a run's own hidden files begin, with which no input's folder can begin."""
+
 _PROGRAM = "pulse-jax"
-_PART_PREFIX, _PART_SUFFIX = ".pulse-jax-", ".part"
-_STATE, _LOCK = ".pulse-jax-state", ".pulse-jax-lock"
-_SUMMARY_LIMIT = 256 * 2**20
+_PART_SUFFIX = ".part"
+_STATE, _LOCK = f"{HIDDEN}state", f"{HIDDEN}lock"
+_SUMMARY_LIMIT = 4 * 2**30
 
 
 class RunFolder:
@@ -54,7 +57,7 @@ class RunFolder:
     ) -> None:
         self.path = path
         self.state = path / _STATE
-        self._earlier: list[str] = []
+        self._earlier: frozenset[str] = frozenset()
         self._next_summary = 0.0
         self._overwrite = overwrite
         self._unfinished: dict[str, Any] | None = None
@@ -109,9 +112,12 @@ class RunFolder:
 
     def _begin(self, files: Sequence[str], summary: dict[str, Any], settings: dict[str, Any] | None) -> bool:
         if self._unfinished is not None:
+            if _read_summary(self.path) != self._unfinished:
+                raise UsageError(f"{printable(self.path)}: another process has just been writing there; try again")
             told = differences(self._unfinished["settings"], settings)
             if not told:
                 self._files = list(files)
+                self._clean()
                 return True
             if not self._overwrite:
                 what = printable("; ".join(told), 600)
@@ -129,8 +135,7 @@ class RunFolder:
         self._files = list(files)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for part in self.path.glob(f"{_PART_PREFIX}*{_PART_SUFFIX}"):
-                shutil.rmtree(part)
+            self._clean()
             if self.state.is_dir():
                 shutil.rmtree(self.state)
             self._remove(self._earlier)
@@ -138,6 +143,11 @@ class RunFolder:
         except OSError as error:
             raise self.unwritable(error) from error
         return False
+
+    def _clean(self) -> None:
+        """Removes what a killed process was writing."""
+        for part in self.path.glob(f"{HIDDEN}*{_PART_SUFFIX}"):
+            shutil.rmtree(part)
 
     def _claim(self) -> None:
         """Keeps other processes out until `close`; the lock goes with the process, however it ends."""
@@ -171,7 +181,7 @@ class RunFolder:
         Raises:
             RunError: the disk is full or the like; nothing is left behind.
         """
-        part = self.path / f"{_PART_PREFIX}{secrets.token_hex(6)}{_PART_SUFFIX}"
+        part = self.path / f"{HIDDEN}{secrets.token_hex(6)}{_PART_SUFFIX}"
         try:
             part.mkdir()
             yield part
@@ -233,15 +243,15 @@ class RunFolder:
         self._next_summary = now + 20 * (now - began)
 
     def forget(self) -> None:
-        """The run has finished: nothing is needed to go on."""
+        """The run has nothing left to do: nothing is needed to go on."""
         shutil.rmtree(self.state, ignore_errors=True)
-        self.close()
 
     def discard(self) -> None:
         """Takes back a run of which nothing was finished."""
         with contextlib.suppress(OSError):
             self._remove(["summary.json"])
         self.forget()
+        self.close()
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
@@ -260,7 +270,7 @@ class RunFolder:
             return None if name in self._earlier else place
         return next((entry for entry in place.iterdir() if f"{name}/{entry.name}" not in self._earlier), None)
 
-    def _remove(self, files: Sequence[str]) -> None:
+    def _remove(self, files: Iterable[str]) -> None:
         for file in files:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 (self.path / file).unlink()
@@ -302,10 +312,10 @@ def _read_summary(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _inventory(path: Path, summary: dict[str, Any] | None) -> list[str]:
+def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
     """The files of an earlier run; a summary that somebody changed cannot name any outside the folder."""
     if summary is None:
-        return []
+        return frozenset()
 
     def is_inside(name: object) -> bool:
         if not isinstance(name, str) or "\0" in name:
@@ -319,4 +329,4 @@ def _inventory(path: Path, summary: dict[str, Any] | None) -> list[str]:
             and not (len(parts) == 2 and (path / parts[0]).is_symlink())
         )
 
-    return [*filter(is_inside, summary["files"]), "summary.json"]
+    return frozenset((*filter(is_inside, summary["files"]), "summary.json"))

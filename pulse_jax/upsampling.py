@@ -115,6 +115,7 @@ class _Run:
         self.generator = generator
         self.paths = paths
         self.failures = failures
+        self.unfound = tuple(failures)
         try:
             self.size = output_size(generator, config)
         except ValueError as error:
@@ -149,7 +150,9 @@ class _Run:
         self.start = self._start()
         self.open: dict[int, Input] = {}
         self.interrupt = Interrupt(screen)
-        self.lanes = 0  # decided when the run begins
+        # Decided when the run begins.
+        self.lanes = 0
+        self.settings: dict[str, Any] = {}
 
     def execute(self) -> int:
         """Searches, writes and tells; the exit code, failed inputs aside."""
@@ -162,7 +165,8 @@ class _Run:
             self.failures += unusable
             return 1
         self.lanes = self._lanes(one)
-        resumed = self.folder.begin(self.outputs.names(self.paths), self._summary(), self._settings())
+        self.settings = self._settings()
+        resumed = self.folder.begin(self.outputs.names(self.paths), self._summary(), self.settings)
         if resumed:
             self.screen.note(f"going on with the unfinished run in {printable(self.options.output)}")
         try:
@@ -173,9 +177,10 @@ class _Run:
             self._end(finished=True)
         except BaseException as error:
             interrupted = isinstance(error, Stopped | KeyboardInterrupt)
-            if interrupted or self.outputs.inputs:
+            if interrupted or resumed or not self.outputs.is_empty:
                 with contextlib.suppress(RunError):
                     self._end(finished=False)
+                self.folder.close()
             else:
                 self.folder.discard()
             if interrupted:
@@ -207,13 +212,18 @@ class _Run:
     def _take_fewer_lanes(self) -> None:
         self.lanes //= 2
         self.screen.note(f"not enough memory: {self.lanes} lanes", "yellow")
-        shutil.rmtree(self.folder.state, ignore_errors=True)
+        shutil.rmtree(self.folder.state / "searches", ignore_errors=True)
+        self.settings["lanes"] = self.lanes
         self.folder.update(self._summary())
 
     def _search(self, resumed: bool) -> bool:
         """All searches that are still to be made; False if memory ran out and fewer lanes may be tried."""
-        finished = [self.outputs.is_finished(path) for path in self.paths] if resumed else [False] * len(self.paths)
+        self.failures[:] = self.unfound
+        self.open.clear()
+        finished = [resumed and self.outputs.is_finished(path) for path in self.paths]
         self.live.earlier = self.outputs.searches, self.outputs.feasible
+        spared = sum(finished) * self.wanted.searches - self.outputs.searches
+        self.live.total = len(self.paths) * self.wanted.searches - spared
         waiting = [path for path, done in zip(self.paths, finished, strict=True) if not done]
         with contextlib.closing(read_ahead(self._read(waiting), _READ_AHEAD)) as inputs:
             stream = engine.solve_stream(
@@ -224,22 +234,18 @@ class _Run:
                 checkpoint_dir=self.folder.state / "searches",
                 on_chunk=self._on_chunk,
             )
-            begun = False
             try:
                 for solution in stream:
-                    begun = True
                     one = self.open[solution.index]
-                    if self.outputs.take(one, solution):
+                    self.outputs.take(one, solution)
+                    if one.is_complete:
+                        self.live.total -= self.wanted.searches - len(one.ended)
                         del self.open[solution.index]
                     self.folder.update(self._summary(), soon=True)
             except Exception as error:
                 # Solutions of more lanes, if there are any, would not be what fewer lanes find.
-                if (
-                    is_out_of_memory(error)
-                    and self.options.lanes == "auto"
-                    and self.lanes > 1
-                    and not (begun or resumed)
-                ):
+                fewer = self.options.lanes == "auto" and self.lanes > 1 and self.outputs.is_empty
+                if fewer and is_out_of_memory(error):
                     return False
                 raise
             finally:
@@ -377,7 +383,7 @@ class _Run:
             "label": options.label,
             "generator": self.generator_summary,
             **self.surroundings,
-            "settings": self._settings(),
+            "settings": self.settings,
             "speed": {
                 "steps": standing.steps,
                 "seconds": standing.seconds,
@@ -393,11 +399,13 @@ class _Run:
         """The run's own sheet and last summary, and a word on them."""
         outputs = self.outputs
         outputs.write_sheet(self.paths)
+        if finished:
+            # Before the run says that it has finished: if it is killed here, it goes on, and finds nothing left to do.
+            self.folder.forget()
         self.folder.update(self._summary(finished=finished), inputs=outputs.records(self.paths))
+        self.folder.close()
         if not finished:
-            self.folder.close()
             return
-        self.folder.forget()
         speed = self.live.steps_per_second
         self.screen.result(
             f"{outputs.feasible} of {outputs.solutions} solutions are feasible (error at most {self.config.eps:g}); "

@@ -78,8 +78,8 @@ def redraw(
         )
         for row, number in enumerate(some):
             result = jax.tree.map(lambda array, row=row: array[row], results)
-            judged = judge(problem, solution.restart, result, config)
-            yield dataclasses.replace(judged, key=solution.key, variation=number)
+            judged = judge(problem, solution.restart, result, config, solution.key)
+            yield dataclasses.replace(judged, variation=number)
 
 
 @functools.partial(jax.jit, static_argnames=("config", "layers"))

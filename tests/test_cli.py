@@ -350,7 +350,7 @@ def test_any_file_name(fake, inputs, tmp_path, capsys, name):
     assert "\x1b" not in err and (results.printable(name)[:60] + "") in err
 
 
-@pytest.mark.parametrize("name", ["...png", "..png", "sheet.png.png", "summary.json.png"])
+@pytest.mark.parametrize("name", ["...png", "..png", "sheet.png.png", "summary.json.png", ".pulse-jax-state.png"])
 def test_names_that_results_cannot_have(fake, inputs, tmp_path, capsys, name):
     path = inputs / name
     draw(path)
@@ -497,6 +497,74 @@ def test_the_same_command_goes_on_where_it_was_interrupted(fake, inputs, tmp_pat
         for one, two in zip(entry["solutions"], other["solutions"], strict=True):
             assert {**one, "command": ""} == {**two, "command": ""}
     assert ours["finished"] and (ours["solutions"], ours["feasible"]) == (whole["solutions"], whole["feasible"])
+
+
+@pytest.mark.parametrize("after", [0, 3])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("lost"), MemoryError(), OSError(28, "No space left on device")], ids=repr
+)
+def test_an_error_while_going_on_costs_nothing(fake, inputs, tmp_path, after, error):
+    for seed, name in enumerate(("a.png", "b.png")):
+        draw(inputs / name, seed=seed)
+    words = ["upsample", inputs, "--restarts", 3, "--output", tmp_path / "out"]
+    fake.interrupt_after = 4
+    assert run(*words) == 130
+    fake.interrupt_after, usual = 0 if after == 0 else 1, fake.error
+    fake.error = error
+    if isinstance(error, RuntimeError):
+        with pytest.raises(RuntimeError):
+            run(*words)
+    else:
+        assert run(*words) == 1
+    fake.interrupt_after, fake.error = None, usual
+    solved = len(fake.calls)
+    assert run(*words) == 0
+    left = sum(k not in problem.ended for problem in fake.calls[solved] for k in range(3))
+    assert left == (2 if after == 0 else 1)
+    assert all(not check.fault for of_input in verify(tmp_path / "out") for check in of_input)
+
+
+def test_a_damaged_kept_solution_is_searched_again(fake, inputs, tmp_path):
+    draw(inputs / "a.png")
+    words = ["upsample", inputs, "--restarts", 3, "--output", tmp_path / "out"]
+    fake.interrupt_after = 2
+    assert run(*words) == 130
+    kept = sorted((tmp_path / "out" / ".pulse-jax-state" / "inputs" / "a").iterdir())
+    kept[0].write_bytes(kept[0].read_bytes()[:500])
+    (kept[0].parent / "foreign.npz").write_bytes(b"")
+    left = tmp_path / "out" / ".pulse-jax-0123.part"
+    left.mkdir()
+    fake.interrupt_after = None
+    assert run(*words) == 0
+    assert fake.calls[-1][0].ended == {1: False}
+    assert shown(tmp_path / "out") == {"a", "sheet.png", "summary.json"} and not left.exists()
+
+
+def test_a_picture_that_was_taken_away_stops_no_run(fake, inputs, tmp_path):
+    for seed, name in enumerate(("a.png", "b.png")):
+        draw(inputs / name, seed=seed)
+    words = ["upsample", inputs, "--restarts", 1, "--output", tmp_path / "out"]
+    fake.interrupt_after = 1
+    assert run(*words) == 130
+    (tmp_path / "out" / "a" / "solution_01.png").unlink()
+    fake.interrupt_after = None
+    assert run(*words) == 0
+    assert summary_of(tmp_path / "out")["finished"] and (tmp_path / "out" / "sheet.png").is_file()
+
+
+def test_a_damaged_record_is_told_and_nothing_else_is_lost(fake, inputs, tmp_path, capsys):
+    for seed, name in enumerate(("a.png", "b.png")):
+        draw(inputs / name, seed=seed)
+    words = ["upsample", inputs, "--restarts", 1, "--output", tmp_path / "out"]
+    fake.interrupt_after = 1
+    assert run(*words) == 130
+    (tmp_path / "out" / "a" / "solutions.json").write_text("{}")
+    fake.interrupt_after = None
+    assert run(*words) == 1
+    assert "a/solutions.json: damaged; remove its folder to solve that input again" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "out" / "a")
+    assert run(*words) == 0
+    assert summary_of(tmp_path / "out")["solutions"] == 2
 
 
 def test_a_solution_of_another_picture_is_not_taken_for_this_ones(fake, inputs, tmp_path):

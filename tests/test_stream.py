@@ -1,9 +1,11 @@
 """Streams: mixed sizes, any order, any interruption and any number of devices change no bit."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+import weakref
 
 import jax
 import numpy as np
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from tiny_networks import tiny_generator
 
 from pulse_jax import presets
-from pulse_jax.checkpoints import CheckpointError
+from pulse_jax.checkpoints import Checkpoint, CheckpointError
 from pulse_jax.degradations import bicubic_float64
 from pulse_jax.engine import solve_stream
 from pulse_jax.problems import Problem
@@ -143,8 +145,9 @@ def test_another_runs_searches_are_refused(problems, generator, tmp_path):
     with pytest.raises(CheckpointError, match=r"generator was"):
         solve(problems, other, checkpoint_dir=tmp_path)
     fingerprint = json.loads((tmp_path / "run.json").read_text())
-    (tmp_path / "run.json").write_text(json.dumps(fingerprint | {"jax": "0.1", "device": "tpu v9"}))
-    with pytest.raises(CheckpointError, match=r"jax was \"0\.1\", is .*; device was \"tpu v9\", is \"cpu"):
+    other = {"versions": fingerprint["versions"] | {"jax": "0.1"}, "device": "tpu v9"}
+    (tmp_path / "run.json").write_text(json.dumps(fingerprint | other))
+    with pytest.raises(CheckpointError, match=r"versions\.jax was \"0\.1\", is .*; device was \"tpu v9\", is \"cpu"):
         solve(problems, generator, checkpoint_dir=tmp_path)
 
 
@@ -158,6 +161,27 @@ def test_damaged_searches_are_told(problems, generator, tmp_path, damage):
     path.write_bytes(content if damage == "bit" else content[:40])
     with pytest.raises(CheckpointError, match="damaged; remove"):
         solve(problems, generator, checkpoint_dir=tmp_path)
+
+
+def test_searches_of_all_devices_are_kept_until_the_stream_has_ended(tmp_path):
+    """Whichever device takes a search up again, what was saved of it stays, and the newest state counts."""
+
+    def at(**steps):
+        return {name: [np.full(3, step), np.asarray(step)] for name, step in steps.items()}
+
+    first = Checkpoint(tmp_path, {"lanes": 1})
+    first.save(0, lambda: at(a=1))
+    first.save(1, lambda: at(b=1, c=1))
+    first.close(finished=False)
+    second = Checkpoint(tmp_path, {"lanes": 1})
+    assert {name: int(leaves[1]) for name, leaves in second.saved.items()} == {"a": 1, "b": 1, "c": 1}
+    second.saved.clear()
+    second.save(0, lambda: at(b=7))
+    second.close(finished=False)
+    third = Checkpoint(tmp_path, {"lanes": 1})
+    assert {name: int(leaves[1]) for name, leaves in third.saved.items()} == {"a": 1, "b": 7, "c": 1}
+    third.close(finished=True)
+    assert not tmp_path.exists()
 
 
 def test_a_folder_is_one_streams_at_a_time(problems, generator, tmp_path):
@@ -191,6 +215,28 @@ def test_lanes_are_busy_until_the_end(generator, problems):
     assert len(set(ends)) > 5
     away_from_the_tail = [report for report in reports if report.done <= len(many) - LANES][-1]
     assert away_from_the_tail.steps / away_from_the_tail.lane_steps >= 0.95
+
+
+def test_memory_does_not_grow_with_the_number_of_problems(problems, generator):
+    made, most = [], 0
+
+    def stream():
+        for index in range(300):
+            problem = dataclasses.replace(problems[index % 2], index=index, solutions=1)
+            made.append(weakref.ref(problem))
+            yield problem
+
+    for _ in solve_stream(stream(), generator, lanes=LANES, config=CONFIG):
+        most = max(most, sum(problem() is not None for problem in made))
+    # Those read ahead, those in the lanes of two sizes, and those that have just ended.
+    assert 64 <= most <= 64 + 4 * LANES
+
+
+def test_an_image_alone_is_a_problem(problems, generator, solved):
+    found = solve((problem.low_res for problem in problems), generator)
+    assert set(found) == {(i, 0) for i in range(5)}
+    for name, solution in found.items():
+        assert_same(solution, solved[name])
 
 
 def test_arguments_out_of_range_are_named(problems, generator):
