@@ -35,6 +35,8 @@ __all__ = ["Progress", "Solutions", "fingerprint", "solve_stream", "upsample"]
 _AHEAD, _AHEAD_LEAST = 4, 64
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 _FLAGS = ("jax_enable_x64", "jax_default_matmul_precision")
+# How long a chunk should take, and how many steps the first one takes, before a step's time is known.
+_CHUNK_SECONDS, _FIRST_STEPS = 1.0, 10
 # Between two looks at several devices.
 _POLL_SECONDS = 2e-4
 
@@ -100,7 +102,7 @@ def solve_stream(
     *,
     config: SearchConfig | None = None,
     lanes: int = 8,
-    chunk_steps: int = 10,
+    chunk_steps: int = 100,
     devices: Sequence[Device] | None = None,
     checkpoint_dir: str | os.PathLike[str] | None = None,
     on_chunk: Callable[[Progress], Any] | None = None,
@@ -116,7 +118,8 @@ def solve_stream(
         generator: any `Generator`.
         config: `presets.pulse()` if None.
         lanes: searches that run at once on each device; part of what determines a result's last bits.
-        chunk_steps: steps between two looks from the host, at most; results do not depend on it.
+        chunk_steps: steps between two looks from the host, at most, and fewer where they take more than about a
+            second; results do not depend on it.
         devices: all local ones if None. They share one queue, and none waits for another.
         checkpoint_dir: a folder where searches under way are saved, now and then and when the stream ends early. The
             same call goes on from there; problems say in `ended` what the caller has already.
@@ -208,6 +211,10 @@ class _Worker:
             self.sets[side] = Lanes(self._generator, self._config, side, self._lanes, self._device)
         self.current = lanes = self.sets[side]
         lanes.fill(queue.take(side, self._lanes - len(lanes.running)), saved)
+        if lanes.step_seconds is not None:
+            limit = min(limit, max(1, round(_CHUNK_SECONDS / lanes.step_seconds)))
+        else:
+            limit = min(limit, _FIRST_STEPS)
         lanes.dispatch(limit, waiting=side in queue.waiting())
 
     def snapshot(self) -> Saved:

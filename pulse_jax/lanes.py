@@ -108,12 +108,14 @@ class Lanes:
     Attributes:
         running: the task of each lane that holds one.
         looks: taken by the running searches, when the last chunk was collected.
+        step_seconds: what a step of all lanes took in the last chunk that had been compiled before; None before one.
         compile_seconds: what the first calls took to return, which is tracing and compiling.
     """
 
     def __init__(self, generator: Generator, config: SearchConfig, side: int, count: int, device: Device) -> None:
         self.running: dict[int, Task] = {}
         self.looks = 0
+        self.step_seconds: float | None = None
         self.count = count
         self.compile_seconds = 0.0
         self._generator = generator
@@ -125,6 +127,7 @@ class Lanes:
         self._keys: dict[int, Array] = {}  # for each lane, the keys of all lanes as they were when it was filled
         self._taken: Array | None = None
         self._called: set[str] = set()
+        self._dispatched: float | None = None
 
     @property
     def busy(self) -> bool:
@@ -220,6 +223,7 @@ class Lanes:
         """Starts a chunk of at most `limit` steps and returns at once; `waiting`: other tasks wait for free lanes."""
         enough = max(1, round(self.count * _ENOUGH)) if waiting else len(self.running)
         limits = np.int32(limit), np.int32(min(enough, len(self.running)))
+        self._dispatched = None if "chunk" not in self._called else time.perf_counter()
         state, self._state = self._state, None  # donated: gone if the chunk fails
         self._state, self._taken = self._timed("chunk", _chunk, self._generator, self._config, state, *limits)
 
@@ -229,6 +233,8 @@ class Lanes:
         state, self._state = self._state, None  # gone if the chunk has failed
         taken, status, looks = jax.device_get((self._taken, state.status, state.steps))
         self._state, self._taken = state, None
+        if self._dispatched is not None and taken:
+            self.step_seconds = (time.perf_counter() - self._dispatched) / int(taken)
         ended = []
         for lane in sorted(self.running):
             if status[lane] != Status.RUNNING:
