@@ -23,10 +23,10 @@ from pulse_jax import environment, search
 from pulse_jax.config import SearchConfig
 from pulse_jax.engine import Progress, solve_stream
 from pulse_jax.generator import Generator
-from pulse_jax.lanes import Device, Lanes
+from pulse_jax.lanes import Device, Lanes, start_all
 from pulse_jax.measures import Costs, costs_of
 from pulse_jax.memory import is_out_of_memory
-from pulse_jax.problems import Problem, Solution, image_number, judge, problem_key
+from pulse_jax.problems import Problem, Solution, Start, image_number, judge
 from pulse_jax.search import Result, SearchState, Status
 from pulse_jax.tasks import Task
 
@@ -90,14 +90,6 @@ class Cell:
         return self.solutions_per_second / other if self.solutions_per_second and other else None
 
 
-@functools.partial(jax.jit, static_argnames="config")
-def _begin(
-    generator: Generator, config: SearchConfig, targets: Array, seeds: Array, numbers: Array, restarts: Array
-) -> SearchState:
-    keys = jax.vmap(problem_key)(seeds, numbers, restarts)
-    return jax.vmap(functools.partial(search.init, generator, config))(targets, keys)
-
-
 @functools.partial(jax.jit, static_argnames=("kind", "config"))
 def _solve(kind: Any, leaves: Sequence[Array], config: SearchConfig, states: SearchState) -> Result:
     """The generator comes in leaves and its tree: lowering would make one of descriptions instead of arrays."""
@@ -131,7 +123,8 @@ class PlainBatches:
     def __init__(self, generator: Generator, config: SearchConfig, side: int, count: int) -> None:
         self._generator, self._config, self._count = generator, config, count
         numbers = np.zeros((3, count), np.uint32)
-        states = _begin(generator, config, np.zeros((count, side, side, 3), np.float32), *numbers)
+        targets = np.zeros((count, side, side, 3), np.float32)
+        states, _ = start_all(generator, config, targets, *numbers, Start(None))
         self._leaves, kind = jax.tree.flatten(generator)
         self._program: Any = _solve.lower(kind=kind, leaves=self._leaves, config=config, states=states).compile()
         self.costs = costs_of(self._program)
@@ -144,11 +137,11 @@ class PlainBatches:
             targets = np.stack([problem.low_res for problem in full])
             numbers = [(problem.seed, image_number(problem.low_res), 0) for problem in full]
             columns = np.array(numbers, np.uint32).T
-            states = _begin(self._generator, self._config, targets, *columns)
+            states, keys = start_all(self._generator, self._config, targets, *columns, Start(None))
+            keys = np.asarray(keys)
             results = jax.device_get(self._program(leaves=self._leaves, states=states))
             for lane, problem in enumerate(batch):
-                key = np.asarray(jax.random.key_data(problem_key(*map(int, numbers[lane]))))
-                yield judge(problem, 0, jax.tree.map(lambda a, lane=lane: a[lane], results), self._config, key)
+                yield judge(problem, 0, jax.tree.map(lambda a, lane=lane: a[lane], results), self._config, keys[lane])
 
 
 def measure(

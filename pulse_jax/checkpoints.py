@@ -19,6 +19,8 @@ import filelock
 import jax
 import numpy as np
 
+from pulse_jax.files import UNFINISHED, write_whole
+
 __all__ = ["Checkpoint", "CheckpointError", "differences", "digest"]
 
 # Saving may take this share of the time.
@@ -67,7 +69,7 @@ class Checkpoint:
     def _compare(self, fingerprint: dict[str, Any]) -> None:
         path = self._folder / "run.json"
         if not path.exists():
-            _write(path, lambda file: file.write(json.dumps(fingerprint, indent=1).encode()))
+            write_whole(path, lambda file: file.write(json.dumps(fingerprint, indent=1).encode()))
             return
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
@@ -79,7 +81,7 @@ class Checkpoint:
 
     def _gather(self) -> None:
         """Reads all searches into one file, which stays until the stream has ended: devices may change their places."""
-        for part in self._folder.glob("*.part"):
+        for part in self._folder.glob(UNFINISHED):
             part.unlink()
         lanes = sorted(self._folder.glob("lanes_*.npz"))
         for path in (self._folder / "earlier.npz", *lanes):
@@ -118,7 +120,7 @@ class Checkpoint:
     def _write(self, name: str, searches: Saved) -> None:
         arrays = {f"leaf_{k:03}": np.stack(leaf) for k, leaf in enumerate(zip(*searches.values(), strict=True))}
         names = np.array(list(searches), np.str_)
-        _write(self._folder / name, lambda file: np.savez(file, allow_pickle=False, names=names, **arrays))
+        write_whole(self._folder / name, lambda file: np.savez(file, allow_pickle=False, names=names, **arrays))
 
     def close(self, *, finished: bool) -> None:
         """Releases the folder; of a finished run nothing is kept."""
@@ -158,15 +160,3 @@ def differences(earlier: Any, now: Any, name: str = "") -> list[str]:
 def _brief(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _write(path: Path, fill: Callable[[Any], Any]) -> None:
-    """Writes a file whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        with open(partial, "wb") as file:
-            fill(file)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -6,7 +6,6 @@ says what is wrong and what to do.
 
 import os
 import re
-import secrets
 import stat
 import warnings
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+
+from pulse_jax.files import write_whole
 
 __all__ = [
     "FORMATS_TEXT",
@@ -380,12 +381,4 @@ def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"image: expected shape (h, w, 3), got {image.shape}")
     picture = Image.fromarray(image if image.dtype == np.uint8 else to_uint8(image))
-    # Not `tempfile`: its files are readable by their owner alone, and the rename would keep that.
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            picture.save(file, format="PNG")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, lambda file: picture.save(file, format="PNG"))

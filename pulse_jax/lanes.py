@@ -21,7 +21,7 @@ from pulse_jax.problems import Start, image_number, problem_key
 from pulse_jax.search import SearchState, Status
 from pulse_jax.tasks import Task
 
-__all__ = ["Device", "Ended", "Lanes", "kept_leaves"]
+__all__ = ["Device", "Ended", "Lanes", "kept_leaves", "start_all"]
 
 Device = Any
 """A `jax.Device`, which type checkers do not take for a type."""
@@ -31,7 +31,7 @@ _ENOUGH = 1 / 16
 
 
 @functools.partial(jax.jit, static_argnames="config")
-def _fill(
+def start_all(
     generator: Generator,
     config: SearchConfig,
     targets: Array,
@@ -82,9 +82,14 @@ def _take(state: SearchState, lane: Array) -> SearchState:
     return jax.tree.map(lambda leaf: leaf[lane], state)
 
 
-def kept_leaves(state: SearchState) -> list[Any]:
+def _kept(state: SearchState) -> SearchState:
     """All of a state but what filling a lane gives again: the target and the noise that is not searched."""
-    return jax.tree.leaves(state._replace(target=None, fixed_noise=None))
+    return state._replace(target=None, fixed_noise=None)
+
+
+def kept_leaves(state: SearchState) -> list[Any]:
+    """What is saved of a state: all but what filling a lane gives again."""
+    return jax.tree.leaves(_kept(state))
 
 
 class Ended(NamedTuple):
@@ -179,7 +184,7 @@ class Lanes:
                     place[lane] = value[task.restart]
         # Copies: on a CPU the device may go on reading a NumPy array after the call has returned.
         inputs = jax.device_put((self._targets.copy(), *self._numbers.copy(), starts), self._device)
-        fresh, keys = self._timed("fill", _fill, self._generator, self._config, *inputs)
+        fresh, keys = self._timed("fill", start_all, self._generator, self._config, *inputs)
         self._keys |= {lane: keys for lane, _ in places}
         begun = [(lane, saved[task.name]) for lane, task in places if task.name in saved]
         if begun:
@@ -191,7 +196,7 @@ class Lanes:
 
     def _restored(self, fresh: SearchState, begun: Sequence[tuple[int, Sequence[np.ndarray]]]) -> SearchState:
         """The freshly filled state with lanes put where they were."""
-        kept = fresh._replace(target=None, fixed_noise=None)
+        kept = _kept(fresh)
         leaves = [np.array(leaf) for leaf in jax.device_get(jax.tree.leaves(kept))]
         for lane, values in begun:
             if [(value.shape, value.dtype) for value in values] != [(leaf.shape[1:], leaf.dtype) for leaf in leaves]:
@@ -209,7 +214,7 @@ class Lanes:
         """
 
         def filled(targets: Array, seeds: Array, numbers: Array, restarts: Array) -> SearchState:
-            return _fill(self._generator, self._config, targets, seeds, numbers, restarts, Start(None))[0]
+            return start_all(self._generator, self._config, targets, seeds, numbers, restarts, Start(None))[0]
 
         state = jax.eval_shape(filled, self._targets, *self._numbers)
         program = _chunk.lower(self._generator, self._config, state, np.int32(1), np.int32(1)).compile()

@@ -35,6 +35,14 @@ class Screen:
         self.note(line, "red")
 
 
+def _bar(screen: Screen) -> Progress | None:
+    """A bar that leaves nothing behind, on a terminal; none elsewhere."""
+    if not screen.err.is_terminal:
+        return None
+    columns = SpinnerColumn(), BarColumn(30), TextColumn("{task.description}")
+    return Progress(*columns, console=screen.err, transient=True)
+
+
 class Live:
     """Progress of a search, as a bar on a terminal and as lines elsewhere.
 
@@ -55,13 +63,8 @@ class Live:
         self._screen = screen
         self._most_steps = steps
         self._next_line = 0.0
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        if screen.err.is_terminal:
-            self._bar = Progress(
-                SpinnerColumn(), BarColumn(30), TextColumn("{task.description}"), console=screen.err, transient=True
-            )
-            self._task = self._bar.add_task("", total=total)
+        self._bar = _bar(screen)
+        self._task = self._bar.add_task("", total=total) if self._bar else TaskID(0)
 
     def __enter__(self) -> "Live":
         if self._bar:
@@ -134,12 +137,8 @@ class Count:
         self._screen, self._what = screen, what
         self._first: tuple[float, int] | None = None
         self._next_line = 0.0
-        self._bar: Progress | None = None
+        self._bar = _bar(screen)
         self._task = TaskID(0)
-        if screen.err.is_terminal:
-            self._bar = Progress(
-                SpinnerColumn(), BarColumn(30), TextColumn("{task.description}"), console=screen.err, transient=True
-            )
 
     def __enter__(self) -> "Count":
         return self

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pulse_jax.config import SearchConfig
+from pulse_jax.files import write_whole
 from pulse_jax.generator import Generator
 from pulse_jax.images import ImageError, check_regular, from_uint8, printable, reason_of, save_png, to_uint8
 from pulse_jax.latents import search_shape
@@ -181,14 +181,7 @@ def keep_solution(path: Path, solution: Solution) -> None:
     arrays = {field.name: getattr(solution, field.name) for field in dataclasses.fields(solution)}
     noise = {f"noise_{layer:02}": array for layer, array in enumerate(arrays.pop("noise"))}
     picture = to_uint8(arrays.pop("image"))
-    partial = path.with_suffix(".part")
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, allow_pickle=False, image=picture, **arrays, **noise)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    write_whole(path, lambda file: np.savez(file, allow_pickle=False, image=picture, **arrays, **noise))
 
 
 def kept_solution(path: Path) -> Solution:

@@ -89,7 +89,12 @@ def _config(options: Upsample) -> SearchConfig:
     try:
         return PRESETS[options.preset](**overrides, precision=options.precision)
     except ValueError as error:
-        raise UsageError(f"--{str(error).replace('_', '-', 1)}") from error
+        raise _of_flag(error) from error
+
+
+def _of_flag(error: ValueError) -> UsageError:
+    """A setting's error, which begins with its name, as its flag's."""
+    return UsageError(f"--{str(error).replace('_', '-', 1)}")
 
 
 class _Run:
@@ -119,7 +124,7 @@ class _Run:
         try:
             self.size = output_size(generator, config)
         except ValueError as error:
-            raise UsageError(f"--{str(error).replace('_', '-', 1)}") from error
+            raise _of_flag(error) from error
         self.generator_summary = environment.generator_summary(generator, options.generator)
         self.surroundings = {"versions": environment.versions(), "device": environment.device_summary()}
         count, searches = options.counts

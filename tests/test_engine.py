@@ -111,7 +111,7 @@ def test_restarts_and_seeds_differ(generator, targets, solved):
 
 def test_everything_compiles_once_whatever_the_number_of_problems(smallest):
     generator, targets = smallest
-    programs = (lanes._fill, lanes._refill, lanes._chunk)
+    programs = (lanes.start_all, lanes._refill, lanes._chunk)
 
     def compiled(*sizes):
         for count, restarts in sizes:

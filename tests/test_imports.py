@@ -15,7 +15,19 @@ ROOT = PACKAGE.parent
 
 # From the ground up. A module imports from lower floors, and on its own floor only from those listed before it.
 FLOORS = [
-    ["loss_terms", "config", "sphere", "layers", "degradations", "diversity", "images", "inputs", "drawing", "sheets"],
+    [
+        "loss_terms",
+        "config",
+        "sphere",
+        "layers",
+        "degradations",
+        "diversity",
+        "files",
+        "images",
+        "inputs",
+        "drawing",
+        "sheets",
+    ],
     ["manifold", "stylegan1", "stylegan2"],
     ["optimizers", "latents", "losses", "storage", "generator"],
     ["objective"],
