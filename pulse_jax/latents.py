@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pulse_jax.config import LatentSpace, NoiseKind
+from pulse_jax.moments import SLOPE, Mapping, measure_moments, undo_leaky_relu
 
 __all__ = [
     "NOISE_KINDS",
@@ -33,11 +34,6 @@ __all__ = [
 
 SPACES: tuple[str, ...] = get_args(LatentSpace)
 NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
-
-Mapping = Callable[[Float[Array, "*batch d"]], Float[Array, "*batch d_w"]]
-"""A mapping network z -> w on the last axis, as `generator.map`."""
-
-_SLOPE = 0.2  # of the leaky ReLU that ends the mapping network; 1 / _SLOPE undoes it
 
 
 class GaussianFit(NamedTuple):
@@ -73,52 +69,21 @@ def fit_gaussian(
     Raises:
         ValueError: a size is out of range, `mapping` does not keep the batch axis, or its outputs are not all finite.
     """
-    for name, value, least in (("latent_dim", latent_dim, 1), ("samples", samples, 2), ("batch", batch, 1)):
-        if value < least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}")
-    batch = min(batch, samples)
-
-    @jax.jit
-    def moments(key: PRNGKeyArray, start: Array, count: Array) -> tuple[Array, Array]:
-        row = jnp.arange(batch, dtype=jnp.uint32)
-        z = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (latent_dim,), jnp.float32))(start + row)
-        w = mapping(z)
-        if w.ndim != 2 or w.shape[0] != batch:
-            raise ValueError(f"mapping: expected outputs of shape ({batch}, d) for z of {z.shape}, got {w.shape}")
-        o = jax.nn.leaky_relu(w.astype(jnp.float32), 1.0 / _SLOPE)
-        # The last batch may be longer than what is left: its first `count` rows are.
-        valid = row[:, None] < count.astype(jnp.uint32)
-        # Two passes, the second correcting the first's rounding.
-        mean = jnp.sum(jnp.where(valid, o, 0.0), axis=0) / count
-        deviation = jnp.where(valid, o - mean, 0.0)
-        shift = jnp.sum(deviation, axis=0) / count
-        return mean + shift, jnp.sum(jnp.square(deviation), axis=0) - count * jnp.square(shift)
-
-    mean = np.zeros(())
-    squares = np.zeros(())
-    for start in range(0, samples, batch):
-        count = min(batch, samples - start)
-        result = moments(key, jnp.asarray(start, jnp.uint32), jnp.asarray(count, jnp.float32))
-        batch_mean, batch_squares = (np.asarray(array, np.float64) for array in result)
-        delta = batch_mean - mean
-        mean = mean + delta * (count / (start + count))
-        squares = squares + batch_squares + np.square(delta) * (start * count / (start + count))
-        if on_progress is not None:
-            on_progress(start + count, samples)
-    if not np.all(np.isfinite(mean) & np.isfinite(squares)):
-        raise ValueError("mapping: expected finite outputs, got NaN or infinity")
-    std = np.sqrt(np.maximum(squares, 0.0) / (samples - 1))
-    return GaussianFit(jnp.asarray(mean, jnp.float32), jnp.asarray(std, jnp.float32))
+    moments = measure_moments(
+        lambda z: undo_leaky_relu(mapping(z)), key, latent_dim, samples=samples, batch=batch, on_progress=on_progress
+    )
+    std = np.sqrt(np.maximum(moments.scatter, 0.0) / (samples - 1))
+    return GaussianFit(jnp.asarray(moments.mean, jnp.float32), jnp.asarray(std, jnp.float32))
 
 
 def whitened_to_w(u: Float[Array, "*batch d"], fit: GaussianFit) -> Float[Array, "*batch d"]:
     """A whitened latent (..., d), nominally standard Gaussian, as w = lrelu_0.2(u * std + mean)."""
-    return jax.nn.leaky_relu(u * fit.std + fit.mean, _SLOPE)
+    return jax.nn.leaky_relu(u * fit.std + fit.mean, SLOPE)
 
 
 def w_to_whitened(w: Float[Array, "*batch d"], fit: GaussianFit) -> Float[Array, "*batch d"]:
     """The inverse of `whitened_to_w`; not finite in a dimension whose standard deviation is 0."""
-    return (jax.nn.leaky_relu(w, 1.0 / _SLOPE) - fit.mean) / fit.std
+    return (undo_leaky_relu(w) - fit.mean) / fit.std
 
 
 def search_shape(space: LatentSpace, num_layers: int, latent_dim: int) -> tuple[int, int]:

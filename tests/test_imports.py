@@ -28,7 +28,7 @@ FLOORS = [
         "drawing",
         "sheets",
     ],
-    ["manifold", "stylegan1", "stylegan2"],
+    ["manifold", "stylegan1", "stylegan2", "moments", "principal", "flow", "flow_fitting"],
     ["optimizers", "latents", "losses", "storage", "generator"],
     ["objective"],
     ["search", "presets"],

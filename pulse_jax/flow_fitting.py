@@ -1,0 +1,272 @@
+"""Fitting a flow to the outputs of a mapping network: maximum likelihood, early stopping, going on where it ended.
+
+Source: SRLS, appendix A.2, and its program's settings, which are the defaults here.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from pulse_jax.flow import Flow, autoregress, init_blocks, log_prob, standardize
+from pulse_jax.moments import Mapping, draw_latents, measure_moments
+from pulse_jax.principal import PrincipalFit
+
+__all__ = ["FitState", "FlowFit", "fit_flow"]
+
+_EPSILON = 1e-5  # added to batch normalisation's variances
+_HELD_OUT = 10  # the last of so many parts of the samples
+_STEPS, _ROWS = 50, 4_000  # at once: steps between two calls of `on_progress`, and rows where nothing is learned
+
+
+class FitState(NamedTuple):
+    """A fit under way: a pytree of arrays from which `fit_flow` goes on as if it had never stopped.
+
+    Attributes:
+        parameters: what is learned: the blocks, and batch normalisation's logarithmic gains and offsets, (k, d).
+        optimizer: Adam's state.
+        step: how many steps were taken.
+        loss: the sum of the losses of the epoch under way.
+        best: the flow of the best epoch so far.
+        best_epoch: which that is, counted from 1; 0 before the first has ended.
+        history: mean log likelihood of the training and of the held-out samples, for every epoch, (epochs, 2).
+    """
+
+    parameters: Any
+    optimizer: Any
+    step: Int[Array, ""]
+    loss: Float[Array, ""]
+    best: Flow
+    best_epoch: Int[Array, ""]
+    history: Float[Array, "epochs 2"]
+
+
+@dataclass(frozen=True)
+class FlowFit:
+    """A fitted flow, its epoch from 1, and its mean log likelihood of held-out samples; `history` as in `FitState`."""
+
+    flow: Flow
+    epoch: int
+    log_prob: float
+    history: np.ndarray
+
+
+def fit_flow(
+    mapping: Mapping,
+    key: PRNGKeyArray,
+    latent_dim: int,
+    *,
+    principal: PrincipalFit | None = None,
+    hidden: int = 1024,
+    blocks: int = 5,
+    samples: int = 2_000_000,
+    batch: int = 100,
+    learning_rate: float = 1e-4,
+    weight_decay: float = 1e-6,
+    patience: int = 30,
+    epochs: int | None = None,
+    statistics: int = 100_000,
+    state: Sequence[np.ndarray | Array] | None = None,
+    on_progress: Callable[[FitState, int], object] | None = None,
+) -> FlowFit:
+    """Fit a flow to w = mapping(z), z ~ N(0, I), by maximum likelihood, with the weights that are best on held-out w.
+
+    Samples are drawn and mapped on the device whenever they are needed, and never held together; sample i depends on
+    `key` and i alone. The last tenth is held out. Batch normalisation's statistics are those of the batch while it
+    learns; to evaluate, those of one large set of training samples, exact block by block.
+
+    Args:
+        mapping: the mapping network, z (n, latent_dim) -> w (n, d).
+        key: the random key of the samples, their order and the first weights.
+        latent_dim: the width of z.
+        principal: what the blocks start from; by default each dimension of w standardised on its own, as SRLS does.
+        hidden: the width of every MADE's two hidden layers.
+        blocks: how many.
+        samples: how many, at least 20.
+        batch: of training samples per step; a CPU wants about 1000 and a learning rate of 1e-3.
+        learning_rate: Adam's; it falls to 0 as half a cosine over `epochs`, and stays as it is without.
+        weight_decay: added to the gradients, times the weights.
+        patience: epochs without gain on the held-out samples after which it ends.
+        epochs: how many at most; None: as `patience` decides.
+        statistics: how many training samples, at most, batch normalisation's statistics are of; they are held together.
+        state: the leaves, `jax.tree.leaves`, of what `on_progress` got from a call with the same arguments: goes on.
+        on_progress: is called every few steps with the state and how many steps an epoch has.
+
+    Raises:
+        ValueError: a number is out of range, `state` is of another fit, w has no density because it does not vary in
+            every direction, or the likelihood diverges.
+    """
+    _check_positive(hidden=hidden, blocks=blocks, batch=batch, patience=patience, statistics=statistics)
+    training = samples - samples // _HELD_OUT
+    if samples < 2 * _HELD_OUT or batch > training:
+        raise ValueError(f"samples: expected at least 20, and a batch of {batch} in 9 tenths of them, got {samples}")
+    sample_key, order_key, weight_key = jax.random.split(key, 3)
+    mean, std, basis = _standardization(mapping, sample_key, latent_dim, training, principal)
+    steps = training // batch
+    rate = learning_rate if epochs is None else optax.cosine_decay_schedule(learning_rate, epochs * steps)
+    optimizer = optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(rate))
+
+    def draw(numbers: Array) -> Array:
+        return mapping(draw_latents(sample_key, numbers, latent_dim)).astype(jnp.float32)
+
+    def standard(w: Array) -> tuple[Array, Array]:
+        return standardize(mean, std, basis, w)
+
+    @jax.jit
+    def advance(state: FitState, order: Array, count: Array) -> FitState:
+        def step(_: Array, state: FitState) -> FitState:
+            first = state.step % steps * batch
+            w = draw(jax.lax.dynamic_slice(order, (first,), (batch,)))
+            loss, gradient = jax.value_and_grad(_loss)(state.parameters, *standard(w))
+            updates, moments = optimizer.update(gradient, state.optimizer, state.parameters)
+            return state._replace(
+                parameters=optax.apply_updates(state.parameters, updates),
+                optimizer=moments,
+                step=state.step + 1,
+                loss=state.loss + loss,
+            )
+
+        return jax.lax.fori_loop(0, count, step, state)
+
+    @jax.jit
+    def evaluate(parameters: Any) -> tuple[Flow, Array]:
+        rows = min(_ROWS, training, statistics)
+        numbers = jnp.arange(min(training, statistics) // rows * rows, dtype=jnp.uint32).reshape(-1, rows)
+        x = jax.lax.map(lambda numbers: standard(draw(numbers))[0], numbers)
+        flow = Flow(mean, std, basis, parameters["blocks"], *_normalization(parameters, x))
+        held_out = jnp.arange(training, samples, dtype=jnp.uint32)
+        return flow, jnp.mean(jax.lax.map(lambda i: log_prob(flow, draw(i[None])[0]), held_out, batch_size=_ROWS))
+
+    state = _restored(_start(weight_key, mean, std, basis, hidden, blocks, optimizer), state)
+    order, ordered = None, -1
+    while not _is_over(state, patience, epochs):
+        epoch = len(state.history)
+        if ordered != epoch:
+            order = jax.random.permutation(jax.random.fold_in(order_key, epoch), jnp.arange(training, dtype=jnp.uint32))
+            ordered = epoch
+        done = int(state.step) - epoch * steps
+        state = advance(state, order, jnp.asarray(min(_STEPS, steps - done)))
+        if not math.isfinite(float(state.loss)):
+            raise ValueError(f"learning_rate: the likelihood diverged with {learning_rate}; expected a lower one")
+        if int(state.step) == (epoch + 1) * steps:
+            state = _end_epoch(state, steps, *evaluate(state.parameters))
+        if on_progress is not None:
+            on_progress(state, steps)
+    best = int(state.best_epoch)
+    history = np.asarray(state.history)
+    return FlowFit(state.best, best, float(history[best - 1, 1]), history)
+
+
+def _check_positive(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
+
+
+def _standardization(
+    mapping: Mapping, key: PRNGKeyArray, latent_dim: int, count: int, principal: PrincipalFit | None
+) -> tuple[Array, Array, Array | None]:
+    """Mean, standard deviation and basis that a flow's blocks start from."""
+    if principal is None:
+        moments = measure_moments(mapping, key, latent_dim, samples=count)
+        mean = jnp.asarray(moments.mean, jnp.float32)
+        std = jnp.asarray(np.sqrt(moments.scatter / (count - 1)), jnp.float32)
+        basis = None
+    else:
+        mean, basis, std = principal
+    still = int(jnp.sum(std <= 0))
+    if still:
+        raise ValueError(f"mapping: expected w to vary in every direction, it does not in {still} of {len(std)}")
+    return mean, std, basis
+
+
+def _start(
+    key: PRNGKeyArray,
+    mean: Array,
+    std: Array,
+    basis: Array | None,
+    hidden: int,
+    blocks: int,
+    optimizer: optax.GradientTransformation,
+) -> FitState:
+    shape = (blocks, len(mean))
+    zeros = jnp.zeros(shape, jnp.float32)
+    parameters = {"blocks": init_blocks(key, blocks, hidden, len(mean)), "log_gain": zeros, "offset": zeros}
+    return FitState(
+        parameters=parameters,
+        optimizer=optimizer.init(parameters),
+        step=jnp.zeros((), jnp.int32),
+        loss=jnp.zeros((), jnp.float32),
+        best=Flow(mean, std, basis, parameters["blocks"], jnp.ones_like(zeros), zeros),
+        best_epoch=jnp.zeros((), jnp.int32),
+        history=jnp.zeros((0, 2), jnp.float32),
+    )
+
+
+def _restored(start: FitState, leaves: Sequence[np.ndarray | Array] | None) -> FitState:
+    if leaves is None:
+        return start
+    expected = jax.tree.leaves(start)
+    *_, history = (np.shape(leaf) for leaf in leaves) if len(leaves) else ((),)
+    shapes = [*(leaf.shape for leaf in expected[:-1]), (history[0] if history else 0, 2)]
+    if [np.shape(leaf) for leaf in leaves] != shapes:
+        raise ValueError("state: expected the leaves of a fit with the same sizes, got other shapes")
+    arrays = [jnp.asarray(leaf, like.dtype) for leaf, like in zip(leaves, expected, strict=True)]
+    return jax.tree.unflatten(jax.tree.structure(start), arrays)
+
+
+def _is_over(state: FitState, patience: int, epochs: int | None) -> bool:
+    done = len(state.history)
+    return done == epochs or done - int(state.best_epoch) >= patience
+
+
+def _end_epoch(state: FitState, steps: int, flow: Flow, held_out: Array) -> FitState:
+    history = jnp.concatenate([state.history, jnp.stack([-state.loss / steps, held_out])[None]])
+    best = int(state.best_epoch)
+    gains = math.isfinite(float(held_out)) and (not best or float(held_out) > float(history[best - 1, 1]))
+    return state._replace(
+        loss=jnp.zeros_like(state.loss),
+        best=flow if gains else state.best,
+        best_epoch=jnp.asarray(len(history), jnp.int32) if gains else state.best_epoch,
+        history=history,
+    )
+
+
+def _layers(parameters: Any) -> tuple[Any, Array, Array]:
+    return parameters["blocks"], parameters["log_gain"], parameters["offset"]
+
+
+def _loss(parameters: Any, x: Float[Array, "n d"], log_det: Float[Array, " n"]) -> Float[Array, ""]:
+    """Minus the mean log likelihood of standardised samples, normalised by their own statistics."""
+
+    def block(carry: tuple[Array, Array], layer: tuple[Any, Array, Array]) -> tuple[tuple[Array, Array], None]:
+        x, log_det = carry
+        made, log_gain, offset = layer
+        u, block_log_det = autoregress(made, x)
+        mean, variance = jnp.mean(u, axis=0), jnp.var(u, axis=0) + _EPSILON
+        y = (u - mean) * (jnp.exp(log_gain) / jnp.sqrt(variance)) + offset
+        return (y[:, ::-1], log_det + block_log_det + jnp.sum(log_gain - 0.5 * jnp.log(variance))), None
+
+    (u, log_det), _ = jax.lax.scan(block, (x, log_det), _layers(parameters))
+    return -jnp.mean(log_det - 0.5 * jnp.sum(jnp.square(u), axis=-1)) + 0.5 * x.shape[-1] * math.log(2 * math.pi)
+
+
+def _normalization(parameters: Any, x: Float[Array, "parts rows d"]) -> tuple[Array, Array]:
+    """Batch normalisation's scale and shift (k, d), with the statistics of standardised samples, held together."""
+
+    def block(x: Array, layer: tuple[Any, Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+        made, log_gain, offset = layer
+        u = jax.lax.map(lambda rows: autoregress(made, rows)[0], x)
+        mean = jnp.mean(jnp.mean(u, axis=1), axis=0)
+        variance = jnp.mean(jnp.mean(jnp.square(u - mean), axis=1), axis=0) + _EPSILON
+        scale = jnp.exp(log_gain) / jnp.sqrt(variance)
+        shift = offset - mean * scale
+        return (u * scale + shift)[..., ::-1], (scale, shift)
+
+    return jax.lax.scan(block, x, _layers(parameters))[1]
