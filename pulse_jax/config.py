@@ -8,15 +8,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from pulse_jax.loss_terms import parse_loss
 
 __all__ = [
     "ArchitectureConfig",
+    "Coordinates",
     "FunctionConfig",
     "LatentSpace",
     "NoiseKind",
+    "Numbers",
+    "Phase",
     "SearchConfig",
     "StyleGAN1Config",
     "StyleGAN2Config",
@@ -108,6 +111,15 @@ class StyleGAN1Config(_StyleGANConfig):
         """One noise image (r, r, 1) per layer, r = 2^(i // 2 + 2)."""
         return tuple((2 ** (i // 2 + 2),) * 2 + (1,) for i in range(self.num_layers))
 
+    @property
+    def filters(self) -> tuple[int, ...]:
+        """Filters per row of w: the channels of its layer."""
+        return tuple(width for width in self.channels for _ in (0, 1))
+
+    def rows_until(self, block: int) -> int:
+        """How many rows of w have been used when this block's output, numbered from 0, is there."""
+        return 2 * (block + 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class StyleGAN2Config(_StyleGANConfig):
@@ -134,6 +146,16 @@ class StyleGAN2Config(_StyleGANConfig):
         """One noise image (r, r, 1) per 3×3 convolution, r = 2^((i + 5) // 2)."""
         return tuple((2 ** ((i + 5) // 2),) * 2 + (1,) for i in range(self.num_layers - 1))
 
+    @property
+    def filters(self) -> tuple[int, ...]:
+        """Filters per row of w: the channels of its 3×3 convolution, and the colours that it makes an image of."""
+        convolutions = [self.channels[(row + 1) // 2] for row in range(self.num_layers - 1)]
+        return tuple(width + 3 * (row % 2) for row, width in enumerate((*convolutions, 0)))
+
+    def rows_until(self, block: int) -> int:
+        """How many rows of w have been used when this block's output, numbered from 0, is there."""
+        return 2 * block + 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionConfig:
@@ -143,6 +165,7 @@ class FunctionConfig:
     latent_dim: int
     num_layers: int = 1
     noise_shapes: tuple[tuple[int, int, int], ...] = ()
+    filters: ClassVar[tuple[int, ...]] = ()
 
     def __post_init__(self) -> None:
         for name in ("resolution", "latent_dim", "num_layers"):
@@ -192,11 +215,16 @@ def architecture_from_dict(fields: dict[str, Any]) -> StyleGAN1Config | StyleGAN
     return kind(**fields)
 
 
-LatentSpace = Literal["z", "w", "w+"]
-"""Where a search takes place: z (through the mapping network), one whitened row for all layers, or one per layer."""
+LatentSpace = Literal["z", "w", "w+", "w++"]
+"""Where a search takes place: z (through the mapping network), one row of w for all layers, one per layer, or one per
+convolution filter."""
 
-NoiseKind = Literal["zero", "fixed", "trainable"]
-"""What noise inputs are: all zero, drawn once, or drawn and then searched in the coarsest layers."""
+Coordinates = Literal["whitened", "plain"]
+"""What a searched row of w is: whitened by PULSE's Gaussian fit, or w itself."""
+
+NoiseKind = Literal["zero", "fixed", "trainable", "normalized"]
+"""What noise inputs are: all zero, drawn once, or drawn and then searched: the coarsest layers' with their norms kept,
+or all with mean zero and variance one."""
 
 OptimizerName = Literal[
     "projected_sgd",
@@ -208,8 +236,50 @@ OptimizerName = Literal[
     "riemannian_adam",
     "normalized_gradient",
 ]
-ScheduleName = Literal["fixed", "linear1cycle", "linear1cycledrop"]
+ScheduleName = Literal["fixed", "linear1cycle", "linear1cycledrop", "ramps"]
 StopRule = Literal["never", "feasible", "plateau"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A part of a search that moves some of its variables; the optimiser starts anew with it.
+
+    Attributes:
+        share: of the search's steps.
+        rate: factor on the learning rate.
+        tied: latent rows that move as one: `all`, those of a `layer` (in "w++"), or `none`.
+        block: search an offset to this block's output (0 for 4×4), and of the latent only the rows of later blocks.
+    """
+
+    share: float
+    rate: float = 1.0
+    tied: Literal["all", "layer", "none"] = "none"
+    block: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("share", "rate"):
+            _check_positive(f"phase {name}", getattr(self, name))
+        if self.tied not in ("all", "layer", "none"):
+            raise ValueError(f"phase tied: expected all, layer or none, got {self.tied!r:.80}")
+        if self.block is not None and (type(self.block) is not int or self.block < 0):
+            raise ValueError(f"phase block: expected an index of 0 or more, got {self.block!r:.80}")
+
+
+class Numbers(NamedTuple):
+    """What of a `SearchConfig` compiled programs take as data: another value costs no compilation.
+
+    Attributes:
+        eps, steps, learning_rate, patience, noise_scale, latent_noise: the config's.
+        weights: of the loss's terms, in their order.
+    """
+
+    eps: Any
+    steps: Any
+    learning_rate: Any
+    patience: Any
+    noise_scale: Any
+    latent_noise: Any
+    weights: tuple[Any, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,16 +290,25 @@ class SearchConfig:
         eps: largest mean squared error, of [0, 1] images, between D(image) and the input that counts as feasible.
         steps: optimiser steps, at most.
         loss: terms `weight*NAME` joined by `+` (see `pulse_jax.losses`).
-        space: where the search runs: `z`; `w`, one whitened row tiled to all layers; `w+`, one whitened row a layer.
-        start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for all rows; or
-            `gaussian`: N(0, I), whose own norm is the radius.
+        space: where the search runs: `z`; `w`, one row of w tiled to all layers; `w+`, one row a layer; `w++`, one
+            row a convolution filter.
+        coordinates: what such a row is: `whitened` w, or `plain` w.
+        geometry: `sphere`, every row kept on its own; or `euclidean`, unconstrained.
+        start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for all rows;
+            `gaussian`: N(0, I), whose own norm is the radius; or `mean`: the mean of w in an image's first search, in
+            every other one drawn towards a random style by 0.2 to 0.4 of the way (euclidean only).
         optimizer, learning_rate, schedule: see `pulse_jax.optimizers`.
+        phases: parts of the search that move some of its variables each, one after another; none for all at once.
+        feature_radius: largest mean absolute value of an offset that a phase with a `block` searches.
         noise: the generator's noise images: all zero, drawn and fixed, or drawn and searched along.
         trainable_noise_layers: with `trainable`, the first so many are searched.
         zeroed_noise_layers: noise layers that are zero whatever `noise` says.
         stop: `never` runs all steps; `feasible` ends a search once its delivered image is within eps; `plateau`
             ends it as well when the loss has not fallen by a thousandth of itself for `patience` steps.
         patience: see `stop`.
+        noise_scale: of the likelihoods LAPLACE and GAUSSIAN, for images in [0, 1].
+        latent_noise: of each look's latent, as a share of the standard deviation of w; ramped down to 0 at 3/4 of the
+            steps.
         clamp_loss: floor the downscaling loss at eps, with no gradient below it, as the original program does.
         blur_at_factor_one: apply the original program's slight blur when input and output have one size.
         output_size: side of the delivered pictures, the generator's downscaled by D; None for the generator's own.
@@ -240,15 +319,21 @@ class SearchConfig:
     steps: int = 100
     loss: str = "100*L2+0.05*GEOCROSS"
     space: LatentSpace = "w+"
-    start: Literal["uniform", "tiled", "gaussian"] = "tiled"
+    coordinates: Coordinates = "whitened"
+    geometry: Literal["sphere", "euclidean"] = "sphere"
+    start: Literal["uniform", "tiled", "gaussian", "mean"] = "tiled"
     optimizer: OptimizerName = "riemannian_momentum"
     learning_rate: float = 0.05
     schedule: ScheduleName = "linear1cycledrop"
+    phases: tuple[Phase, ...] = ()
+    feature_radius: float = 0.1
     noise: NoiseKind = "fixed"
     trainable_noise_layers: int = 5
     zeroed_noise_layers: tuple[int, ...] = ()
     stop: StopRule = "feasible"
     patience: int = 20
+    noise_scale: float = 0.05
+    latent_noise: float = 0.0
     clamp_loss: bool = False
     blur_at_factor_one: bool = False
     output_size: int | None = None
@@ -278,3 +363,40 @@ class SearchConfig:
                 known = ", ".join(get_args(kind))
                 raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r:.80}")
         parse_loss(self.loss)
+        phases = (phase if isinstance(phase, Phase) else Phase(**phase) for phase in self.phases)
+        object.__setattr__(self, "phases", tuple(phases))
+        for name in ("feature_radius", "noise_scale"):
+            _check_positive(name, getattr(self, name))
+        if not 0.0 <= self.latent_noise < math.inf:
+            raise ValueError(f"latent_noise: expected 0 or more, got {self.latent_noise!r:.80}")
+        if self.start == "mean" and (self.geometry, self.space == "z") != ("euclidean", False):
+            raise ValueError("start: expected geometry euclidean and a space of w where it is mean")
+        if any(phase.block is not None for phase in self.phases) and self.space != "w+":
+            raise ValueError(f"phases: expected space w+ where a block is searched, got {self.space!r}")
+
+    @property
+    def numbers(self) -> Numbers:
+        """What compiled programs take as data."""
+        return Numbers(
+            self.eps,
+            self.steps,
+            self.learning_rate,
+            self.patience,
+            self.noise_scale,
+            self.latent_noise,
+            tuple(term.weight for term in parse_loss(self.loss)),
+        )
+
+    @property
+    def structure(self) -> SearchConfig:
+        """This config with every one of its `numbers` made a common value: what programs are compiled for."""
+        return dataclasses.replace(
+            self,
+            eps=1.0,
+            steps=1,
+            learning_rate=1.0,
+            patience=1,
+            noise_scale=1.0,
+            latent_noise=float(self.latent_noise > 0),
+            loss="+".join(term.name for term in parse_loss(self.loss)),
+        )

@@ -23,8 +23,7 @@ from pulse_jax.checkpoints import Checkpoint, Saved, digest
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
 from pulse_jax.lanes import Device, Ended, Lanes, kept_leaves
-from pulse_jax.latents import search_shape
-from pulse_jax.objective import output_size
+from pulse_jax.objective import check_fits, latent_shape, output_size
 from pulse_jax.presets import pulse
 from pulse_jax.problems import Problem, Solution, admissible_sizes, as_problems, judge, rank
 from pulse_jax.tasks import TaskQueue
@@ -136,10 +135,7 @@ def solve_stream(
     for name, value in (("lanes", lanes), ("chunk_steps", chunk_steps)):
         if value < 1:
             raise ValueError(f"{name}: expected 1 or more, got {value}")
-    if config.space != "z" and generator.gaussian_fit is None:
-        raise ValueError(
-            f"space {config.space!r}: expected a generator with a Gaussian fit (Generator.fitted), or space 'z'"
-        )
+    check_fits(generator, config)
     places = jax.local_devices() if devices is None else list(devices)
     kinds = {(device.platform, device.device_kind) for device in places}
     if len(kinds) != 1:
@@ -154,7 +150,7 @@ def solve_stream(
 
 def _checked(problems: Iterable[Problem | np.ndarray], generator: Generator, config: SearchConfig) -> Iterator[Problem]:
     sizes = admissible_sizes(output_size(generator, config), config)
-    rows = search_shape(config.space, generator.num_layers, generator.latent_dim)
+    rows = latent_shape(generator, config)
     for place, given in enumerate(problems):
         problem = given if isinstance(given, Problem) else Problem(low_res=given, index=place)
         if len(problem.low_res) not in sizes:

@@ -7,7 +7,7 @@ import functools
 import importlib.resources
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +17,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pulse_jax import stylegan1, stylegan2
 from pulse_jax.config import ArchitectureConfig, FunctionConfig, StyleGAN1Config
+from pulse_jax.flow import Flow
 from pulse_jax.latents import GaussianFit, fit_gaussian
+from pulse_jax.principal import PrincipalFit
+from pulse_jax.regularizers import Priors
 from pulse_jax.storage import GeneratorError, read_folder, write_folder
 
 __all__ = ["Generator", "GeneratorError", "load_generator"]
@@ -25,7 +28,7 @@ __all__ = ["Generator", "GeneratorError", "load_generator"]
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["params", "gaussian_fit", "w_avg", "label"],
+    data_fields=["params", "gaussian_fit", "w_avg", "w_std", "principal", "flow", "label"],
     meta_fields=["config", "function", "mapping_function"],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,9 @@ class Generator:
     params: Any
     gaussian_fit: GaussianFit | None = None
     w_avg: Array | None = None
+    w_std: Array | None = None
+    principal: PrincipalFit | None = None
+    flow: Flow | None = None
     label: Array | None = None
     function: Callable[..., Array] | None = field(default=None, repr=False)
     mapping_function: Callable[..., Array] | None = field(default=None, repr=False)
@@ -70,6 +76,16 @@ class Generator:
         if isinstance(self.config, FunctionConfig) or self.label is not None:
             return 0
         return self.config.label_dim
+
+    @property
+    def priors(self) -> Priors:
+        """What is known of w, as losses take it."""
+        return Priors(self.flow, self.principal, self.w_avg, self.w_std)
+
+    @property
+    def num_filters(self) -> int:
+        """The rows of w that `synthesize` takes with a style for every filter; 0 for a user's own function."""
+        return sum(self.config.filters)
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
@@ -171,13 +187,22 @@ class Generator:
         noise: tuple[Float[Array, "*batch _ _ 1"], ...],
         *,
         precision: Literal["float32", "bfloat16"] = "float32",
+        offsets: Mapping[int, Float[Array, "*batch _ _ c"]] | None = None,
     ) -> Float[Array, "*batch h w 3"]:
-        """w and noise → images, nominally [0, 1], unclipped; `precision` is the arithmetic of the convolutions.
+        """w and noise → images, nominally [0, 1], unclipped.
+
+        Args:
+            w: a row per layer (…, L, d), or one per filter (…, `num_filters`, d): W++ of Poirier-Ginter and Lalonde
+                (2023), layer by layer, and of StyleGAN2 a layer's convolution before the colours.
+            noise: every noise input.
+            precision: the arithmetic of the convolutions.
+            offsets: what is added to the output of a block, by its number (0 is 4×4): Daras et al. (2021), ILO.
 
         Raises:
-            ValueError: w or a noise input has another shape than the generator's, or `precision` is unknown.
+            ValueError: w, a noise input or an offset has another shape than the generator's, or `precision` is unknown.
         """
-        self._check_w(w)
+        if not self.num_filters or w.shape[-2:] != (self.num_filters, self.latent_dim):
+            self._check_w(w)
         if precision not in ("float32", "bfloat16"):
             raise ValueError(f"precision: expected float32 or bfloat16, got {precision!r}")
         batch = w.shape[:-2]
@@ -186,6 +211,11 @@ class Generator:
             raise ValueError(f"noise: expected shapes {expected}, got {tuple(n.shape for n in noise)}")
         flat = w.reshape(-1, *w.shape[-2:])
         flat_noise = tuple(n.reshape(-1, *n.shape[-3:]) for n in noise)
+        flat_offsets = {}
+        for block, offset in (offsets or {}).items():
+            if offset.shape != (*batch, *self.block_shape(block)):
+                raise ValueError(f"offsets: expected {self.block_shape(block)} of block {block}, got {offset.shape}")
+            flat_offsets[block] = offset.reshape(-1, *offset.shape[-3:])
         if isinstance(self.config, FunctionConfig):
             assert self.function is not None
             images = jax.vmap(self.function, in_axes=(None, 0, 0))(self.params, flat, flat_noise)
@@ -195,8 +225,20 @@ class Generator:
         else:
             family = stylegan1 if isinstance(self.config, StyleGAN1Config) else stylegan2
             module = family.Synthesis(self.config, dtype=jnp.dtype(precision))  # pyright: ignore
-            images = module.apply({"params": self.params["synthesis"]}, flat, flat_noise) * 0.5 + 0.5  # pyright: ignore
+            images = module.apply({"params": self.params["synthesis"]}, flat, flat_noise, flat_offsets)
+            images = images * 0.5 + 0.5  # pyright: ignore
         return images.reshape(*batch, self.resolution, self.resolution, 3)
+
+    def block_shape(self, block: int) -> tuple[int, int, int]:
+        """The shape (r, r, c) of a block's output, numbered from 0 for 4×4.
+
+        Raises:
+            ValueError: there is no such block.
+        """
+        if isinstance(self.config, FunctionConfig) or not 0 <= block < len(self.config.blocks):
+            raise ValueError(f"block: this generator has no block {block}")
+        size = self.config.blocks[block]
+        return size, size, self.config.channels[block]
 
     def truncate(
         self, w: Float[Array, "... layers d"], psi: float, cutoff: int | None = None

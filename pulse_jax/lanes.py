@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from pulse_jax import search
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import Numbers, SearchConfig
 from pulse_jax.generator import Generator
 from pulse_jax.problems import Start, image_number, problem_key
 from pulse_jax.search import SearchState, Status
@@ -43,7 +43,8 @@ def start_all(
     """Every lane at its start, and the data of the keys that the starts are drawn from."""
     one = functools.partial(search.init, generator, config)
     keys = jax.vmap(problem_key)(seeds, numbers, restarts)
-    return jax.vmap(one)(targets, keys, start.latents, start.noise), jax.random.key_data(keys)
+    states = jax.vmap(one)(targets, keys, start.latents, start.noise, restarts == 0)
+    return states, jax.random.key_data(keys)
 
 
 @functools.partial(jax.jit, donate_argnums=0)
@@ -57,10 +58,10 @@ def _refill(state: SearchState, fresh: SearchState, filled: Array, emptied: Arra
 
 @functools.partial(jax.jit, static_argnames="config", donate_argnames="state")
 def _chunk(
-    generator: Generator, config: SearchConfig, state: SearchState, limit: Array, enough: Array
+    generator: Generator, config: SearchConfig, numbers: Numbers, state: SearchState, limit: Array, enough: Array
 ) -> tuple[SearchState, Array]:
     """Steps until `limit` of them are taken or `enough` lanes have ended; and how many steps that were."""
-    one = functools.partial(search.step, generator, config)
+    one = functools.partial(search.step, generator, config, numbers=numbers)
 
     def running(state: SearchState) -> Array:
         return jnp.sum(state.status == Status.RUNNING)
@@ -77,14 +78,18 @@ def _chunk(
     return state, taken
 
 
+def _scalar(number: int | float) -> np.generic:
+    return np.int32(number) if isinstance(number, int) else np.float32(number)
+
+
 @jax.jit
 def _take(state: SearchState, lane: Array) -> SearchState:
     return jax.tree.map(lambda leaf: leaf[lane], state)
 
 
 def _kept(state: SearchState) -> SearchState:
-    """All of a state but what filling a lane gives again: the target and the noise that is not searched."""
-    return state._replace(target=None, fixed_noise=None)
+    """All of a state but what filling a lane gives again: the target, the noise that is not searched, and the key."""
+    return state._replace(target=None, fixed_noise=None, key=None)
 
 
 def kept_leaves(state: SearchState) -> list[Any]:
@@ -124,7 +129,9 @@ class Lanes:
         self.count = count
         self.compile_seconds = 0.0
         self._generator = generator
-        self._config = config
+        # Numbers as data: one program serves all configs of a structure.
+        self._config = config.structure
+        self._given = jax.tree.map(_scalar, config.numbers)
         self._device = device
         self._targets = np.zeros((count, side, side, 3), np.float32)
         self._numbers = np.zeros((3, count), np.uint32)  # of seed, image and restart
@@ -205,7 +212,7 @@ class Lanes:
                 leaf[lane] = value
         placed = jax.device_put(leaves, self._device)
         restored = jax.tree.unflatten(jax.tree.structure(kept), placed)
-        return restored._replace(target=fresh.target, fixed_noise=fresh.fixed_noise)
+        return restored._replace(target=fresh.target, fixed_noise=fresh.fixed_noise, key=fresh.key)
 
     def memory(self) -> int:
         """Bytes that a chunk takes on the device, the generator included, by XLA's account; 0 where it gives none.
@@ -217,7 +224,7 @@ class Lanes:
             return start_all(self._generator, self._config, targets, seeds, numbers, restarts, Start(None))[0]
 
         state = jax.eval_shape(filled, self._targets, *self._numbers)
-        program = _chunk.lower(self._generator, self._config, state, np.int32(1), np.int32(1)).compile()
+        program = _chunk.lower(self._generator, self._config, self._given, state, np.int32(1), np.int32(1)).compile()
         sizes = program.memory_analysis()
         if sizes is None:
             return 0
@@ -230,7 +237,9 @@ class Lanes:
         limits = np.int32(limit), np.int32(min(enough, len(self.running)))
         self._dispatched = None if "chunk" not in self._called else time.perf_counter()
         state, self._state = self._state, None  # donated: gone if the chunk fails
-        self._state, self._taken = self._timed("chunk", _chunk, self._generator, self._config, state, *limits)
+        self._state, self._taken = self._timed(
+            "chunk", _chunk, self._generator, self._config, self._given, state, *limits
+        )
 
     def collect(self) -> tuple[list[Ended], int]:
         """Waits for the chunk; the searches that ended in it, and the steps that it took."""

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pulse_jax.config import LatentSpace, NoiseKind
+from pulse_jax.config import Coordinates, LatentSpace, NoiseKind
 from pulse_jax.moments import SLOPE, Mapping, measure_moments, undo_leaky_relu
 
 __all__ = [
@@ -86,15 +86,19 @@ def w_to_whitened(w: Float[Array, "*batch d"], fit: GaussianFit) -> Float[Array,
     return (undo_leaky_relu(w) - fit.mean) / fit.std
 
 
-def search_shape(space: LatentSpace, num_layers: int, latent_dim: int) -> tuple[int, int]:
-    """The shape of a search variable: (1, d) in "z" and "w", (L, d) in "w+"; each row has a sphere of its own.
+def search_shape(space: LatentSpace, num_layers: int, latent_dim: int, num_filters: int = 0) -> tuple[int, int]:
+    """The shape of a search variable; each row has a sphere of its own.
+
+    (1, d) in "z" and "w", (L, d) in "w+", (`num_filters`, d) in "w++".
 
     Raises:
-        ValueError: `space` is not one of `SPACES`.
+        ValueError: `space` is not one of `SPACES`, or a generator without filters is searched in "w++".
     """
     if space not in SPACES:
         raise ValueError(f"space: expected one of {', '.join(SPACES)}, got {space!r}")
-    return (num_layers if space == "w+" else 1), latent_dim
+    if space == "w++" and not num_filters:
+        raise ValueError("space: expected a StyleGAN in space 'w++', got a generator that tells of no filters")
+    return {"z": 1, "w": 1, "w+": num_layers, "w++": num_filters}[space], latent_dim
 
 
 def to_w(
@@ -104,33 +108,40 @@ def to_w(
     mapping: Mapping | None = None,
     fit: GaussianFit | None = None,
     num_layers: int,
+    num_filters: int = 0,
+    coordinates: Coordinates = "whitened",
 ) -> tuple[Float[Array, "rows d_w"], Float[Array, "layers d_w"]]:
     """Turn a search variable into the mapped rows, which GEOCROSS compares, and w (L, d), a row for every layer.
 
-    In "z" and "w" there is one mapped row, (1, d), and every layer gets it; in "w+" rows and w are the same.
+    In "z" and "w" there is one mapped row, (1, d), and every layer gets it; in "w+" rows and w are the same, as in
+    "w++", where there is a row for every filter.
 
     Args:
-        space: "z" goes through `mapping`, "w" and "w+" through `whitened_to_w`.
-        variable: (1, d), or (L, d) in "w+".
+        space: "z" goes through `mapping`, the others through `whitened_to_w` if their `coordinates` are whitened.
+        variable: (1, d), (L, d) in "w+", or (`num_filters`, d) in "w++".
         mapping: the mapping network; needed in "z" only.
-        fit: the Gaussian fit; needed in "w" and "w+" only.
+        fit: the Gaussian fit; needed for whitened coordinates only.
         num_layers: L, how many rows the generator takes.
+        num_filters: how many filters it has; needed in "w++" only.
+        coordinates: what a row is outside "z".
 
     Raises:
         ValueError: `space` is unknown, `variable` has another shape, or what the space needs is missing.
     """
-    expected = search_shape(space, num_layers, variable.shape[-1] if variable.ndim else 1)
+    expected = search_shape(space, num_layers, variable.shape[-1] if variable.ndim else 1, num_filters)
     if variable.shape != expected:
         raise ValueError(f"variable: expected shape {expected} in space {space!r}, got {variable.shape}")
     if space == "z":
         if mapping is None:
             raise ValueError("mapping: expected a mapping network in space 'z', got None")
         rows = mapping(variable)
+    elif coordinates == "plain":
+        rows = variable
     else:
         if fit is None:
             raise ValueError(f"fit: expected a Gaussian fit in space {space!r}, got None")
         rows = whitened_to_w(variable, fit)
-    return rows, jnp.broadcast_to(rows, (num_layers, rows.shape[-1]))
+    return rows, rows if space == "w++" else jnp.broadcast_to(rows, (num_layers, rows.shape[-1]))
 
 
 def init_noise(
@@ -144,7 +155,8 @@ def init_noise(
     """Draw a generator's noise inputs, split into those a search varies and the rest; `merge_noise` joins them.
 
     Noise i is N(0, 1) from `fold_in(key, i)`, or zero when `kind` is "zero" or i is in `zeroed`. It is searched when
-    `kind` is "trainable", i < `trainable` and i is not zeroed.
+    `kind` is "trainable", i < `trainable` and i is not zeroed; or when `kind` is "normalized", which makes its mean 0
+    and its variance 1 (StyleGAN2, appendix D).
 
     Args:
         key: the random key; layer i does not depend on the other layers or options.
@@ -172,7 +184,9 @@ def init_noise(
             fixed.append(jnp.zeros(shape, jnp.float32))
             continue
         noise = jax.random.normal(jax.random.fold_in(key, layer), shape, jnp.float32)
-        if kind == "trainable" and layer < trainable:
+        if kind == "normalized":
+            noise = (noise - jnp.mean(noise)) / jnp.std(noise)
+        if kind == "normalized" or (kind == "trainable" and layer < trainable):
             searched.append(noise)
             fixed.append(None)
         else:

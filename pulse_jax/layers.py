@@ -21,6 +21,7 @@ __all__ = [
     "leaky_relu",
     "modulated_conv",
     "pixel_norm",
+    "split_rows",
     "upsample_conv",
     "upsample_image",
     "upsample_modulated_conv",
@@ -196,24 +197,62 @@ def _demodulate(y: Activations, kernel: Kernel, style: Float[Array, "n c_in"]) -
 
 
 def modulated_conv(
-    x: Activations, kernel: Kernel, style: Float[Array, "n c_in"], *, demodulate: bool = True
+    x: Activations, kernel: Kernel, style: Float[Array, "n *c_out c_in"], *, demodulate: bool = True
 ) -> Activations:
     """StyleGAN2's modulated convolution, same size (Karras et al. 2020, section 2.2), as scale → shared conv → scale.
 
-    `style` scales the input channels; demodulation divides each output channel by the norm of its modulated kernel.
+    `style` scales the input channels; demodulation divides each output channel by the norm of its modulated kernel. A
+    style (n, c_out, c_in) is every filter's own.
     """
+    if style.ndim == 3:
+        return _filter_conv(x, kernel, style, upsample=False, demodulate=demodulate)
     pad = kernel.shape[0] // 2
     y = conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype), ((pad, pad), (pad, pad)))
     return _demodulate(y, kernel, style) if demodulate else y
 
 
-def upsample_modulated_conv(x: Activations, kernel: Kernel, style: Float[Array, "n c_in"]) -> Activations:
+def upsample_modulated_conv(x: Activations, kernel: Kernel, style: Float[Array, "n *c_out c_in"]) -> Activations:
     """As `modulated_conv`, fused with ×2 upsampling: transposed convolution, then the [1, 3, 3, 1] filter of gain 4.
 
     `kernel` is the correlation kernel over the zero-interleaved input (a PyTorch checkpoint's, flipped in space).
     """
+    if style.ndim == 3:
+        return _fir(_filter_conv(x, kernel, style, upsample=True, demodulate=True), (0.25, 0.75, 0.75, 0.25), 1)
     y = _transposed_conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype))
     return _demodulate(_fir(y, (0.25, 0.75, 0.75, 0.25), 1), kernel, style)
+
+
+def _filter_conv(
+    x: Activations, kernel: Kernel, style: Float[Array, "n c_out c_in"], *, upsample: bool, demodulate: bool
+) -> Activations:
+    """The convolution of either function above, before its filter, with kernels that every image has of its own."""
+    kernels = kernel.astype(style.dtype) * style.swapaxes(1, 2)[:, None, None]
+    if demodulate:
+        kernels *= jax.lax.rsqrt(jnp.sum(jnp.square(kernels), axis=(1, 2, 3), keepdims=True) + 1e-8)
+    kernels = kernels.astype(x.dtype)
+    size = kernel.shape[0]
+    edge = (2, 2, 1) if upsample else (size // 2, size // 2, 0)
+    padded = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), edge, edge, (0, 0, 0)))
+    rows, columns = (length - size + 1 for length in padded.shape[1:3])
+    # A matrix product per tap: grouped convolutions are many times slower on CPU.
+    return sum(
+        (
+            jnp.einsum(
+                "nhwi,nio->nhwo", padded[:, i : i + rows, j : j + columns], kernels[:, i, j], precision="highest"
+            )
+            for i in range(size)
+            for j in range(size)
+        ),
+        start=jnp.zeros((), x.dtype),
+    )
+
+
+def split_rows(w: Float[Array, "n rows d"], filters: tuple[int, ...]) -> list[Float[Array, "n *o d"]]:
+    """The rows of w (n, L, d) as one (n, d) per layer; a row for every filter (n, sum(filters), d) as (n, o, d)."""
+    if w.shape[1] == len(filters):
+        return [w[:, layer] for layer in range(len(filters))]
+    ends = [sum(filters[: layer + 1]) for layer in range(len(filters))]
+    return [w[:, end - count : end] for end, count in zip(ends, filters, strict=True)]
 
 
 def instance_norm(x: Activations, scale: Float[Array, "n c"], bias: Float[Array, "n c"], *, eps: float) -> Activations:

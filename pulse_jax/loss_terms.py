@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 __all__ = ["LOSS_NAMES", "LossTerm", "format_loss", "parse_loss"]
 
-LOSS_NAMES = ("L2", "L1", "GEOCROSS")
-"""The terms that a loss may name; `pulse_jax.losses` computes them."""
+LOSS_NAMES = (
+    *("L2", "L1", "MAE", "LAPLACE", "GAUSSIAN", "MULTISCALE"),
+    *("GEOCROSS", "FLOW", "NORM", "CROSS", "CROSS_SQUARED", "WPRIOR", "COLINEAR", "PRINCIPAL", "LATENT", "NOISE"),
+)
+"""The terms that a loss may name: of the image (`pulse_jax.losses`), and of the latent and noise (there GEOCROSS,
+the others `pulse_jax.regularizers`)."""
 
 _EXAMPLE = "100*L2+0.05*GEOCROSS"
 _FLOAT32_MAX = 3.4028234663852886e38

@@ -2,18 +2,22 @@
 
 Low-resolution images are (h, w, C), nominally in [0, 1]; latents are (L, d), one row per layer of the generator.
 Values are scalars in float32, or wider where the inputs are; a NaN in the inputs is a NaN in the value. Source: PULSE
-(Menon et al. 2020), section 3.1, and its program.
+(Menon et al. 2020), section 3.1, and its program; others are named where they stand.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from pulse_jax import regularizers
 from pulse_jax.loss_terms import LossTerm
+from pulse_jax.regularizers import Priors, check_priors
 
-__all__ = ["geocross", "l1", "l2", "total_loss"]
+__all__ = ["gaussian", "geocross", "l1", "l2", "laplace", "mae", "multiscale", "total_loss"]
 
 # Under the roots of squared lengths: keeps gradients finite where two rows coincide.
 _SQUARED_LENGTH_FLOOR = 1e-9
@@ -32,6 +36,11 @@ def _difference(generated_low_res: Array, target: Array) -> Array:
 def _at_least(error: Array, eps: float | Array) -> Array:
     # Not `maximum`: that halves the gradient at a tie.
     return jnp.where(error < eps, jnp.asarray(eps, error.dtype), error)
+
+
+def _magnitude(difference: Array) -> Array:
+    # |x| with gradient 0 where x is 0, as the original has it; that of `abs` is 1 there.
+    return difference * jax.lax.stop_gradient(jnp.sign(difference))
 
 
 def l2(
@@ -55,10 +64,59 @@ def l1(
     Raises:
         ValueError: the shapes differ.
     """
+    return 10.0 * _at_least(jnp.mean(_magnitude(_difference(generated_low_res, target))), eps)
+
+
+def mae(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"]) -> Float[Array, ""]:
+    """MAE: mean(|g - y|), the data term that SRLS's program ran with; L1 is PULSE's, with its factor and floor.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    return jnp.mean(_magnitude(_difference(generated_low_res, target)))
+
+
+def laplace(
+    generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], scale: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """LAPLACE: −log p(y | g) in nats with independent Laplace noise of this scale (SRLS, section 2: the L1 norm).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
     difference = _difference(generated_low_res, target)
-    # |x| with gradient 0 where x is 0, as the original has it; that of `abs` is 1 there.
-    magnitude = difference * jax.lax.stop_gradient(jnp.sign(difference))
-    return 10.0 * _at_least(jnp.mean(magnitude), eps)
+    return jnp.sum(_magnitude(difference)) / scale + difference.size * jnp.log(2.0 * scale)
+
+
+def gaussian(
+    generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], scale: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """GAUSSIAN: −log p(y | g) in nats with independent Gaussian noise of this standard deviation (the L2 norm).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    difference = _difference(generated_low_res, target)
+    constant = difference.size * (jnp.log(scale) + 0.5 * math.log(2.0 * math.pi))
+    return jnp.sum(jnp.square(difference)) / (2.0 * jnp.square(scale)) + constant
+
+
+def multiscale(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"]) -> Float[Array, ""]:
+    """MULTISCALE: the mean over scales of MAE, the images halved by 2×2 means from one scale to the next.
+
+    Scales end where a side is odd. The pixel part of the multi-resolution loss of "Robust unsupervised StyleGAN image
+    restoration" (Poirier-Ginter and Lalonde 2023).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    difference = _difference(generated_low_res, target)
+    scales = [jnp.mean(_magnitude(difference))]
+    while difference.shape[0] % 2 == 0 and difference.shape[1] % 2 == 0:
+        height, width, channels = difference.shape
+        difference = jnp.mean(difference.reshape(height // 2, 2, width // 2, 2, channels), axis=(1, 3))
+        scales.append(jnp.mean(_magnitude(difference)))
+    return jnp.mean(jnp.stack(scales))
 
 
 def geocross(w: Float[Array, "layers d"]) -> Float[Array, ""]:
@@ -88,8 +146,13 @@ def total_loss(
     *,
     generated_low_res: Float[Array, "h w c"],
     target: Float[Array, "h w c"],
-    w: Float[Array, "layers d"],
+    w: Float[Array, "rows d"],
     eps: float | Float[Array, ""],
+    weights: Sequence[float | Float[Array, ""]] | None = None,
+    latent: Float[Array, "rows d"] | None = None,
+    noise: Sequence[Float[Array, "_ _ 1"]] = (),
+    noise_scale: float | Float[Array, ""] = 1.0,
+    priors: Priors | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """The weighted sum of `terms` (of `parse_loss`) and each term's value without its weight, by name.
 
@@ -97,19 +160,43 @@ def total_loss(
         terms: at least one term.
         generated_low_res: the downscaled generated image (h, w, C).
         target: the low-resolution image (h, w, C) that was given.
-        w: the rows (L, d) that GEOCROSS compares; one row (1, d) when all layers share it.
+        w: the rows (L, d) that are compared and judged; one row (1, d) when all layers share it.
         eps: where L2 (a mean squared error) and L1 (a mean absolute error) stop falling.
+        weights: instead of the terms' own.
+        latent: what is searched; needed for LATENT only.
+        noise: the searched noise images, for NOISE.
+        noise_scale: of LAPLACE and GAUSSIAN.
+        priors: for FLOW, NORM, WPRIOR and PRINCIPAL.
 
     Raises:
+        MissingPrior: a term needs what `priors` lacks.
         ValueError: no terms, or shapes that do not fit.
     """
     if not terms:
         raise ValueError("terms: expected at least one loss term, got none")
-    losses = {
-        "L2": lambda: l2(generated_low_res, target, eps),
-        "L1": lambda: l1(generated_low_res, target, eps),
+    images = generated_low_res, target
+    known: Any = Priors() if priors is None else priors
+    check_priors([term.name for term in terms], known)
+    searched: Any = latent
+    losses: dict[str, Callable[[], Array]] = {
+        "L2": lambda: l2(*images, eps),
+        "L1": lambda: l1(*images, eps),
+        "MAE": lambda: mae(*images),
+        "LAPLACE": lambda: laplace(*images, noise_scale),
+        "GAUSSIAN": lambda: gaussian(*images, noise_scale),
+        "MULTISCALE": lambda: multiscale(*images),
         "GEOCROSS": lambda: geocross(w),
+        "FLOW": lambda: regularizers.flow_prior(w, known.flow),
+        "NORM": lambda: regularizers.flow_norm(w, known.flow),
+        "CROSS": lambda: regularizers.cross(w),
+        "CROSS_SQUARED": lambda: regularizers.cross_squared(w),
+        "WPRIOR": lambda: regularizers.w_prior(w, known.w_avg, known.w_std),
+        "COLINEAR": lambda: regularizers.colinear(w),
+        "PRINCIPAL": lambda: regularizers.principal_prior(w, known.principal),
+        "LATENT": lambda: regularizers.squared_norm(searched),
+        "NOISE": lambda: regularizers.noise_correlation(noise),
     }
     values = {term.name: losses[term.name]() for term in terms}
-    total = jnp.sum(jnp.stack([term.weight * values[term.name] for term in terms]))
+    factors = [term.weight for term in terms] if weights is None else weights
+    total = jnp.sum(jnp.stack([weight * values[term.name] for weight, term in zip(factors, terms, strict=True)]))
     return total, values

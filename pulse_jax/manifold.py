@@ -27,6 +27,7 @@ from pulse_jax import sphere
 
 __all__ = [
     "Euclidean",
+    "L1Ball",
     "Sphere",
     "distance",
     "exp",
@@ -68,6 +69,8 @@ class Sphere:
         axes: the axes, negative, that hold the coordinates of one sphere: (-1,) for latents (L, d), (-3, -2) for noise
             images (r, r, 1) with one sphere per channel.
         radius: of all spheres; None for each one's norm at the start, sqrt(sum(x²) + 1e-9) as in the PULSE program.
+        centred: only the part of each sphere whose coordinates have mean zero, itself a sphere: noise images with no
+            brightness of their own.
 
     Raises:
         ValueError: the axes are empty, repeated or not negative, or the radius is not positive and finite.
@@ -75,6 +78,7 @@ class Sphere:
 
     axes: tuple[int, ...] = (-1,)
     radius: float | None = None
+    centred: bool = False
 
     def __post_init__(self) -> None:
         if not self.axes or len(set(self.axes)) != len(self.axes) or max(self.axes) >= 0:
@@ -107,6 +111,9 @@ class Sphere:
         _check_shapes(**arrays)
         return function(*map(self._fold, arrays.values()), radius=jnp.squeeze(radius, self.axes))
 
+    def _centre(self, x: Array) -> Array:
+        return x - jnp.mean(x, axis=self.axes, keepdims=True) if self.centred else x
+
     def _batch(self, x: Array) -> tuple[int, ...]:
         return tuple(size for axis, size in enumerate(x.shape, -x.ndim) if axis not in self.axes)
 
@@ -123,10 +130,11 @@ class Sphere:
 
     def project(self, x: Array, *, radius: Array) -> Array:
         """See `sphere.project`."""
-        return self._unfold(self._lift(sphere.project, radius, x=x), x)
+        return self._unfold(self._lift(sphere.project, radius, x=self._centre(x)), x)
 
     def rescale(self, x: Array, *, radius: Array) -> Array:
         """x / sqrt(sum(x²) + 1e-9) · radius, the PULSE program's way back to the sphere."""
+        x = self._centre(x)
         return x / _floored_norm(x, self.axes) * radius
 
     def normalize(self, v: Array, *, radius: Array) -> Array:
@@ -135,7 +143,7 @@ class Sphere:
 
     def to_tangent(self, x: Array, v: Array, *, radius: Array) -> Array:
         """See `sphere.to_tangent`."""
-        return self._unfold(self._lift(sphere.to_tangent, radius, x=x, v=v), x)
+        return self._unfold(self._lift(sphere.to_tangent, radius, x=x, v=self._centre(v)), x)
 
     def exp(self, x: Array, v: Array, *, radius: Array) -> Array:
         """See `sphere.exp`."""
@@ -166,17 +174,28 @@ class Sphere:
 
 @dataclasses.dataclass(frozen=True)
 class Euclidean:
-    """An unconstrained array, one flat space: the methods of `Sphere` without curvature. The radius is None, unused."""
+    """An unconstrained array: the methods of `Sphere` without curvature. The radius is None, unused.
+
+    Attributes:
+        axes: the trailing axes, negative, that hold one vector, of which norms and steps of length 1 are taken; None
+            for the whole array as one vector.
+    """
+
+    axes: tuple[int, ...] | None = None
 
     def check(self, name: str, x: Array | jax.ShapeDtypeStruct) -> None:
-        """Any array will do."""
+        """Raise ValueError, naming the array, if x lacks one of the axes."""
+        if self.axes is not None and x.ndim < -min(self.axes):
+            raise ValueError(f"{name}: expected at least {-min(self.axes)} axes for {self}, got shape {x.shape}")
 
     def radii(self, x: Array) -> None:
         """None: a flat space has no radius."""
 
     def norms(self, v: Array) -> Array:
-        """The norm of the whole array, with every axis reduced to 1."""
-        return sphere.norm(v.reshape(-1)).reshape((1,) * v.ndim)
+        """The norm of each vector, with its axes reduced to 1."""
+        if self.axes is None:
+            return sphere.norm(v.reshape(-1)).reshape((1,) * v.ndim)
+        return Sphere(self.axes).norms(v)
 
     def project(self, x: Array, *, radius: None) -> Array:
         """x itself."""
@@ -187,8 +206,11 @@ class Euclidean:
         return x
 
     def normalize(self, v: Array, *, radius: None) -> Array:
-        """v with the norm of the whole array made 1; zero stays zero."""
-        return sphere.project(v.reshape(-1), radius=1.0).reshape(v.shape)
+        """v with the norm of each vector made 1; zero stays zero."""
+        if self.axes is None:
+            return sphere.project(v.reshape(-1), radius=1.0).reshape(v.shape)
+        unit = Sphere(self.axes, radius=1.0)
+        return unit.project(v, radius=unit.radii(v))
 
     def to_tangent(self, x: Array, v: Array, *, radius: None) -> Array:
         """v itself."""
@@ -215,12 +237,40 @@ class Euclidean:
         return v
 
     def distance(self, x: Array, y: Array, *, radius: None) -> Array:
-        """|x - y| of the whole array, with every axis reduced to 1."""
+        """|x - y| of each vector, with its axes reduced to 1."""
         return self.norms(self.log(x, y, radius=radius))
 
     def random_uniform(self, key: _Key, like: Array | jax.ShapeDtypeStruct) -> Array:
         """A standard normal array in the shape and dtype of `like`: a flat space has no uniform distribution."""
         return jax.random.normal(key, like.shape, like.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class L1Ball(Euclidean):
+    """Arrays whose mean absolute value is at most `mean_absolute`: small or sparse offsets.
+
+    A flat space with a border: steps are Euclidean, and what leaves the ball is put back on its nearest point.
+
+    Attributes:
+        mean_absolute: the largest mean absolute value, positive.
+    """
+
+    mean_absolute: float = 1.0
+
+    def project(self, x: Array, *, radius: None) -> Array:
+        """The nearest point of the ball (Duchi et al. 2008, "Efficient projections onto the l1-ball", figure 1)."""
+        most = self.mean_absolute * x.size
+        magnitude = jnp.abs(x)
+        descending = jnp.sort(magnitude.reshape(-1))[::-1]
+        excess = (jnp.cumsum(descending) - most) / jnp.arange(1, x.size + 1)
+        # The last coordinate that stays above its threshold; the first one always does.
+        last = jnp.sum(descending > excess) - 1
+        shrunk = jnp.sign(x) * jnp.maximum(magnitude - excess[jnp.maximum(last, 0)], 0.0)
+        return jnp.where(jnp.sum(magnitude) <= most, x, shrunk)
+
+    def rescale(self, x: Array, *, radius: None) -> Array:
+        """As `project`."""
+        return self.project(x, radius=radius)
 
 
 def expand(manifold: PyTree, params: PyTree) -> PyTree:

@@ -10,30 +10,42 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import Numbers, SearchConfig
 from pulse_jax.degradations import bicubic, bicubic_matrix
 from pulse_jax.generator import Generator
-from pulse_jax.latents import init_noise, merge_noise, search_shape, to_w
+from pulse_jax.latents import init_noise, merge_noise, search_shape, to_w, w_to_whitened
 from pulse_jax.loss_terms import parse_loss
 from pulse_jax.losses import total_loss
-from pulse_jax.manifold import Sphere
+from pulse_jax.manifold import Euclidean, L1Ball, Sphere
+from pulse_jax.regularizers import MissingPrior, check_priors
 from pulse_jax.sphere import random_uniform
 
 __all__ = [
     "Evaluation",
     "Variables",
+    "check_fits",
     "decode",
     "degrade",
     "evaluate",
+    "join_features",
+    "latent_shape",
     "output_size",
     "quantize",
     "search_manifold",
+    "searched_blocks",
+    "split_features",
     "start",
 ]
 
+# SRLS: how far diverse starts lie from the mean of w towards a random style.
+_TOWARDS = (0.2, 0.4)
 
 Variables = dict[str, Any]
-"""What a search moves: `latent` (rows, d) and `noise`, the tuple of searched noise images (r, r, 1)."""
+"""What a search moves: `latent` (rows, d) and `noise`, the tuple of searched noise images (r, r, 1).
+
+Where phases search offsets to blocks, `features` too, the tuple of them (r, r, c), which a solution carries in further
+rows of its latent.
+"""
 
 
 class Evaluation(NamedTuple):
@@ -46,27 +58,102 @@ class Evaluation(NamedTuple):
     picture: UInt8[Array, "h w 3"]
 
 
-def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere]:
-    """One sphere per latent row and per noise channel (PULSE, section 3.2 and its program).
+def check_fits(generator: Generator, config: SearchConfig) -> None:
+    """See that all has been fitted to the generator's w that the search takes.
+
+    Raises:
+        MissingPrior: something has not, and how to make it.
+    """
+    if config.space != "z" and config.coordinates == "whitened" and generator.gaussian_fit is None:
+        raise MissingPrior(
+            f"space {config.space!r}: expected a generator with a Gaussian fit (Generator.fitted), or space 'z'"
+        )
+    needed = {"w_avg": config.start == "mean", "w_std": config.latent_noise > 0}
+    for name, wanted in needed.items():
+        if wanted and getattr(generator, name) is None:
+            raise MissingPrior(f"start: this generator has no {name}; run pulse-jax fit-prior --kind gaussian")
+    check_priors([term.name for term in parse_loss(config.loss)], generator.priors)
+
+
+def searched_blocks(config: SearchConfig) -> tuple[int, ...]:
+    """The blocks to whose outputs offsets are searched, ascending."""
+    return tuple(sorted({phase.block for phase in config.phases if phase.block is not None}))
+
+
+def _rows(generator: Generator, config: SearchConfig) -> tuple[int, int]:
+    return search_shape(config.space, generator.num_layers, generator.latent_dim, generator.num_filters)
+
+
+def latent_shape(generator: Generator, config: SearchConfig) -> tuple[int, int]:
+    """The shape (rows, d) of a solution's latent, the rows that hold offsets to blocks included.
+
+    Raises:
+        ValueError: the generator has no such space or block.
+    """
+    rows, width = _rows(generator, config)
+    sizes = (math.prod(generator.block_shape(block)) for block in searched_blocks(config))
+    return rows + sum(-(-size // width) for size in sizes), width
+
+
+def join_features(variables: Variables) -> Float[Array, "*lanes rows d"]:
+    """The latent with the searched offsets in further rows, each offset filled up with zeros."""
+    parts = [variables["latent"]]
+    *lanes, _, width = parts[0].shape
+    for feature in variables.get("features", ()):
+        flat = feature.reshape(*lanes, -1)
+        parts.append(jnp.pad(flat, [(0, 0)] * len(lanes) + [(0, -flat.shape[-1] % width)]).reshape(*lanes, -1, width))
+    return jnp.concatenate(parts, axis=-2) if len(parts) > 1 else parts[0]
+
+
+def split_features(
+    generator: Generator, config: SearchConfig, latent: Float[Array, "rows d"]
+) -> tuple[Float[Array, "rows d"], tuple[Float[Array, "_ _ _"], ...]]:
+    """The inverse of `join_features`."""
+    rows, width = _rows(generator, config)
+    features = []
+    at = rows
+    for block in searched_blocks(config):
+        shape = generator.block_shape(block)
+        size = math.prod(shape)
+        taken = -(-size // width)
+        features.append(latent[at : at + taken].reshape(-1)[:size].reshape(shape))
+        at += taken
+    return latent[:rows], tuple(features)
+
+
+def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere | Euclidean]:
+    """A sphere per latent row, or a flat space, and a sphere per noise channel (PULSE, section 3.2 and its program).
 
     A Gaussian start and noise images keep their own norms, other starts lie on the radius √d.
     """
-    radius = None if config.start == "gaussian" else math.sqrt(latent_dim)
-    return {"latent": Sphere(radius=radius), "noise": Sphere(axes=(-3, -2))}
+    manifold: dict[str, Sphere | Euclidean] = {
+        "latent": Euclidean(axes=(-1,)),
+        "noise": Sphere(axes=(-3, -2), centred=config.noise == "normalized"),
+    }
+    if config.geometry == "sphere":
+        manifold["latent"] = Sphere(radius=None if config.start == "gaussian" else math.sqrt(latent_dim))
+    if searched_blocks(config):
+        manifold["features"] = L1Ball(mean_absolute=config.feature_radius)
+    return manifold
 
 
 def start(
-    generator: Generator, config: SearchConfig, key: PRNGKeyArray
+    generator: Generator, config: SearchConfig, key: PRNGKeyArray, first: bool | Array = True
 ) -> tuple[Variables, tuple[Float[Array, "_ _ 1"] | None, ...]]:
-    """A random start: the searched variables, and the fixed noise inputs with None where one is searched."""
+    """A random start: the searched variables, and the fixed noise inputs with None where one is searched.
+
+    `first` is whether it is an image's first search, which a start at the mean of w is for.
+    """
     latent_key, noise_key = jax.random.split(key)
-    shape = search_shape(config.space, generator.num_layers, generator.latent_dim)
-    if config.start == "gaussian":
+    shape = _rows(generator, config)
+    if config.start == "mean":
+        latent = _near_mean(generator, config, latent_key, first)
+    elif config.start == "gaussian":
         latent = jax.random.normal(latent_key, shape)
     else:
         drawn = shape if config.start == "uniform" else (1, shape[1])
         latent = random_uniform(latent_key, drawn, radius=math.sqrt(shape[1]))
-        latent = jnp.broadcast_to(latent, shape)
+    latent = jnp.broadcast_to(latent, shape)
     searched, fixed = init_noise(
         noise_key,
         generator.noise_shapes,
@@ -74,7 +161,24 @@ def start(
         trainable=config.trainable_noise_layers,
         zeroed=config.zeroed_noise_layers,
     )
-    return Variables(latent=latent, noise=searched), fixed
+    variables = Variables(latent=latent, noise=searched)
+    if blocks := searched_blocks(config):
+        variables["features"] = tuple(jnp.zeros(generator.block_shape(block)) for block in blocks)
+    return variables, fixed
+
+
+def _near_mean(generator: Generator, config: SearchConfig, key: PRNGKeyArray, first: bool | Array) -> Array:
+    """The mean of w (1, d) in the searched coordinates, or a point on the way from it to a random style."""
+    assert generator.w_avg is not None
+    z_key, way_key = jax.random.split(key)
+    style = generator.map(jax.random.normal(z_key, (1, generator.latent_dim)))
+    low, high = _TOWARDS
+    way = jnp.where(first, 0.0, jax.random.uniform(way_key, (), minval=low, maxval=high))
+    w = generator.w_avg + way * (style - generator.w_avg)
+    if config.coordinates == "plain":
+        return w
+    assert generator.gaussian_fit is not None
+    return w_to_whitened(w, generator.gaussian_fit)
 
 
 def output_size(generator: Generator, config: SearchConfig) -> int:
@@ -103,15 +207,21 @@ def decode(
     fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
 ) -> tuple[Float[Array, "h w 3"], Float[Array, "rows d"]]:
     """The image (H, W, 3) of the configured size, nominally [0, 1], unclipped; and the rows that GEOCROSS compares."""
+    latent, features = variables["latent"], variables.get("features")
+    if features is None:
+        latent, features = split_features(generator, config, latent)
     rows, w = to_w(
         config.space,
-        variables["latent"],
+        latent,
         mapping=generator.map,
         fit=generator.gaussian_fit,
         num_layers=generator.num_layers,
+        num_filters=generator.num_filters,
+        coordinates=config.coordinates,
     )
     noise = merge_noise(variables["noise"], fixed_noise)
-    image = generator.synthesize(w, noise, precision=config.precision)
+    offsets = dict(zip(searched_blocks(config), features, strict=True))
+    image = generator.synthesize(w, noise, precision=config.precision, offsets=offsets)
     factor = generator.resolution // output_size(generator, config)
     return image if factor == 1 else bicubic(image, factor), rows
 
@@ -133,12 +243,27 @@ def evaluate(
     target: Float[Array, "size size 3"],
     variables: Variables,
     fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
+    numbers: Numbers | None = None,
 ) -> tuple[Float[Array, ""], Evaluation]:
-    """The total loss, differentiable in `variables`, and the whole evaluation beside it (for `has_aux`)."""
+    """The total loss, differentiable in `variables`, and the whole evaluation beside it (for `has_aux`).
+
+    `numbers` stand for the config's own where given.
+    """
+    numbers = config.numbers if numbers is None else numbers
     image, rows = decode(generator, config, variables, fixed_noise)
     low = degrade(config, image, target.shape[0])
-    floor = config.eps if config.clamp_loss else 0.0
-    loss, terms = total_loss(parse_loss(config.loss), generated_low_res=low, target=target, w=rows, eps=floor)
+    loss, terms = total_loss(
+        parse_loss(config.loss),
+        generated_low_res=low,
+        target=target,
+        w=rows,
+        eps=numbers.eps if config.clamp_loss else 0.0,
+        weights=numbers.weights,
+        latent=variables["latent"],
+        noise=variables["noise"],
+        noise_scale=numbers.noise_scale,
+        priors=generator.priors,
+    )
     levels = quantize(jax.lax.stop_gradient(image))
     delivered = degrade(config, levels, target.shape[0])
     evaluation = Evaluation(

@@ -1,11 +1,30 @@
-"""Named search configurations, each with its source: `presets.NAME(**overrides)` returns a `SearchConfig`."""
+"""Named search configurations, each with its source: `presets.NAME(**overrides)` returns a `SearchConfig`.
+
+Sources in short: PULSE, Menon et al. 2020. SRLS, "Super-resolution through StyleGAN regularized latent search",
+Gheisari and Genovesio 2022. BRGM, "Bayesian image reconstruction using deep generative models", Marinescu et al. 2021. CSGM,
+"Compressed sensing using generative models", Bora et al. 2017. II2S, "Improved StyleGAN embedding", Zhu et al. 2020.
+ILO, "Intermediate layer optimization", Daras et al. 2021.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import Phase, SearchConfig
 
-__all__ = ["PRESETS", "pulse", "pulse_2020"]
+__all__ = [
+    "PRESETS",
+    "brgm",
+    "csgm",
+    "ilo",
+    "image2stylegan",
+    "pn",
+    "pulse",
+    "pulse_2020",
+    "robust",
+    "srls",
+    "srls_paper",
+    "stylegan2_projector",
+]
 
 
 def pulse(**overrides: Any) -> SearchConfig:
@@ -43,4 +62,181 @@ def pulse_2020(**overrides: Any) -> SearchConfig:
     return SearchConfig(**(settings | overrides))
 
 
-PRESETS: dict[str, Callable[..., SearchConfig]] = {"pulse": pulse, "pulse_2020": pulse_2020}
+def _inversion(settings: dict[str, Any], overrides: dict[str, Any]) -> SearchConfig:
+    """What inversions of a generator share: plain w, unconstrained, from its mean, all steps taken."""
+    common: dict[str, Any] = {
+        "space": "w+",
+        "coordinates": "plain",
+        "geometry": "euclidean",
+        "start": "mean",
+        # On a flat space there is nothing to project to: plain Adam.
+        "optimizer": "projected_adam",
+        "stop": "never",
+    }
+    return SearchConfig(**(common | settings | overrides))
+
+
+def srls(**overrides: Any) -> SearchConfig:
+    """SRLS as its program ran for the paper's tables: MAE, the flow's density and norm, and the rows' mean distance.
+
+    Adam 0.5 on W+ for 500 steps, from the mean of w; every further search of an image starts on the way to a random
+    style. Needs a flow (`pulse-jax fit-prior`).
+    """
+    settings = {
+        "loss": "10*MAE+0.001*FLOW+0.002*NORM+0.1*CROSS",
+        "steps": 500,
+        "learning_rate": 0.5,
+        "schedule": "linear1cycledrop",
+    }
+    return _inversion(settings, overrides)
+
+
+def srls_paper(**overrides: Any) -> SearchConfig:
+    """SRLS as its paper writes it (equation 6, section 3): λ_w 1e-4, λ_g 2e-4, λ_c 1e-2, the latter on squared sums.
+
+    The L1 norm is taken as a mean, without which these weights would count for nothing; the rate is constant, since
+    the paper speaks of no schedule.
+    """
+    settings = {
+        "loss": "1*MAE+0.0001*FLOW+0.0002*NORM+0.01*CROSS_SQUARED",
+        "steps": 500,
+        "learning_rate": 0.5,
+        "schedule": "fixed",
+    }
+    return _inversion(settings, overrides)
+
+
+def brgm(**overrides: Any) -> SearchConfig:
+    """BRGM in its pixel form: 0.001 · MSE on [0, 255], a Gaussian prior on w and colinear rows (its first program).
+
+    The program's loss has an LPIPS term as well, which needs a VGG network that does not come with this package; the
+    weights of the others are the program's. Adam 0.1 with ramps; 1,000 of its up to 5,000 steps.
+    """
+    settings = {
+        # 0.001 · 255².
+        "loss": "65.025*L2+100*WPRIOR+3*COLINEAR",
+        "steps": 1000,
+        "learning_rate": 0.1,
+        "schedule": "ramps",
+    }
+    return _inversion(settings, overrides)
+
+
+def csgm(**overrides: Any) -> SearchConfig:
+    """CSGM (section 4): z from N(0, I), the summed squared error of [−1, 1] images plus 0.001 · ‖z‖²; Adam.
+
+    GAUSSIAN with the noise scale 8^(−1/2) is that sum, to a constant. The paper's searches take Adam 0.1 and 1,000
+    steps for a network of faces; here 500.
+    """
+    settings: dict[str, Any] = {
+        "loss": "1*GAUSSIAN+0.001*LATENT",
+        "noise_scale": 8.0**-0.5,
+        "space": "z",
+        "geometry": "euclidean",
+        "start": "gaussian",
+        "optimizer": "projected_adam",
+        "learning_rate": 0.1,
+        "schedule": "fixed",
+        "steps": 500,
+        "stop": "never",
+    }
+    return SearchConfig(**(settings | overrides))
+
+
+def image2stylegan(**overrides: Any) -> SearchConfig:
+    """Image2StyleGAN (Abdal et al. 2019) in its pixel form: unconstrained W+ from the mean, MSE, Adam 0.01.
+
+    The paper takes 5,000 steps and a perceptual loss beside the pixels'; here 1,000 steps.
+    """
+    settings = {"loss": "1*L2", "steps": 1000, "learning_rate": 0.01, "schedule": "fixed"}
+    return _inversion(settings, overrides)
+
+
+def pn(**overrides: Any) -> SearchConfig:
+    """II2S's P_N space in its pixel form: W+ with a penalty on ‖v‖², v being w whitened with its full covariance.
+
+    Needs the covariance (`pulse-jax fit-prior --kind pca`).
+    """
+    settings = {"loss": "1*L2+0.00001*PRINCIPAL", "steps": 500, "learning_rate": 0.01, "schedule": "ramps"}
+    return _inversion(settings, overrides)
+
+
+def ilo(**overrides: Any) -> SearchConfig:
+    """ILO: rounds of 50, 50, 25 and 25 steps that move the latent, then offsets to deeper and deeper blocks' outputs.
+
+    Latent rows stay on their spheres, offsets in an L1 ball around what the round before left; Adam 0.1. The rows of
+    blocks that have been passed rest.
+    """
+    settings: dict[str, Any] = {
+        "loss": "1*L2",
+        "steps": 150,
+        "start": "tiled",
+        "optimizer": "projected_adam",
+        "learning_rate": 0.1,
+        "schedule": "fixed",
+        "phases": (
+            Phase(share=1 / 3),
+            Phase(share=1 / 3, block=0),
+            Phase(share=1 / 6, block=1),
+            Phase(share=1 / 6, block=2),
+        ),
+        "noise": "trainable",
+        "stop": "never",
+    }
+    return SearchConfig(**(settings | overrides))
+
+
+def robust(**overrides: Any) -> SearchConfig:
+    """Robust inversion (Poirier-Ginter and Lalonde 2023) in its pixel form: W, then W+, then W++, 150 steps each.
+
+    One row per filter moves as a whole, then layer by layer, then by itself, along normalised gradients of a loss over
+    several scales, with the rates 0.08, 0.02 and 0.005.
+    """
+    settings: dict[str, Any] = {
+        "loss": "1*MULTISCALE",
+        "space": "w++",
+        "steps": 450,
+        "optimizer": "normalized_gradient",
+        "learning_rate": 0.08,
+        "schedule": "fixed",
+        "phases": (
+            Phase(share=1 / 3, tied="all"),
+            Phase(share=1 / 3, rate=1 / 4, tied="layer"),
+            Phase(share=1 / 3, rate=1 / 16),
+        ),
+    }
+    return _inversion(settings, overrides)
+
+
+def stylegan2_projector(**overrides: Any) -> SearchConfig:
+    """The projector of StyleGAN2 (Karras et al. 2020, appendix D; the ADA program) in its pixel form.
+
+    One w from the mean with noise on it that dies away, rates that ramp up and down, all noise inputs searched, kept
+    normalised and uncorrelated over scales. The program measures distance by VGG features, which do not come with this
+    package; Adam 0.1, 1,000 steps.
+    """
+    settings = {
+        "loss": "1*L2+100000*NOISE",
+        "space": "w",
+        "steps": 1000,
+        "learning_rate": 0.1,
+        "schedule": "ramps",
+        "noise": "normalized",
+        "latent_noise": 0.05,
+    }
+    return _inversion(settings, overrides)
+
+
+PRESETS: dict[str, Callable[..., SearchConfig]] = {
+    "pulse": pulse,
+    "pulse_2020": pulse_2020,
+    "srls": srls,
+    "srls_paper": srls_paper,
+    "brgm": brgm,
+    "csgm": csgm,
+    "image2stylegan": image2stylegan,
+    "pn": pn,
+    "ilo": ilo,
+    "robust": robust,
+    "stylegan2_projector": stylegan2_projector,
+}

@@ -85,6 +85,7 @@ class Solution:
         feasible: whether `downscaling_error` ≤ ε.
         status: how the search ended.
         steps: looks taken, at most the config's `steps`.
+        feasible_at: the look, counted from 1, that was the first to be feasible; 0 if none was.
         latent: (rows, d), the searched latent.
         noise: every noise input (r, r, 1).
         key: the data of the random key that the start was drawn from.
@@ -105,6 +106,7 @@ class Solution:
     noise: tuple[np.ndarray, ...]
     key: np.ndarray
     variation: int = 0
+    feasible_at: int = 0
 
 
 def as_problems(
@@ -176,6 +178,7 @@ def judge(problem: Problem, restart: int, result: Result, config: SearchConfig, 
         latent=np.asarray(result.latent),
         noise=tuple(map(np.asarray, result.noise)),
         key=key,
+        feasible_at=int(result.feasible_at),
     )
 
 

@@ -16,7 +16,7 @@ from pulse_jax.config import SearchConfig
 from pulse_jax.files import write_whole
 from pulse_jax.generator import Generator
 from pulse_jax.images import ImageError, check_regular, from_uint8, printable, reason_of, save_png, to_uint8
-from pulse_jax.latents import search_shape
+from pulse_jax.objective import latent_shape
 from pulse_jax.options import RunError
 from pulse_jax.problems import Solution
 from pulse_jax.search import Status
@@ -212,7 +212,7 @@ class StoredSolutions:
 
     def check(self, generator: Generator, name: str) -> None:
         """Raises `RunError`, naming the file, if latents or noise have other shapes than the generator's."""
-        shape = search_shape(self.config.space, generator.num_layers, generator.latent_dim)
+        shape = latent_shape(generator, self.config)
         if [array.shape[1:] for array in (self.latents, *self.noise)] != [shape, *generator.noise_shapes]:
             raise RunError(f"{name}: its latents and noise do not suit this generator; name the generator of that run")
 

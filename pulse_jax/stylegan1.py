@@ -3,12 +3,24 @@
 Kernels are HWIO correlation kernels, dense weights (in, out); images are NHWC, nominally in [−1, 1].
 """
 
+from collections.abc import Mapping as Dictionary
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pulse_jax.config import StyleGAN1Config
-from pulse_jax.layers import beside, blur_1_2_1, conv, dense, instance_norm, leaky_relu, pixel_norm, upsample_conv
+from pulse_jax.layers import (
+    beside,
+    blur_1_2_1,
+    conv,
+    dense,
+    instance_norm,
+    leaky_relu,
+    pixel_norm,
+    split_rows,
+    upsample_conv,
+)
 
 __all__ = ["Mapping", "Synthesis"]
 
@@ -49,13 +61,17 @@ class _Epilogue(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "n h w c"], w: Float[Array, "n d"], noise: Float[Array, "n h w 1"]
+        self, x: Float[Array, "n h w c"], w: Float[Array, "n *c d"], noise: Float[Array, "n h w 1"]
     ) -> Float[Array, "n h w c"]:
         channels, width = x.shape[-1], w.shape[-1]
         noise_weight = self.param("noise_weight", nn.initializers.zeros, (channels,))
         weight = self.param("style_weight", _normal, (width, 2 * channels))
         bias = self.param("style_bias", nn.initializers.zeros, (2 * channels,))
-        scale, offset = jnp.split(dense(w, weight / width**0.5, bias), 2, axis=-1)
+        if w.ndim == 3:  # a row for every filter
+            own = jnp.einsum("ncd,dkc->nkc", w, (weight / width**0.5).reshape(width, 2, channels), precision="highest")
+            scale, offset = own[:, 0] + bias[:channels], own[:, 1] + bias[channels:]
+        else:
+            scale, offset = jnp.split(dense(w, weight / width**0.5, bias), 2, axis=-1)
         x = leaky_relu(x + (noise * noise_weight).astype(x.dtype))
         return instance_norm(x, scale + 1, offset, eps=self.eps)
 
@@ -68,9 +84,13 @@ class Synthesis(nn.Module):
 
     @nn.compact
     def __call__(
-        self, w: Float[Array, "n layers d"], noise: tuple[Float[Array, "n _ _ 1"], ...]
+        self,
+        w: Float[Array, "n layers d"],
+        noise: tuple[Float[Array, "n _ _ 1"], ...],
+        offsets: Dictionary[int, Float[Array, "n _ _ c"]] | None = None,
     ) -> Float[Array, "n h w 3"]:
         config = self.config
+        rows = split_rows(w, config.filters)
 
         def kernel(name: str, size: int, fan_in: int, channels: int, gain: float) -> Array:
             weight = self.param(name, _normal, (size, size, fan_in, channels))
@@ -82,7 +102,7 @@ class Synthesis(nn.Module):
         const = self.param("const", nn.initializers.ones, (4, 4, config.channels[0]))
         x = jnp.broadcast_to(const, (w.shape[0], *const.shape)).astype(self.dtype)
         layer = 0
-        for size, channels in zip(config.blocks, config.channels, strict=True):
+        for block, (size, channels) in enumerate(zip(config.blocks, config.channels, strict=True)):
             if size > 4:
                 x = upsample_conv(x, kernel(f"b{size}_conv0_kernel", 3, x.shape[-1], channels, _GAIN))
                 x = blur_1_2_1(x)
@@ -92,7 +112,9 @@ class Synthesis(nn.Module):
                     x = conv(x, kernel(f"b{size}_conv1_kernel", 3, channels, channels, _GAIN), _SAME)
                     x = x + bias(f"b{size}_conv1_bias", channels)
                 epilogue = _Epilogue(config.instance_norm_eps, name=f"b{size}_epilogue{half}")
-                x = epilogue(x, w[:, layer], noise[layer])
+                x = epilogue(x, rows[layer], noise[layer])
                 layer += 1
+            if offsets and block in offsets:
+                x = x + offsets[block].astype(x.dtype)
         rgb = jnp.tensordot(x, kernel("torgb_kernel", 1, x.shape[-1], 3, 1.0)[0, 0], axes=1, precision="highest")
         return rgb.astype(jnp.float32) + self.param("torgb_bias", nn.initializers.zeros, (3,))

@@ -4,6 +4,7 @@ Weights are stored as the networks use them, kernels as HWIO correlation kernels
 images are NHWC, nominally in [−1, 1].
 """
 
+from collections.abc import Mapping as Dictionary
 from typing import Any
 
 import flax.linen as nn
@@ -18,6 +19,7 @@ from pulse_jax.layers import (
     leaky_relu,
     modulated_conv,
     pixel_norm,
+    split_rows,
     upsample_image,
     upsample_modulated_conv,
 )
@@ -72,7 +74,7 @@ class _Style(nn.Module):
     gain: float = 1.0
 
     @nn.compact
-    def __call__(self, w: Float[Array, "n d"]) -> Float[Array, "n c"]:
+    def __call__(self, w: Float[Array, "n *o d"]) -> Float[Array, "n *o c"]:
         width = w.shape[-1]
         weight = self.param("weight", _normal, (width, self.channels))
         bias = self.param("bias", nn.initializers.ones, (self.channels,))
@@ -88,7 +90,7 @@ class _Layer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "n h w c"], w: Float[Array, "n d"], noise: Float[Array, "n r r 1"]
+        self, x: Float[Array, "n h w c"], w: Float[Array, "n *o d"], noise: Float[Array, "n r r 1"]
     ) -> Float[Array, "n r r o"]:
         style = _Style(x.shape[-1], name="style")(w)
         kernel = self.param("kernel", _normal, (3, 3, x.shape[-1], self.channels))
@@ -105,7 +107,7 @@ class _ToRGB(nn.Module):
     clamp: float | None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"], w: Float[Array, "n d"]) -> Float[Array, "n h w 3"]:
+    def __call__(self, x: Float[Array, "n h w c"], w: Float[Array, "n *o d"]) -> Float[Array, "n h w 3"]:
         style = _Style(x.shape[-1], gain=x.shape[-1] ** -0.5, name="style")(w)
         kernel = self.param("kernel", _normal, (1, 1, x.shape[-1], 3))
         bias = self.param("bias", nn.initializers.zeros, (3,))
@@ -121,19 +123,26 @@ class Synthesis(nn.Module):
 
     @nn.compact
     def __call__(
-        self, w: Float[Array, "n layers d"], noise: tuple[Float[Array, "n _ _ 1"], ...]
+        self,
+        w: Float[Array, "n layers d"],
+        noise: tuple[Float[Array, "n _ _ 1"], ...],
+        offsets: Dictionary[int, Float[Array, "n _ _ c"]] | None = None,
     ) -> Float[Array, "n h w 3"]:
         config = self.config
+        rows = split_rows(w, config.filters)
         const = self.param("const", _normal, (4, 4, config.channels[0]))
         x = jnp.broadcast_to(const, (w.shape[0], *const.shape)).astype(self.dtype)
         image = None
         layer = 0
-        for size, channels in zip(config.blocks, config.channels, strict=True):
-            if size > 4:
-                x = _Layer(channels, True, config.conv_clamp, name=f"b{size}_conv0")(x, w[:, layer], noise[layer])
+        for block, (size, channels) in enumerate(zip(config.blocks, config.channels, strict=True)):
+            for upsample in (False,) if size == 4 else (True, False):
+                convolution = _Layer(channels, upsample, config.conv_clamp, name=f"b{size}_conv{int(not upsample)}")
+                # Of a row for every filter, the first are the convolution's.
+                x = convolution(x, rows[layer][:, :channels] if rows[layer].ndim == 3 else rows[layer], noise[layer])
                 layer += 1
-            x = _Layer(channels, False, config.conv_clamp, name=f"b{size}_conv1")(x, w[:, layer], noise[layer])
-            layer += 1
-            rgb = _ToRGB(config.conv_clamp, name=f"b{size}_torgb")(x, w[:, layer])
+            if offsets and block in offsets:
+                x = x + offsets[block].astype(x.dtype)
+            colours = rows[layer][:, -3:] if rows[layer].ndim == 3 else rows[layer]
+            rgb = _ToRGB(config.conv_clamp, name=f"b{size}_torgb")(x, colours)
             image = rgb if image is None else upsample_image(image) + rgb
         return jax.numpy.asarray(image)

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Iterator, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -30,7 +31,7 @@ _BRANCH = 0x6E6F6973
 
 def redrawn_layers(config: SearchConfig, layers: int) -> tuple[int, ...]:
     """Which of so many noise inputs a search draws at random and then leaves alone (see `latents.init_noise`)."""
-    if config.noise == "zero":
+    if config.noise in ("zero", "normalized"):
         return ()
     searched = config.trainable_noise_layers if config.noise == "trainable" else 0
     return tuple(layer for layer in range(searched, layers) if layer not in config.zeroed_noise_layers)
@@ -103,6 +104,6 @@ def _draw(
         # All noise inputs are given, so that none is left to be searched.
         _, seen = evaluate(generator, config, target, Variables(latent=latent, noise=()), merged)
         steps, status = ending
-        return Result(seen.picture, seen.loss, seen.search_error, latent, merged, steps, status)
+        return Result(seen.picture, seen.loss, seen.search_error, latent, merged, steps, jnp.int32(0), status)
 
     return jax.vmap(one)(numbers)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from pulse_jax import presets
 from pulse_jax.config import (
     FunctionConfig,
     SearchConfig,
@@ -150,11 +151,24 @@ def test_a_users_function_has_no_json():
         ({"patience": 0}, "patience: expected 1 or more, got 0"),
         ({"loss": "100*L3"}, "L3"),
         ({"loss": "1e400*L2"}, "1e400"),
-        ({"space": "x"}, r"space: expected one of z, w, w\+, got 'x'"),
-        ({"start": "zero"}, "start: expected one of uniform, .*gaussian, got 'zero'"),
+        ({"space": "x"}, r"space: expected one of z, w, w\+, w\+\+, got 'x'"),
+        ({"start": "mean"}, "start: expected geometry euclidean and a space of w where it is mean"),
+        ({"coordinates": "polar"}, "coordinates: expected one of whitened, plain, got 'polar'"),
+        ({"geometry": "torus"}, "geometry: expected one of sphere, euclidean, got 'torus'"),
+        ({"noise_scale": 0.0}, "noise_scale: expected a positive number, got 0.0"),
+        ({"latent_noise": -1.0}, "latent_noise: expected 0 or more, got -1.0"),
+        ({"feature_radius": -1.0}, "feature_radius: expected a positive number, got -1.0"),
+        ({"phases": ({"share": 0},)}, "phase share: expected a positive number, got 0"),
+        ({"phases": ({"share": 1, "tied": "both"},)}, "phase tied: expected all, layer or none, got 'both'"),
+        ({"phases": ({"share": 1, "block": -1},)}, "phase block: expected an index of 0 or more, got -1"),
+        ({"phases": ({"share": 1, "block": 1},), "space": "w"}, "phases: expected space w. where a block is searched"),
+        ({"start": "zero"}, "start: expected one of uniform, .*gaussian, mean, got 'zero'"),
         ({"optimizer": "adam"}, "optimizer: expected one of projected_sgd, .*, normalized_gradient, got 'adam'"),
-        ({"schedule": "cosine"}, "schedule: expected one of fixed, linear1cycle, linear1cycledrop, got 'cosine'"),
-        ({"noise": "random"}, "noise: expected one of zero, fixed, trainable, got 'random'"),
+        (
+            {"schedule": "cosine"},
+            "schedule: expected one of fixed, linear1cycle, linear1cycledrop, ramps, got 'cosine'",
+        ),
+        ({"noise": "random"}, "noise: expected one of zero, fixed, trainable, normalized, got 'random'"),
         ({"stop": "early"}, "stop: expected one of never, feasible, plateau, got 'early'"),
         ({"precision": "float16"}, "precision: expected one of float32, bfloat16, got 'float16'"),
         ({"precision": None}, "precision: expected one of float32, bfloat16, got None"),
@@ -172,3 +186,18 @@ def test_settings_are_values():
         SearchConfig().steps = 3
     with pytest.raises(ValueError, match="steps: expected"):
         dataclasses.replace(SearchConfig(), steps=0)
+
+
+def test_a_configs_structure_and_numbers_are_all_of_it():
+    """What is data in compiled programs: one structure for all values of it, and nothing forgotten."""
+    config = SearchConfig(eps=0.5, steps=7, learning_rate=3.0, patience=2, noise_scale=0.3, loss="2*L2+3*MAE")
+    other = SearchConfig(eps=0.1, steps=9, learning_rate=1.0, patience=5, noise_scale=0.1, loss="5*L2+7*MAE")
+    assert config.structure == other.structure == config.structure.structure
+    assert config.numbers == (0.5, 7, 3.0, 2, 0.3, 0.0, (2.0, 3.0))
+    for changed in ({"space": "z"}, {"stop": "never"}, {"loss": "MAE+L2"}, {"latent_noise": 0.1}):
+        assert dataclasses.replace(config, **changed).structure != config.structure
+
+
+def test_phases_come_back_from_json():
+    config = presets.ilo()
+    assert SearchConfig(**json.loads(json.dumps(dataclasses.asdict(config)))) == config

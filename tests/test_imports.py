@@ -29,9 +29,9 @@ FLOORS = [
         "sheets",
     ],
     ["manifold", "stylegan1", "stylegan2", "moments", "principal", "flow", "flow_fitting"],
-    ["optimizers", "latents", "losses", "storage", "generator"],
+    ["optimizers", "latents", "regularizers", "losses", "storage", "generator"],
     ["objective"],
-    ["search", "presets"],
+    ["phases", "search", "presets"],
     ["problems", "tasks", "lanes", "memory", "checkpoints", "engine", "variations", "animations"],
     [
         "background",

@@ -169,27 +169,40 @@ def test_whitening_has_an_inverse(seed):
     np.testing.assert_allclose(w_to_whitened(w, fit), u, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize(("space", "shape"), [("z", (1, 8)), ("w", (1, 8)), ("w+", (6, 8))])
+@pytest.mark.parametrize(("space", "shape"), [("z", (1, 8)), ("w", (1, 8)), ("w+", (6, 8)), ("w++", (20, 8))])
 def test_search_shapes(space, shape):
     assert space in SPACES
-    assert search_shape(space, 6, 8) == shape
+    assert search_shape(space, 6, 8, 20) == shape
+
+
+def test_filters_cannot_be_searched_where_there_are_none():
+    with pytest.raises(ValueError, match=r"^space: expected a StyleGAN in space 'w\+\+'"):
+        search_shape("w++", 6, 8)
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_to_w_by_hand(key, space):
     fit = GaussianFit(jnp.asarray([0.5, -1.0]), jnp.asarray([2.0, 3.0]))
-    variable = jax.random.normal(key, search_shape(space, 4, 2))
+    variable = jax.random.normal(key, search_shape(space, 4, 2, 10))
 
     def mapping(z):
         return 2 * z + 1
 
-    rows, w = to_w(space, variable, mapping=mapping, fit=fit, num_layers=4)
+    rows, w = to_w(space, variable, mapping=mapping, fit=fit, num_layers=4, num_filters=10)
     u = np.asarray(variable)
     expected = 2 * u + 1 if space == "z" else lrelu(u * [2.0, 3.0] + [0.5, -1.0])
     np.testing.assert_allclose(rows, expected, rtol=1e-5, atol=1e-6)
-    assert w.shape == (4, 2)
-    np.testing.assert_array_equal(w, np.broadcast_to(rows, (4, 2)))
-    assert (geocross(rows) == 0) == (space != "w+")
+    size = (10 if space == "w++" else 4, 2)
+    assert w.shape == size
+    np.testing.assert_array_equal(w, np.broadcast_to(rows, size))
+    assert (geocross(rows) == 0) == (space in ("z", "w"))
+
+
+def test_plain_coordinates_are_w_itself(key):
+    variable = jax.random.normal(key, (1, 2))
+    rows, w = to_w("w", variable, num_layers=4, coordinates="plain")
+    np.testing.assert_array_equal(rows, variable)
+    np.testing.assert_array_equal(w, np.broadcast_to(variable, (4, 2)))
 
 
 def test_to_w_maps_over_lanes(key):
@@ -203,7 +216,7 @@ def test_to_w_maps_over_lanes(key):
 @pytest.mark.parametrize(
     ("space", "shape", "complaint"),
     [
-        ("W+", (4, 2), r"space: expected one of z, w, w\+, got 'W\+'"),
+        ("W+", (4, 2), r"space: expected one of z, w, w\+, w\+\+, got 'W\+'"),
         ("w", (4, 2), r"variable: expected shape \(1, 2\) in space 'w', got \(4, 2\)"),
         ("w+", (1, 2), r"variable: expected shape \(4, 2\) in space 'w\+', got \(1, 2\)"),
         ("w+", (2,), r"variable: expected shape \(4, 2\) in space 'w\+', got \(2,\)"),
@@ -269,7 +282,7 @@ def test_only_searched_noise_is_differentiated_and_mapped(key):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"kind": "random"}, "kind: expected one of zero, fixed, trainable, got 'random'"),
+        ({"kind": "random"}, "kind: expected one of zero, fixed, trainable, normalized, got 'random'"),
         ({"trainable": -1}, "trainable: expected at least 0 layers, got -1"),
         ({"zeroed": (3, -1)}, r"zeroed: expected layer indices of at least 0, got \(3, -1\)"),
     ],
@@ -284,3 +297,11 @@ def test_searched_noise_must_fill_the_gaps(count):
     noise = jnp.zeros((4, 4, 1))
     with pytest.raises(ValueError, match=f"^searched: expected 2 noise arrays, .* got {count}"):
         merge_noise((noise,) * count, (None, noise, None))
+
+
+def test_normalized_noise_has_mean_zero_and_variance_one(key):
+    searched, fixed = init_noise(key, [(4, 4, 1), (8, 8, 1), (8, 8, 1)], "normalized", zeroed=(1,))
+    assert [image is None for image in fixed] == [True, False, True]
+    for image in searched:
+        np.testing.assert_allclose(np.mean(image), 0.0, atol=1e-6)
+        np.testing.assert_allclose(np.var(image), 1.0, rtol=1e-5)

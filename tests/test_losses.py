@@ -9,8 +9,11 @@ from golden_weights import load, nhwc
 from hypothesis import given, settings
 
 from pulse_jax.degradations import bicubic
+from pulse_jax.flow import Flow, init_blocks
 from pulse_jax.loss_terms import LOSS_NAMES, LossTerm, parse_loss
 from pulse_jax.losses import geocross, l1, l2, total_loss
+from pulse_jax.principal import PrincipalFit
+from pulse_jax.regularizers import Priors
 
 geocross_and_gradient = jax.jit(jax.value_and_grad(geocross))
 
@@ -152,10 +155,19 @@ def test_geocross_sees_angles_only(seed, scale):
 def test_every_term_of_the_language_is_computed():
     terms = tuple(LossTerm(name, float(weight)) for weight, name in enumerate(LOSS_NAMES))
     rows = jnp.eye(2, 4)
-    inputs = {"generated_low_res": image(1.0), "target": image(0.0), "w": rows}
+    blocks = jax.tree.map(jnp.zeros_like, init_blocks(jax.random.key(0), 1, 4, 4))
+    reversal = Flow(jnp.zeros(4), jnp.ones(4), None, blocks, jnp.ones((1, 4)), jnp.zeros((1, 4)))
+    identity = PrincipalFit(jnp.zeros(4), jnp.eye(4), jnp.ones(4))
+    priors = Priors(reversal, identity, w_avg=jnp.zeros(4), w_std=jnp.ones(()))
+    inputs = {"generated_low_res": image(1.0), "target": image(0.0), "w": rows, "priors": priors}
+    inputs |= {"latent": rows, "noise": (jnp.ones((8, 8, 1)),)}
     total, values = jax.jit(lambda inputs: total_loss(terms, **inputs, eps=1e-3))(inputs)
     assert set(values) == set(LOSS_NAMES)
-    by_hand = {"L2": 1.0, "L1": 10.0, "GEOCROSS": 64 * (np.pi / 2) ** 2 / 2}
+    log_2pi = np.log(2 * np.pi)
+    by_hand = {"L2": 1.0, "L1": 10.0, "MAE": 1.0, "MULTISCALE": 1.0, "GEOCROSS": 64 * (np.pi / 2) ** 2 / 2}
+    by_hand |= {"LAPLACE": 48 * (1 + np.log(2)), "GAUSSIAN": 24 * (1 + log_2pi)}
+    by_hand |= {"FLOW": 0.5 + 2 * log_2pi, "NORM": 1.0, "CROSS": 2**0.5, "CROSS_SQUARED": 2.0, "COLINEAR": 0.5}
+    by_hand |= {"WPRIOR": 0.25, "PRINCIPAL": 1.0, "LATENT": 2.0, "NOISE": 2.0}
     for name in LOSS_NAMES:
         np.testing.assert_allclose(values[name], by_hand[name], rtol=1e-5)
     np.testing.assert_allclose(total, sum(term.weight * by_hand[term.name] for term in terms), rtol=1e-5)

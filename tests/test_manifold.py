@@ -3,14 +3,16 @@
 import dataclasses
 import functools
 
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from pulse_jax import manifold as mf
 from pulse_jax import sphere
-from pulse_jax.manifold import Euclidean, Sphere
+from pulse_jax.manifold import Euclidean, L1Ball, Sphere
 
 MANIFOLD = {
     "sphere": Sphere(),
@@ -243,3 +245,49 @@ def test_manifolds_are_static():
 def test_what_does_not_fit_is_refused(function, message):
     with pytest.raises(ValueError, match=message):
         function()
+
+
+def test_euclidean_vectors_lie_along_their_axes():
+    rows = Euclidean(axes=(-1,))
+    v = jnp.asarray([[3.0, 4.0], [0.0, 0.0], [0.0, -2.0]])
+    np.testing.assert_allclose(rows.norms(v), [[5.0], [0.0], [2.0]])
+    np.testing.assert_allclose(rows.normalize(v, radius=None), [[0.6, 0.8], [0.0, 0.0], [0.0, -1.0]])
+    np.testing.assert_allclose(Euclidean().norms(v), [[29**0.5]], rtol=1e-6)
+    np.testing.assert_allclose(rows.distance(v, 0.0 * v, radius=None), [[5.0], [0.0], [2.0]])
+
+
+def test_a_centred_sphere_has_no_mean():
+    space = Sphere(axes=(-3, -2), centred=True)
+    start, x, v = (jax.random.normal(jax.random.key(i), (8, 8, 2)) + 0.3 * i for i in range(3))
+    radius = space.radii(start)
+    for point in (space.project(x, radius=radius), space.rescale(x, radius=radius)):
+        np.testing.assert_allclose(jnp.mean(point, axis=(0, 1)), 0.0, atol=1e-6)
+        np.testing.assert_allclose(jnp.linalg.norm(point, axis=(0, 1)), radius[0, 0], rtol=1e-5)
+    point = space.project(x, radius=radius)
+    tangent = space.to_tangent(point, v, radius=radius)
+    np.testing.assert_allclose(jnp.mean(tangent, axis=(0, 1)), 0.0, atol=1e-6)
+    moved = space.exp(point, tangent, radius=radius)
+    np.testing.assert_allclose(jnp.mean(moved, axis=(0, 1)), 0.0, atol=1e-5)
+
+
+@given(st.integers(1, 40), st.floats(0.01, 2.0), st.integers(0, 2**31))
+@settings(deadline=None, max_examples=40)
+def test_the_l1_balls_projection_is_the_nearest_point(size, most, seed):
+    x = 2 * np.random.default_rng(seed).standard_normal(size).astype(np.float32)
+    point = np.asarray(L1Ball(mean_absolute=most).project(jnp.asarray(x), radius=None), np.float64)
+    if np.abs(x).sum() <= most * size:
+        np.testing.assert_array_equal(point, x)
+        return
+    np.testing.assert_allclose(np.abs(point).sum(), most * size, rtol=1e-4)
+    # Optimal (Karush, Kuhn and Tucker): what is left shrinks by one threshold, what is gone was below it.
+    threshold = (np.abs(x) - np.abs(point))[point != 0]
+    np.testing.assert_allclose(threshold, threshold[0], atol=1e-5)
+    assert np.all(np.abs(x[point == 0]) <= threshold[0] + 1e-5)
+    assert np.all(point * x >= 0)
+
+
+def test_a_ball_takes_part_in_a_product():
+    manifold = {"a": Sphere(), "b": L1Ball(mean_absolute=0.5)}
+    point = {"a": jnp.ones((2, 3)), "b": jnp.asarray([4.0, 0.0, 0.0, 0.0])}
+    radii = mf.radii(manifold, point)
+    np.testing.assert_allclose(mf.rescale(manifold, point, radii=radii)["b"], [2.0, 0.0, 0.0, 0.0])

@@ -277,8 +277,13 @@ def test_schedules_match_the_program(key):
 
 
 def test_schedules_hold_their_last_rate():
-    for name, last in {"fixed": 1.0, "linear1cycle": 0.1, "linear1cycledrop": 0.001}.items():
+    for name, last in {"fixed": 1.0, "linear1cycle": 0.1, "linear1cycledrop": 0.001, "ramps": 0.0}.items():
         np.testing.assert_allclose(optimizers.schedule(name, 2.0, 10)(jnp.array([10, 25])), 2.0 * last, atol=1e-6)
+
+
+def test_ramps_are_the_projectors():
+    rates = optimizers.schedule("ramps", 0.1, 1000)(jnp.array([0, 25, 50, 400, 750, 875, 1000]))
+    np.testing.assert_allclose(rates, 0.1 * np.array([0, 0.5, 1, 1, 1, 0.5, 0]), atol=1e-6)
 
 
 @pytest.mark.parametrize(

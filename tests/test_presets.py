@@ -42,8 +42,8 @@ def test_every_preset_takes_overrides(name):
     preset = presets.PRESETS[name]
     assert preset is getattr(presets, name)
     assert name in presets.__all__
-    changed = preset(eps=5e-3, steps=7, space="z")
-    assert (changed.eps, changed.steps, changed.space) == (5e-3, 7, "z")
+    changed = preset(eps=5e-3, steps=7, precision="bfloat16")
+    assert (changed.eps, changed.steps, changed.precision) == (5e-3, 7, "bfloat16")
     assert preset(eps=preset().eps) == preset()
 
 
