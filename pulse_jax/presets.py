@@ -1,9 +1,9 @@
 """Named search configurations, each with its source: `presets.NAME(**overrides)` returns a `SearchConfig`.
 
 Sources in short: PULSE, Menon et al. 2020. SRLS, "Super-resolution through StyleGAN regularized latent search",
-Gheisari and Genovesio 2022. BRGM, "Bayesian image reconstruction using deep generative models", Marinescu et al. 2021. CSGM,
-"Compressed sensing using generative models", Bora et al. 2017. II2S, "Improved StyleGAN embedding", Zhu et al. 2020.
-ILO, "Intermediate layer optimization", Daras et al. 2021.
+Gheisari and Genovesio 2022. BRGM, "Bayesian image reconstruction using deep generative models", Marinescu et al. 2021.
+CSGM, "Compressed sensing using generative models", Bora et al. 2017. II2S, "Improved StyleGAN embedding", Zhu et al.
+2020. ILO, "Intermediate layer optimization", Daras et al. 2021.
 """
 
 from collections.abc import Callable

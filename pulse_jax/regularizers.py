@@ -1,7 +1,7 @@
 """What a search asks of a latent and its noise beside the downscaling loss, for one image.
 
 Rows of w are (L, d), one per layer or per filter; values are float32 scalars with finite gradients, rows that coincide
-included. Sources: SRLS (Gheisari and Genovesio 2022, equations 2 to 5) and its program, BRGM (Marinescu et al. 2021), CSGM
+included. Sources: SRLS (Gheisari and Genovesio 2022, section 2) and its program, BRGM (Marinescu et al. 2021), CSGM
 (Bora et al. 2017), II2S (Zhu et al. 2020), StyleGAN2 (Karras et al. 2020, appendix D).
 """
 
