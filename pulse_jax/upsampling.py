@@ -5,9 +5,6 @@ command is given again, and ends with the files that an undisturbed one writes.
 """
 
 import contextlib
-import dataclasses
-import hashlib
-import shlex
 import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,11 +28,12 @@ from pulse_jax.objective import output_size
 from pulse_jax.options import RunError, Upsample, UsageError
 from pulse_jax.outputs import Input, Outputs, Wanted
 from pulse_jax.presets import PRESETS
-from pulse_jax.problems import Problem, Solution, Start, admissible_sizes
-from pulse_jax.progress import Live, Screen, duration
+from pulse_jax.problems import Problem, admissible_sizes
+from pulse_jax.progress import Live, Screen
 from pulse_jax.reading import find_inputs, read_each, report_failures
-from pulse_jax.results import read_solutions
+from pulse_jax.records import Records
 from pulse_jax.runs import RunFolder, check_output_apart
+from pulse_jax.starts import given_start
 
 __all__ = ["run_upsample"]
 
@@ -125,8 +123,7 @@ class _Run:
             self.size = output_size(generator, config)
         except ValueError as error:
             raise _of_flag(error) from error
-        self.generator_summary = environment.generator_summary(generator, options.generator)
-        self.surroundings = {"versions": environment.versions(), "device": environment.device_summary()}
+        described = environment.generator_summary(generator, options.generator)
         count, searches = options.counts
         stops = options.solutions is not None and not options.diverse
         self.wanted = Wanted(count, searches, stops, options.diverse)
@@ -135,29 +132,24 @@ class _Run:
             screen.note(
                 "--noise-samples: every noise input is searched or zero; there is nothing to draw anew", "yellow"
             )
+        self.start = given_start(options.init, self.wanted.searches, config, generator, described["sha256"], screen)
+        self.records = Records(options, command, config, described, self.wanted, self.size, paths)
         self.outputs = Outputs(
             folder,
             self.wanted,
             config,
-            self.generator_summary["sha256"],
+            described["sha256"],
             self._problem,
             extras,
-            self._record,
-            self._command,
-            f"Differences are mean squared errors of [0, 1] pictures; eps {config.eps:g}, "
-            f"preset {options.preset}, at most {config.steps} steps, seed {options.seed}, "
-            f"generator {Path(self.generator_summary['folder']).name}. "
-            "The people in the solutions are imagined; they do not exist.",
+            self.records.of_input,
+            self.records.command,
+            self.records.footer,
             originals,
             screen,
         )
         self.live = Live(screen, len(paths) * searches, config.steps)
-        self.start = self._start()
         self.open: dict[int, Input] = {}
         self.interrupt = Interrupt(screen)
-        # Decided when the run begins.
-        self.lanes = 0
-        self.settings: dict[str, Any] = {}
 
     def execute(self) -> int:
         """Searches, writes and tells; the exit code, failed inputs aside."""
@@ -169,9 +161,8 @@ class _Run:
         else:
             self.failures += unusable
             return 1
-        self.lanes = self._lanes(one)
-        self.settings = self._settings()
-        resumed = self.folder.begin(self.outputs.names(self.paths), self._summary(), self.settings)
+        self.records.lanes = self._lanes(one)
+        resumed = self.folder.begin(self.outputs.names(self.paths), self._summary(), self.records.settings)
         if resumed:
             self.screen.note(f"going on with the unfinished run in {printable(self.options.output)}")
         try:
@@ -215,10 +206,9 @@ class _Run:
         return lanes
 
     def _take_fewer_lanes(self) -> None:
-        self.lanes //= 2
-        self.screen.note(f"not enough memory: {self.lanes} lanes", "yellow")
+        self.records.lanes //= 2
+        self.screen.note(f"not enough memory: {self.records.lanes} lanes", "yellow")
         shutil.rmtree(self.folder.state / "searches", ignore_errors=True)
-        self.settings["lanes"] = self.lanes
         self.folder.update(self._summary())
 
     def _search(self, resumed: bool) -> bool:
@@ -235,7 +225,7 @@ class _Run:
                 self._problems(inputs, resumed),
                 self.generator,
                 config=self.config,
-                lanes=self.lanes,
+                lanes=self.records.lanes,
                 checkpoint_dir=self.folder.state / "searches",
                 on_chunk=self._on_chunk,
             )
@@ -249,7 +239,7 @@ class _Run:
                     self.folder.update(self._summary(), soon=True)
             except Exception as error:
                 # Solutions of more lanes, if there are any, would not be what fewer lanes find.
-                fewer = self.options.lanes == "auto" and self.lanes > 1 and self.outputs.is_empty
+                fewer = self.options.lanes == "auto" and self.records.lanes > 1 and self.outputs.is_empty
                 if fewer and is_out_of_memory(error):
                     return False
                 raise
@@ -304,101 +294,8 @@ class _Run:
         self.live.update(standing)
         self.interrupt.check()
 
-    def _start(self) -> Start | None:
-        """The solutions to start from, checked against this run."""
-        if self.options.init is None:
-            return None
-        name = printable(self.options.init)
-        stored = read_solutions(self.options.init)
-        searches = self.wanted.searches
-        if len(stored.latents) < searches:
-            raise UsageError(
-                f"{name}: holds {len(stored.latents)} solutions to start from, expected one for each of the "
-                f"{searches} restarts; use --restarts {len(stored.latents)}"
-            )
-        for setting in ("space", "start"):
-            theirs, ours = getattr(stored.config, setting), getattr(self.config, setting)
-            if theirs != ours:
-                raise RunError(f"{name}: searched with {setting} {theirs!r}, expected {ours!r}; use the same --preset")
-        stored.check(self.generator, name)
-        if stored.generator != self.generator_summary["sha256"]:
-            self.screen.note(f"{name} was made with another generator of the same shape, or another label.")
-        return Start(stored.latents[:searches], tuple(noise[:searches] for noise in stored.noise))
-
-    def _record(self, one: Input) -> dict[str, Any]:
-        side = len(one.low_res)
-        return {
-            "input": str(one.path.absolute()),
-            "notes": list(one.notes),
-            "size": side,
-            "factor": self.size // side,
-        }
-
-    def _command(self, one: Input, solution: Solution) -> str:
-        """What makes one solution again: among that run's, it is the one of the same `restart`."""
-        options = self.options
-        source = options.output.absolute() / one.name / "input.png"
-        words: list[object] = ["pulse-jax", "upsample", source, "--output", "again", "--restarts"]
-        words += [solution.restart + 1]
-        words += ["--seed", options.seed, "--lanes", self.lanes, "--preset", options.preset]
-        words += ["--steps", self.config.steps, "--eps", self.config.eps, "--precision", options.precision]
-        words += [] if options.output_size is None else ["--output-size", options.output_size]
-        words += [] if options.label is None else ["--label", options.label]
-        words += ["--noise-samples", options.noise_samples] if options.noise_samples else []
-        for flag, path in (("--generator", options.generator), ("--init", options.init)):
-            words += [] if path is None else [flag, path.absolute()]
-        return shlex.join(map(str, words))
-
-    def _settings(self) -> dict[str, Any]:
-        """What decides the results: a run that was killed goes on only if all of it is the same."""
-        options = self.options
-        listed = "".join(f"{path.absolute()}\0" for path in self.paths)
-        init = None if options.init is None else hashlib.sha256(options.init.read_bytes()).hexdigest()
-        device = self.surroundings["device"]
-        return {
-            "inputs": f"{len(self.paths)} files, {hashlib.sha256(listed.encode(errors='replace')).hexdigest()}",
-            "solutions": dataclasses.asdict(self.wanted),
-            "seed": options.seed,
-            "lanes": self.lanes,
-            "fit": options.fit,
-            "init": init,
-            "label": options.label,
-            "noise_samples": options.noise_samples,
-            "save_intermediate": options.save_intermediate,
-            "config": dataclasses.asdict(self.config),
-            "generator": self.generator_summary["sha256"],
-            "versions": self.surroundings["versions"],
-            "device": f"{device['platform']} {device['kind']}",
-        }
-
     def _summary(self, *, finished: bool = False) -> dict[str, Any]:
-        options, standing = self.options, self.live.standing
-        return {
-            "command": self.command,
-            "finished": finished,
-            "solutions": self.outputs.solutions,
-            "feasible": self.outputs.feasible,
-            "seed": options.seed,
-            "restarts": self.wanted.searches,
-            "solutions_per_input": self.wanted.count,
-            "lanes": self.lanes,
-            "preset": options.preset,
-            "config": dataclasses.asdict(self.config),
-            "init": None if options.init is None else str(options.init.absolute()),
-            "label": options.label,
-            "generator": self.generator_summary,
-            **self.surroundings,
-            "settings": self.settings,
-            "speed": {
-                "steps": standing.steps,
-                "seconds": standing.seconds,
-                "compile_seconds": standing.compile_seconds,
-                "steps_per_second": self.live.steps_per_second,
-                "peak_memory_bytes": environment.peak_memory(),
-            },
-            "inputs": [],
-            "failed": [{"input": failure.source, "message": failure.message} for failure in self.failures],
-        }
+        return self.records.summary(self.outputs, self.live, self.failures, finished=finished)
 
     def _end(self, *, finished: bool) -> None:
         """The run's own sheet and last summary, and a word on them."""
@@ -411,18 +308,7 @@ class _Run:
         self.folder.close()
         if not finished:
             return
-        speed = self.live.steps_per_second
-        self.screen.result(
-            f"{outputs.feasible} of {outputs.solutions} solutions are feasible (error at most {self.config.eps:g}); "
-            f"{duration(self.live.standing.seconds)}" + ("" if speed is None else f", {speed:.0f} steps/s")
-        )
-        if outputs.missed:
-            names = ", ".join(printable(name) for name in outputs.missed[:5])
-            names += f" and {len(outputs.missed) - 5} more" if len(outputs.missed) > 5 else ""
-            self.screen.result(
-                f"Not feasible: {names}. The generator may not be able to draw such pictures; "
-                "more --restarts or --steps may help.",
-                "yellow",
-            )
+        for line, style in self.records.verdict(outputs, self.live):
+            self.screen.result(line, style)
         if self.command == "upsample":
             self.screen.result(f"Look at {printable(self.options.output / 'sheet.png')}", "bold")

@@ -1,0 +1,164 @@
+"""What a run writes down of itself: its summary, the settings that must stay the same, and commands that repeat it."""
+
+import dataclasses
+import hashlib
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pulse_jax import environment
+from pulse_jax.config import SearchConfig
+from pulse_jax.images import ImageError, printable
+from pulse_jax.options import Upsample
+from pulse_jax.outputs import Input, Outputs, Wanted
+from pulse_jax.problems import Solution
+from pulse_jax.progress import Live, duration
+
+__all__ = ["Records"]
+
+
+class Records:
+    """Of one run of `pulse-jax upsample`, once it is known how many lanes it has.
+
+    Args:
+        options: of the run.
+        command: as which it goes down.
+        config: of the searches.
+        generator: its `environment.generator_summary`.
+        wanted: solutions of each input.
+        size: side of the delivered pictures.
+        paths: all inputs.
+
+    Attributes:
+        settings: what decides the results, JSON values by name; a killed run goes on only if they are the same.
+    """
+
+    def __init__(
+        self,
+        options: Upsample,
+        command: str,
+        config: SearchConfig,
+        generator: dict[str, Any],
+        wanted: Wanted,
+        size: int,
+        paths: Sequence[Path],
+    ) -> None:
+        self._options = options
+        self._command = command
+        self._config = config
+        self._generator = generator
+        self._wanted = wanted
+        self._size = size
+        self._surroundings = {"versions": environment.versions(), "device": environment.device_summary()}
+        listed = "".join(f"{path.absolute()}\0" for path in paths)
+        device = self._surroundings["device"]
+        self.settings: dict[str, Any] = {
+            "inputs": f"{len(paths)} files, {hashlib.sha256(listed.encode(errors='replace')).hexdigest()}",
+            "solutions": dataclasses.asdict(wanted),
+            "seed": options.seed,
+            "lanes": 0,
+            "fit": options.fit,
+            "init": None if options.init is None else hashlib.sha256(options.init.read_bytes()).hexdigest(),
+            "label": options.label,
+            "noise_samples": options.noise_samples,
+            "save_intermediate": options.save_intermediate,
+            "config": dataclasses.asdict(config),
+            "generator": generator["sha256"],
+            "versions": self._surroundings["versions"],
+            "device": f"{device['platform']} {device['kind']}",
+        }
+
+    @property
+    def lanes(self) -> int:
+        """How many searches run at once on each device; 0 before it is decided."""
+        return self.settings["lanes"]
+
+    @lanes.setter
+    def lanes(self, lanes: int) -> None:
+        self.settings["lanes"] = lanes
+
+    @property
+    def footer(self) -> str:
+        """What stands at the foot of every sheet."""
+        options, config = self._options, self._config
+        return (
+            f"Differences are mean squared errors of [0, 1] pictures; eps {config.eps:g}, "
+            f"preset {options.preset}, at most {config.steps} steps, seed {options.seed}, "
+            f"generator {Path(self._generator['folder']).name}. "
+            "The people in the solutions are imagined; they do not exist."
+        )
+
+    def of_input(self, one: Input) -> dict[str, Any]:
+        """What an input's record holds beside its solutions' files."""
+        side = len(one.low_res)
+        return {
+            "input": str(one.path.absolute()),
+            "notes": list(one.notes),
+            "size": side,
+            "factor": self._size // side,
+        }
+
+    def command(self, one: Input, solution: Solution) -> str:
+        """What makes one solution again: among that run's, it is the one of the same `restart`."""
+        options, config = self._options, self._config
+        source = options.output.absolute() / one.name / "input.png"
+        words: list[object] = ["pulse-jax", "upsample", source, "--output", "again", "--restarts"]
+        words += [solution.restart + 1]
+        words += ["--seed", options.seed, "--lanes", self.lanes, "--preset", options.preset]
+        words += ["--steps", config.steps, "--eps", config.eps, "--precision", options.precision]
+        words += [] if options.output_size is None else ["--output-size", options.output_size]
+        words += [] if options.label is None else ["--label", options.label]
+        words += ["--noise-samples", options.noise_samples] if options.noise_samples else []
+        for flag, path in (("--generator", options.generator), ("--init", options.init)):
+            words += [] if path is None else [flag, path.absolute()]
+        return shlex.join(map(str, words))
+
+    def summary(
+        self, outputs: Outputs, live: Live, failures: Sequence[ImageError], *, finished: bool
+    ) -> dict[str, Any]:
+        """The entries of `summary.json`, its inputs left to be filled in."""
+        options, standing = self._options, live.standing
+        return {
+            "command": self._command,
+            "finished": finished,
+            "solutions": outputs.solutions,
+            "feasible": outputs.feasible,
+            "seed": options.seed,
+            "restarts": self._wanted.searches,
+            "solutions_per_input": self._wanted.count,
+            "lanes": self.lanes,
+            "preset": options.preset,
+            "config": dataclasses.asdict(self._config),
+            "init": None if options.init is None else str(options.init.absolute()),
+            "label": options.label,
+            "generator": self._generator,
+            **self._surroundings,
+            "settings": self.settings,
+            "speed": {
+                "steps": standing.steps,
+                "seconds": standing.seconds,
+                "compile_seconds": standing.compile_seconds,
+                "steps_per_second": live.steps_per_second,
+                "peak_memory_bytes": environment.peak_memory(),
+            },
+            "inputs": [],
+            "failed": [{"input": failure.source, "message": failure.message} for failure in failures],
+        }
+
+    def verdict(self, outputs: Outputs, live: Live) -> Iterator[tuple[str, str]]:
+        """What to tell of a finished run, as lines and their styles."""
+        speed = live.steps_per_second
+        yield (
+            f"{outputs.feasible} of {outputs.solutions} solutions are feasible (error at most {self._config.eps:g}); "
+            f"{duration(live.standing.seconds)}" + ("" if speed is None else f", {speed:.0f} steps/s"),
+            "",
+        )
+        if outputs.missed:
+            names = ", ".join(printable(name) for name in outputs.missed[:5])
+            names += f" and {len(outputs.missed) - 5} more" if len(outputs.missed) > 5 else ""
+            yield (
+                f"Not feasible: {names}. The generator may not be able to draw such pictures; "
+                "more --restarts or --steps may help.",
+                "yellow",
+            )

@@ -1,0 +1,48 @@
+"""Starts of searches that the user gives: the solutions of an earlier run."""
+
+from pathlib import Path
+
+from pulse_jax.config import SearchConfig
+from pulse_jax.generator import Generator
+from pulse_jax.images import printable
+from pulse_jax.options import RunError, UsageError
+from pulse_jax.problems import Start
+from pulse_jax.progress import Screen
+from pulse_jax.results import read_solutions
+
+__all__ = ["given_start"]
+
+
+def given_start(
+    path: Path | None, searches: int, config: SearchConfig, generator: Generator, sha256: str, screen: Screen
+) -> Start | None:
+    """The first solutions of a `solutions.npz`, checked against the run that is to start from them.
+
+    Args:
+        path: of the file; None if searches draw their starts.
+        searches: of each input, one for each solution.
+        config, generator: of the run.
+        sha256: of the generator's description; if the file has another, the user is told.
+        screen: where.
+
+    Raises:
+        UsageError: there are too few solutions.
+        RunError: the file cannot be used, or was searched in another way or in a generator of another shape.
+    """
+    if path is None:
+        return None
+    name = printable(path)
+    stored = read_solutions(path)
+    if len(stored.latents) < searches:
+        raise UsageError(
+            f"{name}: holds {len(stored.latents)} solutions to start from, expected one for each of the "
+            f"{searches} restarts; use --restarts {len(stored.latents)}"
+        )
+    for setting in ("space", "start"):
+        theirs, ours = getattr(stored.config, setting), getattr(config, setting)
+        if theirs != ours:
+            raise RunError(f"{name}: searched with {setting} {theirs!r}, expected {ours!r}; use the same --preset")
+    stored.check(generator, name)
+    if stored.generator != sha256:
+        screen.note(f"{name} was made with another generator of the same shape, or another label.")
+    return Start(stored.latents[:searches], tuple(noise[:searches] for noise in stored.noise))
