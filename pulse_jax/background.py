@@ -4,7 +4,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -58,6 +58,7 @@ class WriteBehind:
     """Calls that run in threads; at most a few wait, and the first that fails is told at the next opportunity.
 
     As a context manager it waits for all of them at the end; after an exception too, so that nothing stays half done.
+    A KeyboardInterrupt while it waits leaves out those that have not begun.
     """
 
     def __init__(self, threads: int) -> None:
@@ -71,7 +72,14 @@ class WriteBehind:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=True)
+        try:
+            # For the calls: before Python 3.13, a thread whose join was interrupted counts as ended.
+            wait(self._waiting)
+        except KeyboardInterrupt:
+            wait([call for call in self._waiting if not call.cancel()])
+            raise
+        finally:
+            self._pool.shutdown(wait=True)
         if error is None:
             self.check()
 

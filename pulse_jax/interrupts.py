@@ -19,6 +19,8 @@ class Stopped(BaseException):
 class Interrupt:
     """As a context manager: the first SIGINT or SIGTERM makes `check` raise, a second one ends the run at once.
 
+    Once all searches have ended there is nothing to stop but writing, which the first signal lets go on.
+
     Attributes:
         number: of the signal that came; 0 before one did.
     """
@@ -26,6 +28,7 @@ class Interrupt:
     def __init__(self, screen: Screen) -> None:
         self.number = 0
         self._screen = screen
+        self._words = "Stopping after these steps; once more to stop at once."
         self._before: list[Any] = []
 
     def __enter__(self) -> "Interrupt":
@@ -43,7 +46,13 @@ class Interrupt:
         if self.number:
             raise KeyboardInterrupt
         self.number = number
-        self._screen.error("Stopping after these steps; once more to stop at once.")
+        self._screen.error(self._words)
+
+    def searched(self) -> None:
+        """All searches have ended: from now on, and if a signal has come already, the user is told so."""
+        self._words = "All searches have ended; writing what is left, once more to stop at once."
+        if self.number:
+            self._screen.error(self._words)
 
     def check(self) -> None:
         """Raises `Stopped` if a signal came."""

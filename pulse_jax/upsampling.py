@@ -166,11 +166,13 @@ class _Run:
         if resumed:
             self.screen.note(f"going on with the unfinished run in {printable(self.options.output)}")
         try:
-            with self.interrupt, self.live, self.outputs:
-                self.live.begin()
-                while not self._search(resumed):
-                    self._take_fewer_lanes()
-            self._end(finished=True)
+            with self.interrupt:
+                with self.live, self.outputs:
+                    self.live.begin()
+                    while not self._search(resumed):
+                        self._take_fewer_lanes()
+                    self.interrupt.searched()
+                self._end(finished=True)
         except BaseException as error:
             interrupted = isinstance(error, Stopped | KeyboardInterrupt)
             if interrupted or resumed or not self.outputs.is_empty:
@@ -275,6 +277,7 @@ class _Run:
                 done, feasible = self.live.earlier
                 self.live.earlier = done + len(one.ended), feasible + sum(one.ended.values())
                 if one.is_complete:
+                    self.live.total -= self.wanted.searches - len(one.ended)
                     continue
             self.open[one.index] = one
             yield self._problem(one)
@@ -292,7 +295,8 @@ class _Run:
 
     def _on_chunk(self, standing: engine.Progress) -> None:
         self.live.update(standing)
-        self.interrupt.check()
+        if self.live.done < self.live.total:
+            self.interrupt.check()
 
     def _summary(self, *, finished: bool = False) -> dict[str, Any]:
         return self.records.summary(self.outputs, self.live, self.failures, finished=finished)

@@ -1,11 +1,14 @@
 """Bounded queues: what is read ahead and written behind, and what happens to errors."""
 
 import itertools
+import os
+import signal
 import threading
 import time
 
 import pytest
 
+from pulse_jax import background
 from pulse_jax.background import WriteBehind, read_ahead
 
 
@@ -64,3 +67,25 @@ def test_after_an_error_elsewhere_what_was_begun_is_ended():
             writer.submit(done.append, number)
         raise ValueError
     assert done == [0, 1, 2]
+
+
+def test_a_user_who_does_not_wait_leaves_out_what_has_not_begun(monkeypatch):
+    done, waiting, real = [], threading.Event(), background.wait
+
+    def wait(calls):
+        waiting.set()
+        return real(calls)
+
+    def interrupt():
+        waiting.wait(10)
+        os.kill(os.getpid(), signal.SIGINT)
+        deadline = time.monotonic() + 10
+        while not writer._waiting[1].cancelled() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        done.append("begun")
+
+    monkeypatch.setattr(background, "wait", wait)
+    with pytest.raises(KeyboardInterrupt), WriteBehind(1) as writer:
+        writer.submit(interrupt)
+        writer.submit(done.append, "not begun")
+    assert done == ["begun"]

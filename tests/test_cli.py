@@ -1,7 +1,9 @@
 import collections
 import json
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -50,6 +52,7 @@ class FakeEngine:
     def __init__(self):
         self.calls = []
         self.interrupt_after = None
+        self.signal_at = None
         self.most_lanes = 1000
         self.error = KeyboardInterrupt()
         self.pictures = {}
@@ -75,7 +78,6 @@ class FakeEngine:
             error = float(np.mean(np.square(small - low_res.astype(np.float64))))
             found[index] += error <= config.eps
             self.pictures[index, restart] = image
-            on_chunk(Progress(done, done // 2, 10 * done, 10 * done, 1.0 + done, 1.0))
             yield Solution(
                 index=index,
                 restart=restart,
@@ -91,6 +93,9 @@ class FakeEngine:
                 noise=tuple(np.full(shape, index, np.float32) for shape in NOISE),
                 key=np.array([index, restart], np.uint32),
             )
+            if done == self.signal_at:
+                signal.raise_signal(signal.SIGINT)
+            on_chunk(Progress(done, done // 2, 10 * done, 10 * done, 1.0 + done, 1.0))
 
 
 @pytest.fixture
@@ -470,6 +475,39 @@ def test_an_interrupt_keeps_what_is_finished(fake, inputs, tmp_path, capsys):
     assert "unfinished run with other settings (solutions.count was 2, is 3" in capsys.readouterr().err
     assert run("upsample", inputs, "--output", out, "--restarts", 3, "--overwrite") == 0
     assert summary_of(out)["finished"] and summary_of(out)["solutions"] == 9
+
+
+SEARCHED = "All searches have ended; writing what is left, once more to stop at once."
+
+
+@pytest.mark.parametrize("words", [["--restarts", 2], ["--solutions", 1, "--max-restarts", 2]], ids=lambda w: w[0])
+def test_a_signal_in_the_last_steps_lets_the_run_finish(fake, inputs, tmp_path, capsys, words):
+    """There is nothing left to stop, whether a process made all searches or went on with another's."""
+    for seed, name in enumerate(("a.png", "b.png")):
+        draw(inputs / name, seed=seed)
+    words = ["upsample", inputs, "--eps", 1.0, *words]
+    last = 4 if "--restarts" in words else 2
+    fake.signal_at = last - 1
+    assert run(*words, "--output", tmp_path / "parts") == 130
+    assert SEARCHED not in capsys.readouterr().err
+    for fake.signal_at, name in ((last, "whole"), (1, "parts")):
+        assert run(*words, "--output", tmp_path / name) == 0
+        err = capsys.readouterr().err
+        assert "Stopping after these steps" in err and SEARCHED in err and "Interrupted" not in err
+        assert summary_of(tmp_path / name)["finished"] and not (tmp_path / name / ".pulse-jax-state").exists()
+
+
+def test_a_signal_while_the_last_results_are_written_lets_the_run_finish(fake, inputs, tmp_path, capsys, monkeypatch):
+    draw(inputs / "a.png")
+    real = outputs.write_solutions
+
+    def write(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        real(*arguments)
+
+    monkeypatch.setattr(outputs, "write_solutions", write)
+    assert run("upsample", inputs, "--output", tmp_path / "out") == 0
+    assert SEARCHED in capsys.readouterr().err and summary_of(tmp_path / "out")["finished"]
 
 
 @pytest.mark.parametrize("after", [0, 1, 4, 5])
