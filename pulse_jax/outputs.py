@@ -164,23 +164,52 @@ class Outputs:
         return [f"{path.stem}/{file}" for path in paths for file in each] + ["sheet.png"]
 
     def is_finished(self, path: Path) -> bool:
-        """Whether an input's folder is there already, by an earlier process of this run; then it counts."""
+        """Whether an input's folder is there already, by an earlier process of this run."""
+        return self._read_record(path) is not None
+
+    def resume(self, path: Path, one: Input | ImageError) -> bool:
+        """Whether a finished input remains so, and counts; if its picture is another now, its folder is removed.
+
+        Args:
+            path: of the input.
+            one: what is read of it now; why nothing is, in which case its results are kept.
+
+        Raises:
+            ImageError: the picture is another, but somebody's file lies among its results, which remain and count.
+        """
         record = self._read_record(path)
-        if record is not None:
+        assert record is not None
+        if isinstance(one, Input) and record["image_number"] != image_number(one.low_res):
+            foreign = self._folder.foreign(path.stem)
+            if foreign is None:
+                self._tell_changed(path)
+                self._folder.withdraw(path.stem)
+                return False
             self._count(record)
-        return record is not None
+            raise ImageError(path, f"changed since it was solved; move {printable(foreign)}, which is in the way")
+        if isinstance(one, ImageError):
+            self._screen.note(f"{printable(path.name)}: cannot be used any more; its results are kept", "yellow")
+        self._count(record)
+        return True
 
     def recall(self, one: Input) -> None:
         """Fills `one.ended` with what an earlier process has finished, and publishes the input if that is all."""
+        changed = False
         for path in sorted(self._state(one).glob("*.npz")):
             try:
                 solution = kept_solution(path)
                 if path != self._place(one, solution.restart):
+                    changed = True
                     raise ValueError("of another picture")
                 one.ended[solution.restart] = solution.feasible
             except _DAMAGED:
                 path.unlink()
+        if changed:
+            self._tell_changed(one.path)
         self._complete(one)
+
+    def _tell_changed(self, path: Path) -> None:
+        self._screen.note(f"{printable(path.name)}: changed since this run began; it is solved anew", "yellow")
 
     def take(self, one: Input, solution: Solution) -> None:
         """Keeps a solution on disk; after an input's last one, its folder is written in the background.
@@ -346,7 +375,7 @@ class Outputs:
         file = self._folder.path / path.stem / _RECORD
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            if not {"input", "searches", "solutions", "solved"} <= set(record):
+            if not {"input", "searches", "solutions", "solved", "image_number"} <= set(record):
                 raise ValueError("not a record")
         except FileNotFoundError:
             return None

@@ -12,7 +12,7 @@ from pulse_jax.config import SearchConfig
 from pulse_jax.images import ImageError, printable
 from pulse_jax.options import Upsample
 from pulse_jax.outputs import Input, Outputs, Wanted
-from pulse_jax.problems import Solution
+from pulse_jax.problems import Solution, image_number
 from pulse_jax.progress import Live, duration
 
 __all__ = ["Records"]
@@ -97,6 +97,7 @@ class Records:
             "notes": list(one.notes),
             "size": side,
             "factor": self._size // side,
+            "image_number": image_number(one.low_res),
         }
 
     def command(self, one: Input, solution: Solution) -> str:

@@ -126,7 +126,7 @@ class RunFolder:
                     "go on with those, choose another output folder, or --overwrite begins anew"
                 )
         for name in sorted({"summary.json", *(PurePosixPath(file).parts[0] for file in files)}):
-            foreign = self._foreign(name)
+            foreign = self.foreign(name)
             if foreign:
                 raise UsageError(
                     f"{printable(foreign)}: in the way of the results, and not written by an earlier run; "
@@ -181,7 +181,7 @@ class RunFolder:
         Raises:
             RunError: the disk is full or the like; nothing is left behind.
         """
-        part = self.path / f"{HIDDEN}{secrets.token_hex(6)}{_PART_SUFFIX}"
+        part = self._part()
         try:
             part.mkdir()
             yield part
@@ -196,6 +196,28 @@ class RunFolder:
             if isinstance(error, OSError):
                 raise self.unwritable(error) from error
             raise
+
+    def foreign(self, name: str) -> Path | None:
+        """Something at a result's place that is not an earlier run's, if there is any."""
+        place = self.path / name
+        if not os.path.lexists(place):
+            return None
+        if place.is_symlink() or not place.is_dir():
+            return None if name in self._earlier else place
+        return next((entry for entry in place.iterdir() if f"{name}/{entry.name}" not in self._earlier), None)
+
+    def withdraw(self, name: str) -> None:
+        """Takes a published folder away, whole or not at all, with all that lies in it.
+
+        Raises:
+            RunError: no permission or the like.
+        """
+        part = self._part()
+        try:
+            (self.path / name).replace(part)
+            shutil.rmtree(part)
+        except OSError as error:
+            raise self.unwritable(error) from error
 
     @contextlib.contextmanager
     def write_once(self, files: Sequence[str], summary: dict[str, Any]) -> Iterator[Path]:
@@ -261,14 +283,9 @@ class RunFolder:
             f"{printable(self.path)}: cannot be written to ({reason_of(error)}); make room or choose another"
         )
 
-    def _foreign(self, name: str) -> Path | None:
-        """Something at a result's place that is not an earlier run's, if there is any."""
-        place = self.path / name
-        if not os.path.lexists(place):
-            return None
-        if place.is_symlink() or not place.is_dir():
-            return None if name in self._earlier else place
-        return next((entry for entry in place.iterdir() if f"{name}/{entry.name}" not in self._earlier), None)
+    def _part(self) -> Path:
+        """A new hidden name, of what is cleaned away if the process is killed."""
+        return self.path / f"{HIDDEN}{secrets.token_hex(6)}{_PART_SUFFIX}"
 
     def _remove(self, files: Iterable[str]) -> None:
         for file in files:

@@ -217,11 +217,11 @@ class _Run:
         """All searches that are still to be made; False if memory ran out and fewer lanes may be tried."""
         self.failures[:] = self.unfound
         self.open.clear()
-        finished = [resumed and self.outputs.is_finished(path) for path in self.paths]
+        finished = self._finished() if resumed else set()
         self.live.earlier = self.outputs.searches, self.outputs.feasible
-        spared = sum(finished) * self.wanted.searches - self.outputs.searches
+        spared = len(finished) * self.wanted.searches - self.outputs.searches
         self.live.total = len(self.paths) * self.wanted.searches - spared
-        waiting = [path for path, done in zip(self.paths, finished, strict=True) if not done]
+        waiting = [path for path in self.paths if path not in finished]
         with contextlib.closing(read_ahead(self._read(waiting), _READ_AHEAD)) as inputs:
             stream = engine.solve_stream(
                 self._problems(inputs, resumed),
@@ -249,6 +249,19 @@ class _Run:
                 with contextlib.suppress(OSError):  # after an error, the disk may be full
                     stream.close()
         return True
+
+    def _finished(self) -> set[Path]:
+        """Inputs that an earlier process of this run has finished, and whose pictures are still the same."""
+        done = [path for path in self.paths if self.outputs.is_finished(path)]
+        finished = set()
+        for path, one in zip(done, self._read(done), strict=True):
+            try:
+                if self.outputs.resume(path, one):
+                    finished.add(path)
+            except ImageError as error:
+                self.failures.append(error)
+                finished.add(path)
+        return finished
 
     def _read(self, paths: Sequence[Path]) -> Iterator[Input | ImageError]:
         """Inputs that fit, and what is wrong with the others; only one whole picture is ever in memory."""

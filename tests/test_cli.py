@@ -605,7 +605,7 @@ def test_a_damaged_record_is_told_and_nothing_else_is_lost(fake, inputs, tmp_pat
     assert summary_of(tmp_path / "out")["solutions"] == 2
 
 
-def test_a_solution_of_another_picture_is_not_taken_for_this_ones(fake, inputs, tmp_path):
+def test_a_solution_of_another_picture_is_not_taken_for_this_ones(fake, inputs, tmp_path, capsys):
     draw(inputs / "a.png")
     fake.interrupt_after = 1
     assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 2) == 130
@@ -613,6 +613,49 @@ def test_a_solution_of_another_picture_is_not_taken_for_this_ones(fake, inputs, 
     fake.interrupt_after = None
     assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 2) == 0
     assert not fake.calls[-1][0].ended
+    assert "a.png: changed since this run began; it is solved anew\n" in capsys.readouterr().err
+
+
+def test_a_finished_input_that_has_changed_is_solved_anew_and_the_others_are_not(fake, inputs, tmp_path, capsys):
+    """By its pixels, whatever its file: another compression of the same picture is no change."""
+    pixels = [draw(inputs / name, seed=seed) for seed, name in enumerate(("a.png", "b.png", "c.png"))]
+    words = ["upsample", inputs, "--restarts", 1, "--output", tmp_path / "out"]
+    fake.interrupt_after = 2
+    assert run(*words) == 130
+    kept = (tmp_path / "out" / "a" / "solution_01.png").stat().st_mtime_ns
+    Image.fromarray(pixels[0]).save(inputs / "a.png", compress_level=0)
+    changed = draw(inputs / "b.png", seed=9)
+    fake.interrupt_after = None
+    capsys.readouterr()
+    assert run(*words) == 0
+    err = capsys.readouterr().err
+    assert "b.png: changed since this run began; it is solved anew\n" in err and err.count("changed") == 1
+    assert "3/3 searches" in err
+    assert sorted(problem.index for problem in fake.calls[-1]) == [1, 2]
+    assert (tmp_path / "out" / "a" / "solution_01.png").stat().st_mtime_ns == kept
+    np.testing.assert_array_equal(to_uint8(read_image(tmp_path / "out" / "b" / "input.png").pixels), changed)
+    summary = summary_of(tmp_path / "out")
+    assert summary["finished"] and summary["solutions"] == 3
+    assert all(not check.fault for of_input in verify(tmp_path / "out") for check in of_input)
+
+
+def test_nothing_of_the_users_is_lost_with_a_changed_input(fake, inputs, tmp_path, capsys):
+    for seed, name in enumerate(("a.png", "b.png", "c.png")):
+        draw(inputs / name, seed=seed)
+    words = ["upsample", inputs, "--restarts", 1, "--output", tmp_path / "out"]
+    fake.interrupt_after = 2
+    assert run(*words) == 130
+    draw(inputs / "a.png", seed=9)
+    (inputs / "b.png").write_bytes(b"")
+    (tmp_path / "out" / "a" / "notes.txt").write_text("mine")
+    before = {file: (tmp_path / "out" / file).read_bytes() for file in listing(tmp_path / "out") if "/" in file}
+    fake.interrupt_after = None
+    assert run(*words) == 1
+    err = capsys.readouterr().err
+    assert "a.png: changed since it was solved; move " in err and "/a/notes.txt, which is in the way\n" in err
+    assert "b.png: cannot be used any more; its results are kept\n" in err
+    assert all((tmp_path / "out" / file).read_bytes() == held for file, held in before.items() if file[0] in "ab")
+    assert [problem.index for problem in fake.calls[-1]] == [2] and summary_of(tmp_path / "out")["solutions"] == 3
 
 
 def test_enough_solutions_end_an_input(fake, inputs, tmp_path, capsys):
