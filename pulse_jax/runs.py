@@ -2,7 +2,8 @@
 
 `summary.json` is written when the work begins and lists every file of the run from the start, so that what belongs to
 it is known even of a run that was killed. Such a run goes on where it was: what it needs for that lies in a hidden
-folder until it has finished.
+folder until it has finished. A run that replaces another takes its folder over by its first summary, which also lists
+what is left of the other.
 """
 
 import contextlib
@@ -61,6 +62,8 @@ class RunFolder:
         self._next_summary = 0.0
         self._overwrite = overwrite
         self._unfinished: dict[str, Any] | None = None
+        # What is still to be removed of the run that this one replaces; None once all of it is.
+        self._replaced: list[str] | None = None
         self._lock: filelock.BaseFileLock | None = None
         try:
             existing = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
@@ -68,7 +71,7 @@ class RunFolder:
                 raise UsageError(f"{printable(existing)}: not a folder; choose another output folder")
             if not os.access(existing, os.W_OK | os.X_OK):
                 raise UsageError(f"{printable(existing)}: no permission to write there; choose another output folder")
-            occupied = existing == path and any(entry.name not in (_STATE, _LOCK) for entry in path.iterdir())
+            occupied = existing == path and any(not entry.name.startswith(HIDDEN) for entry in path.iterdir())
         except OSError as error:
             raise UsageError(f"{printable(path)}: the output folder cannot be used ({reason_of(error)})") from error
         if occupied:
@@ -118,6 +121,9 @@ class RunFolder:
             if not told:
                 self._files = list(files)
                 self._clean()
+                if "replaced" in self._unfinished:
+                    left = {"files": [], "replaced": self._unfinished["replaced"]}
+                    self._replace(_inventory(self.path, left), summary)
                 return True
             if not self._overwrite:
                 what = printable("; ".join(told), 600)
@@ -133,21 +139,36 @@ class RunFolder:
                     "move it, or choose another output folder"
                 )
         self._files = list(files)
+        self._clean()
+        if not self._earlier and not self.state.is_dir():
+            self.update(summary)
+        else:
+            self._replace(self._earlier, summary)
+        return False
+
+    def _replace(self, earlier: Iterable[str], summary: dict[str, Any]) -> None:
+        """Removes what is left of another run, whose folder becomes this one's before, and at once.
+
+        Killed before that, the other run is as it was; killed after it, this run goes on, and knows what to remove.
+        """
+        self._replaced = sorted({*earlier} - {"summary.json"})
+        self.update(summary)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._clean()
             if self.state.is_dir():
                 shutil.rmtree(self.state)
-            self._remove(self._earlier)
-            self.update(summary)
+            self._remove(self._replaced)
         except OSError as error:
             raise self.unwritable(error) from error
-        return False
+        self._replaced = None
+        self.update(summary)
 
     def _clean(self) -> None:
         """Removes what a killed process was writing."""
-        for part in self.path.glob(f"{HIDDEN}*{_PART_SUFFIX}"):
-            shutil.rmtree(part)
+        try:
+            for part in self.path.glob(f"{HIDDEN}*{_PART_SUFFIX}"):
+                shutil.rmtree(part)
+        except OSError as error:
+            raise self.unwritable(error) from error
 
     def _claim(self) -> None:
         """Keeps other processes out until `close`; the lock goes with the process, however it ends."""
@@ -252,7 +273,8 @@ class RunFolder:
         began = time.monotonic()
         if soon and began < self._next_summary:
             return
-        text = json.dumps({"program": _PROGRAM, **summary, "files": self._files}, indent=1, allow_nan=False)
+        files = {"files": self._files} | ({} if self._replaced is None else {"replaced": self._replaced})
+        text = json.dumps({"program": _PROGRAM, **summary, **files}, indent=1, allow_nan=False)
         head, empty, tail = text.partition('\n "inputs": []')
         with self.publish() as part, open(part / "summary.json", "w", encoding="utf-8") as file:
             file.write(head)
@@ -330,7 +352,10 @@ def _read_summary(path: Path) -> dict[str, Any] | None:
 
 
 def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
-    """The files of an earlier run; a summary that somebody changed cannot name any outside the folder."""
+    """The files of an earlier run, and what is left of one that it replaces.
+
+    A summary that somebody changed cannot name any outside the folder.
+    """
     if summary is None:
         return frozenset()
 
@@ -346,4 +371,6 @@ def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
             and not (len(parts) == 2 and (path / parts[0]).is_symlink())
         )
 
-    return frozenset((*filter(is_inside, summary["files"]), "summary.json"))
+    left = summary.get("replaced", [])
+    names = [*summary["files"], *(left if isinstance(left, list) else [])]
+    return frozenset((*filter(is_inside, names), "summary.json"))

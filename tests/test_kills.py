@@ -41,10 +41,10 @@ def work(tmp_path_factory):
     return work
 
 
-def start(work, output):
+def start(work, output, *words, prelude=""):
     """The command, as a process of its own."""
-    program = "import sys; from pulse_jax.cli import main; sys.exit(main())"
-    words = [sys.executable, "-c", program, *COMMAND, "--output", output]
+    program = f"{prelude}\nimport sys; from pulse_jax.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", program, *COMMAND, "--output", output, *words]
     environment = ENVIRONMENT | {"XDG_CACHE_HOME": str(work / "cache")}
     return subprocess.Popen(words, cwd=work, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -127,6 +127,39 @@ def test_a_signal_saves_and_says_how_to_go_on(work, number):
     with np.load(out / ".pulse-jax-state" / "searches" / "lanes_0.npz") as saved:
         assert len(saved["names"]) == 2
     process = start(work, number.name)
+    told = process.communicate(timeout=300)[1]
+    assert process.returncode == 0 and "going on with the unfinished run" in told
+    assert_same_results(out, work / "whole")
+
+
+# Kills the process when it is about to remove the third of an earlier run's files.
+KILLED_REMOVING = """
+import os, signal, sys
+removed = 0
+def count(event, arguments):
+    global removed
+    if event == "os.remove" and str(arguments[0]).startswith("replaced/") and "pulse-jax-" not in str(arguments[0]):
+        removed += 1
+        if removed == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(count)
+"""
+
+
+def test_killed_while_it_replaces_an_earlier_run(work):
+    out = work / "replaced"
+    shutil.copytree(work / "whole", out)
+    (out / "2").mkdir()
+    (out / "2" / "input.png").write_text("of an input that is no more")
+    summary = json.loads((out / "summary.json").read_text())
+    summary["files"].append("2/input.png")
+    (out / "summary.json").write_text(json.dumps(summary))
+    before = listing(out)
+    process = start(work, out.name, "--overwrite", prelude=KILLED_REMOVING)
+    assert process.wait(300) == -signal.SIGKILL, process.stderr.read()
+    process.stderr.close()
+    assert len(set(before) - set(listing(out))) == 2
+    process = start(work, out.name, "--overwrite")
     told = process.communicate(timeout=300)[1]
     assert process.returncode == 0 and "going on with the unfinished run" in told
     assert_same_results(out, work / "whole")

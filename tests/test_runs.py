@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,84 @@ def test_what_a_killed_run_left_is_cleaned_away(tmp_path):
     assert not folder.state.exists()
     assert listing(tmp_path) == ["c/x.png", "summary.json"]
     assert not left.exists()
+
+
+SETTINGS = {"seed": 1}
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from pulse_jax.runs import RunFolder
+
+template, home, overwrite = Path(sys.argv[1]), Path(sys.argv[2]), bool(sys.argv[3])
+for number in range(1, 100):
+    out = home / str(number)
+    shutil.copytree(template, out)
+    child = os.fork()
+    if not child:
+        def count(event, arguments):
+            global number
+            if event in ("os.remove", "os.rename", "os.mkdir", "os.rmdir"):
+                number -= 1
+                if not number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(count)
+        settings = {"seed": 1}
+        folder = RunFolder(out, overwrite=overwrite, resumes=True)
+        folder.begin(["a/x.png", "c/x.png", "sheet.png"], {"settings": settings, "finished": False}, settings)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    if not os.WIFSIGNALED(status):
+        sys.exit(os.WEXITSTATUS(status))
+"""
+
+
+@pytest.mark.parametrize("earlier", ["finished", "unfinished", "empty"])
+def test_a_run_that_replaces_another_can_be_killed_at_any_change_it_makes(tmp_path, earlier):
+    """The folder is the earlier run's, all of it, or the new one's, which goes on and removes what is left."""
+    old, notes = tmp_path / "old", "b/notes.txt"
+    files = ["a/x.png", "a/solutions.json", "b/y.png", "sheet.png", "summary.json"]
+    overwrite = earlier != "empty"
+    if overwrite:
+        write_run(old, files[:-1])
+        (old / notes).write_text("mine")
+    else:
+        old.mkdir()
+    if earlier == "unfinished":
+        settings = {"settings": {"seed": 0}, "finished": False, "program": "pulse-jax", "files": files[:-1]}
+        (old / "summary.json").write_text(json.dumps(settings))
+        (old / ".pulse-jax-state" / "inputs" / "c").mkdir(parents=True)
+        (old / ".pulse-jax-state" / "inputs" / "c" / "kept.npz").write_text("of other settings")
+    (tmp_path / "killed").mkdir()
+    words = [sys.executable, "-c", KILLED, old, tmp_path / "killed", "overwrite" * overwrite]
+    subprocess.run(words, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    killed = sorted((tmp_path / "killed").iterdir(), key=lambda path: int(path.name))[:-1]
+    assert len(killed) > (10 if overwrite else 3)
+    ways = set()
+    for out in killed:
+        resumed = (out / "summary.json").exists() and "seed" in (out / "summary.json").read_text()
+        resumed = resumed and json.loads((out / "summary.json").read_text())["settings"] == SETTINGS
+        if not resumed and overwrite:
+            assert {*files, notes} <= {*listing(out)}
+            assert (earlier == "unfinished") == (out / ".pulse-jax-state" / "inputs" / "c" / "kept.npz").exists()
+        # The same command again.
+        folder = RunFolder(out, overwrite=overwrite, resumes=True)
+        summary = {"settings": SETTINGS, "finished": False}
+        assert folder.begin(["a/x.png", "c/x.png", "sheet.png"], summary, SETTINGS) == resumed
+        folder.close()
+        assert listing(out) == [notes] * overwrite + ["summary.json"]
+        assert not folder.state.exists() and "replaced" not in json.loads((out / "summary.json").read_text())
+        ways.add(resumed)
+    assert ways == {True, False}
+
+
+def test_a_run_that_was_killed_while_it_replaced_another_can_be_replaced(tmp_path):
+    write_run(tmp_path, ["a/x.png", "b/y.png"])
+    (tmp_path / "notes.txt").write_text("mine")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    left = ["b/y.png", "a/x.png", "../x", "notes.txt/..", 3]
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"files": ["c/z.png"], "replaced": left}))
+    write_run(tmp_path, ["b/x.png"], overwrite=True)
+    assert listing(tmp_path) == ["b/x.png", "notes.txt", "summary.json"]
 
 
 def test_one_process_at_a_time(tmp_path):
