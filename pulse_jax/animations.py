@@ -11,10 +11,12 @@ from jaxtyping import Array, Float, UInt8
 from pulse_jax import search, sphere
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
+from pulse_jax.lanes import program_memory
+from pulse_jax.memory import solution_shapes
 from pulse_jax.objective import Variables, decode, quantize
 from pulse_jax.problems import Problem, Solution, image_number, problem_key
 
-__all__ = ["morph", "replay", "slerp"]
+__all__ = ["animation_memory", "morph", "replay", "slerp"]
 
 _REPLAY_FRAMES = 50
 _MORPH_FRAMES = 25
@@ -41,6 +43,19 @@ def replay(
     # Always so many frames, so that the program compiles once; the last one repeated costs nothing.
     padded = np.pad(looks, (0, _REPLAY_FRAMES - count), mode="edge")
     return np.asarray(_replay(generator, config, problem.low_res, key, latent, noise, padded))[:count]
+
+
+def animation_memory(generator: Generator, config: SearchConfig, side: int) -> int:
+    """Bytes that `replay` or `morph` takes on the device, whichever takes more, as `variations.redraw_memory` does."""
+    target = jax.ShapeDtypeStruct((side, side, 3), np.float32)
+    key = jax.eval_shape(jax.random.key, 0)
+    point = solution_shapes(generator, config)
+    looks = np.zeros(_REPLAY_FRAMES, np.int32)
+    lowered = (
+        _replay.lower(generator, config, target, key, None, None, looks),
+        _morph.lower(generator, config, point, point, np.zeros(_MORPH_FRAMES, np.float32)),
+    )
+    return max(program_memory(one.compile()) or 0 for one in lowered)
 
 
 @functools.partial(jax.jit, static_argnames="config")

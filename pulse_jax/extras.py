@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pulse_jax.animations import morph, replay
+from pulse_jax.animations import animation_memory, morph, replay
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
 from pulse_jax.problems import Problem, Solution
-from pulse_jax.variations import redraw, redrawn_layers
+from pulse_jax.variations import redraw, redraw_memory, redrawn_layers
 
 __all__ = ["Extras"]
 
@@ -36,6 +36,12 @@ class Extras:
     def draws(self) -> int:
         """Variations of each feasible solution that can be drawn: none, if no noise input is left to draw."""
         return self.samples if redrawn_layers(self.config, len(self.generator.noise_shapes)) else 0
+
+    def memory(self, side: int) -> int:
+        """Bytes that what is added takes on the device at once, for inputs of this side; by XLA's account."""
+        drawing = redraw_memory(self.generator, self.config, side) if self.draws else 0
+        moving = animation_memory(self.generator, self.config, side) if self.animated else 0
+        return max(drawing, moving)
 
     def picture_names(self, names: tuple[str, str], variation: int) -> tuple[str, str]:
         """A variation's picture and its downscaled version, beside its solution's: solution_01_noise_02.png."""

@@ -21,7 +21,7 @@ from pulse_jax.problems import Start, image_number, problem_key
 from pulse_jax.search import SearchState, Status
 from pulse_jax.tasks import Task
 
-__all__ = ["Device", "Ended", "Lanes", "kept_leaves", "start_all"]
+__all__ = ["Device", "Ended", "Lanes", "kept_leaves", "program_memory", "start_all"]
 
 Device = Any
 """A `jax.Device`, which type checkers do not take for a type."""
@@ -95,6 +95,19 @@ def _kept(state: SearchState) -> SearchState:
 def kept_leaves(state: SearchState) -> list[Any]:
     """What is saved of a state: all but what filling a lane gives again."""
     return jax.tree.leaves(_kept(state))
+
+
+def program_memory(program: Any) -> int | None:
+    """Bytes that a `jax.stages.Compiled` holds while it runs: arguments, results and what is in between.
+
+    By XLA's account; None where it gives none.
+    """
+    sizes = program.memory_analysis()
+    if sizes is None:
+        return None
+    taken = sizes.temp_size_in_bytes + sizes.argument_size_in_bytes + sizes.output_size_in_bytes
+    # What results share with arguments would count twice.
+    return taken - sizes.alias_size_in_bytes
 
 
 class Ended(NamedTuple):
@@ -225,11 +238,7 @@ class Lanes:
 
         state = jax.eval_shape(filled, self._targets, *self._numbers)
         program = _chunk.lower(self._generator, self._config, self._given, state, np.int32(1), np.int32(1)).compile()
-        sizes = program.memory_analysis()
-        if sizes is None:
-            return 0
-        taken = sizes.temp_size_in_bytes + sizes.argument_size_in_bytes + sizes.output_size_in_bytes
-        return taken - sizes.alias_size_in_bytes
+        return program_memory(program) or 0
 
     def dispatch(self, limit: int, *, waiting: bool) -> None:
         """Starts a chunk of at most `limit` steps and returns at once; `waiting`: other tasks wait for free lanes."""

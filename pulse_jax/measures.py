@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from pulse_jax.lanes import program_memory
+
 __all__ = ["Costs", "copy_rate", "costs_of", "product_rate"]
 
 _REPEATS = 5
@@ -36,13 +38,7 @@ def costs_of(program: Any) -> Costs:
     """The costs of a `jax.stages.Compiled`."""
     # Which of them a platform knows differs; they are None or missing there.
     counted = program.cost_analysis() or {}
-    held = program.memory_analysis()
-    memory = None
-    if held is not None:
-        # What results share with arguments would count twice.
-        memory = held.argument_size_in_bytes + held.output_size_in_bytes + held.temp_size_in_bytes
-        memory -= held.alias_size_in_bytes
-    return Costs(counted.get("flops"), counted.get("bytes accessed"), memory)
+    return Costs(counted.get("flops"), counted.get("bytes accessed"), program_memory(program))
 
 
 def product_rate(precision: str, device: Any) -> float:

@@ -2,13 +2,15 @@
 
 import os
 
+import jax
 import numpy as np
 
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
 from pulse_jax.lanes import Device, Lanes
+from pulse_jax.latents import search_shape
 
-__all__ = ["fitting_lanes", "free_memory", "is_out_of_memory", "lane_memory"]
+__all__ = ["fitting_lanes", "free_memory", "is_out_of_memory", "lane_memory", "solution_shapes"]
 
 # Lanes beyond these gain little speed and cost latency; of the free memory, the rest is left to others.
 _MOST = {"cpu": 8}
@@ -41,15 +43,31 @@ def free_memory(device: Device) -> int | None:
     return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
 
 
-def fitting_lanes(generator: Generator, config: SearchConfig, side: int, device: Device) -> int:
-    """As many lanes as a device has memory for, a power of two, and no more than make it faster."""
+def fitting_lanes(generator: Generator, config: SearchConfig, side: int, device: Device, beside: int = 0) -> int:
+    """As many lanes as a device has memory for, a power of two, and no more than make it faster.
+
+    Args:
+        generator, config, side, device: as in `lane_memory`.
+        beside: bytes that other programs take on the device while the lanes are there.
+    """
     most = _MOST.get(device.platform, _MOST_ELSEWHERE)
     free = free_memory(device)
     if free is None:
         return most
     fixed, each = lane_memory(generator, config, side, device)
-    fits = max(1, min(most, int((_SHARE * free - fixed) / each)))
+    fits = max(1, min(most, int((_SHARE * free - fixed - beside) / each)))
     return 2 ** int(np.log2(fits))
+
+
+def solution_shapes(
+    generator: Generator, config: SearchConfig
+) -> tuple[jax.ShapeDtypeStruct, tuple[jax.ShapeDtypeStruct, ...]]:
+    """Of a solution's latent and noise inputs: what to compile a program for that is given some."""
+    latent, *noise = (
+        jax.ShapeDtypeStruct(shape, np.float32)
+        for shape in (search_shape(config.space, generator.num_layers, generator.latent_dim), *generator.noise_shapes)
+    )
+    return latent, tuple(noise)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -92,7 +92,7 @@ def srls(**overrides: Any) -> SearchConfig:
 
 
 def srls_paper(**overrides: Any) -> SearchConfig:
-    """SRLS as its paper writes it (equation 6, section 3): λ_w 1e-4, λ_g 2e-4, λ_c 1e-2, the latter on squared sums.
+    """SRLS as its paper writes it (equation 4, section 3): λ_w 1e-4, λ_g 2e-4, λ_c 1e-2, the latter on squared sums.
 
     The L1 norm is taken as a mean, without which these weights would count for nothing; the rate is constant, since
     the paper speaks of no schedule.

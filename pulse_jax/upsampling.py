@@ -127,8 +127,8 @@ class _Run:
         count, searches = options.counts
         stops = options.solutions is not None and not options.diverse
         self.wanted = Wanted(count, searches, stops, options.diverse)
-        extras = Extras(generator, config, options.noise_samples, options.save_intermediate)
-        if extras.draws < options.noise_samples:
+        self.extras = Extras(generator, config, options.noise_samples, options.save_intermediate)
+        if self.extras.draws < options.noise_samples:
             screen.note(
                 "--noise-samples: every noise input is searched or zero; there is nothing to draw anew", "yellow"
             )
@@ -140,7 +140,7 @@ class _Run:
             config,
             described["sha256"],
             self._problem,
-            extras,
+            self.extras,
             self.records.of_input,
             self.records.command,
             self.records.footer,
@@ -203,7 +203,9 @@ class _Run:
         decided = self.folder.unfinished_settings.get("lanes")
         if isinstance(decided, int):
             return decided
-        lanes = fitting_lanes(self.generator, self.config, len(one.low_res), jax.local_devices()[0])
+        side = len(one.low_res)
+        beside = self.extras.memory(side)
+        lanes = fitting_lanes(self.generator, self.config, side, jax.local_devices()[0], beside)
         self.screen.note(f"{lanes} lanes")
         return lanes
 

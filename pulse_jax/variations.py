@@ -15,12 +15,14 @@ from jaxtyping import Array
 
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
+from pulse_jax.lanes import program_memory
 from pulse_jax.latents import init_noise, merge_noise
+from pulse_jax.memory import solution_shapes
 from pulse_jax.objective import Variables, evaluate
 from pulse_jax.problems import Problem, Solution, judge
 from pulse_jax.search import Result
 
-__all__ = ["redraw", "redrawn_layers"]
+__all__ = ["redraw", "redraw_memory", "redrawn_layers"]
 
 # Pictures that are drawn at once. Always so many, padded: another number would change last bits.
 _BATCH = 4
@@ -81,6 +83,22 @@ def redraw(
             result = jax.tree.map(lambda array, row=row: array[row], results)
             judged = judge(problem, solution.restart, result, config, solution.key)
             yield dataclasses.replace(judged, variation=number)
+
+
+def redraw_memory(generator: Generator, config: SearchConfig, side: int) -> int:
+    """Bytes that `redraw` takes on the device, the generator included, by XLA's account; 0 where it gives none.
+
+    Args:
+        generator, config: of the search.
+        side: of the low-resolution input.
+    """
+    target = jax.ShapeDtypeStruct((side, side, 3), np.float32)
+    key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
+    point = (*solution_shapes(generator, config), key)
+    ending = (np.int32(0), np.int32(0))
+    layers = redrawn_layers(config, len(generator.noise_shapes))
+    lowered = _draw.lower(generator, config, layers, target, point, ending, np.zeros(_BATCH, np.uint32))
+    return program_memory(lowered.compile()) or 0
 
 
 @functools.partial(jax.jit, static_argnames=("config", "layers"))

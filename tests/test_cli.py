@@ -844,6 +844,15 @@ def test_an_automatic_number_of_lanes_is_decided_once(fake, inputs, tmp_path, ca
     assert " --lanes 4 " in summary_of(tmp_path / "out")["inputs"][0]["solutions"][0]["command"]
 
 
+@pytest.mark.parametrize("words", [[], ["--noise-samples", 1], ["--save-intermediate"]], ids=str)
+def test_automatic_lanes_leave_room_for_extras(unchecked, fake, inputs, tmp_path, monkeypatch, words):
+    draw(inputs / "a.png")
+    beside = []
+    monkeypatch.setattr(upsampling, "fitting_lanes", lambda *some: beside.append(some[4]) or 4)
+    assert run("upsample", inputs, "--lanes", "auto", "--restarts", 1, "--output", tmp_path / "out", *words) == 0
+    assert (beside[0] > 0) == bool(words)
+
+
 def test_fewer_lanes_are_tried_when_memory_runs_out(fake, inputs, tmp_path, capsys, monkeypatch):
     draw(inputs / "a.png")
     monkeypatch.setattr(upsampling, "fitting_lanes", lambda *some: 8)

@@ -1,13 +1,21 @@
 """How many lanes fit: a straight line through two compiled programs."""
 
+from dataclasses import replace
+
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from tiny_networks import tiny_generator
 
-from pulse_jax import memory, presets
+from pulse_jax import animations, memory, presets, variations
+from pulse_jax.engine import solve_stream
+from pulse_jax.extras import Extras
 from pulse_jax.lanes import Lanes
+from pulse_jax.problems import Problem
 
 CONFIG = presets.pulse(steps=5)
+PROGRAMS = [(variations, "_draw"), (animations, "_replay"), (animations, "_morph")]
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +44,46 @@ class Card:
 def test_as_many_lanes_as_fit_in_four_fifths_of_the_free_memory(unchecked, monkeypatch, free, lanes):
     monkeypatch.setattr(memory, "lane_memory", lambda *some: (200, 100))
     assert memory.fitting_lanes(None, CONFIG, 2, Card(free)) == lanes
+
+
+def test_room_is_left_for_what_runs_beside_the_lanes(unchecked, monkeypatch):
+    monkeypatch.setattr(memory, "lane_memory", lambda *some: (200, 100))
+    assert memory.fitting_lanes(None, CONFIG, 2, Card(1250), 390) == 4
+    assert memory.fitting_lanes(None, CONFIG, 2, Card(1250), 10**6) == 1
+
+
+class Spy:
+    """Stands for a compiled function; remembers the shapes and types that it is called with and lowered for."""
+
+    def __init__(self, program):
+        self.program, self.called, self.lowered = program, [], []
+
+    def __call__(self, generator, config, *others):
+        self.called.append(self.shapes(others))
+        return self.program(generator, config, *others)
+
+    def lower(self, generator, config, *others):
+        self.lowered.append(self.shapes(others))
+        return self.program.lower(generator, config, *others)
+
+    @staticmethod
+    def shapes(arguments):
+        return jax.tree.map(lambda leaf: (jnp.shape(leaf), str(jnp.result_type(leaf))), arguments)
+
+
+def test_what_extras_take_is_that_of_the_programs_which_run(unchecked, generator, monkeypatch):
+    spies = {name: Spy(getattr(module, name)) for module, name in PROGRAMS}
+    for module, name in PROGRAMS:
+        monkeypatch.setattr(module, name, spies[name])
+    drawn, moving, both = (Extras(generator, CONFIG, *some) for some in ((2, False), (0, True), (2, True)))
+    assert Extras(generator, CONFIG).memory(2) == 0
+    # Four pictures, and what is in between, in float32; fifty frames of bytes.
+    assert drawn.memory(2) > 4 * 4 * 4 * 3 * 4 and moving.memory(2) > 50 * 4 * 4 * 3
+    problem = Problem(low_res=np.full((2, 2, 3), 0.5, np.float32), restarts=2)
+    found = [replace(s, feasible=True) for s in solve_stream([problem], generator, config=CONFIG, lanes=2)]
+    assert len([*both.variations(problem, found[0]), *both.animations(problem, found)]) >= 2
+    for spy in spies.values():
+        assert spy.called and set(map(str, spy.called)) == set(map(str, spy.lowered))
 
 
 def test_where_nobody_knows_the_memory_the_usual_number_is_taken(unchecked):
