@@ -22,11 +22,12 @@ from pulse_jax import search
 from pulse_jax.checkpoints import Checkpoint, Saved, digest
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
-from pulse_jax.lanes import Device, Ended, Lanes, kept_leaves
+from pulse_jax.lanes import Device, Ended, kept_leaves
 from pulse_jax.objective import check_fits, latent_shape, output_size
 from pulse_jax.presets import pulse
 from pulse_jax.problems import Problem, Solution, admissible_sizes, as_problems, judge, rank
 from pulse_jax.tasks import TaskQueue
+from pulse_jax.workers import Worker
 
 __all__ = ["Progress", "Solutions", "fingerprint", "solve_stream", "upsample"]
 
@@ -34,8 +35,6 @@ __all__ = ["Progress", "Solutions", "fingerprint", "solve_stream", "upsample"]
 _AHEAD, _AHEAD_LEAST = 4, 64
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 _FLAGS = ("jax_enable_x64", "jax_default_matmul_precision")
-# How long a chunk should take, and how many steps the first one takes, before a step's time is known.
-_CHUNK_SECONDS, _FIRST_STEPS = 1.0, 10
 # Between two looks at several devices.
 _POLL_SECONDS = 2e-4
 
@@ -71,6 +70,8 @@ class Progress:
         lane_steps: looks that the lanes could have taken; `steps / lane_steps` is their occupancy.
         seconds: since the stream began.
         compile_seconds: of these in tracing and compiling.
+        idle_seconds: of these between two chunks, in which the device waited for the host, compiling left out; of
+            several devices the mean.
     """
 
     done: int
@@ -79,6 +80,7 @@ class Progress:
     lane_steps: int
     seconds: float
     compile_seconds: float
+    idle_seconds: float
 
 
 def fingerprint(generator: Generator, config: SearchConfig, lanes: int, device: Device) -> dict[str, Any]:
@@ -163,61 +165,6 @@ def _checked(problems: Iterable[Problem | np.ndarray], generator: Generator, con
         yield problem
 
 
-class _Worker:
-    """One device: its lanes for each size of input, of which one set runs at a time."""
-
-    def __init__(self, generator: Generator, config: SearchConfig, lanes: int, device: Device) -> None:
-        self.sets: dict[int, Lanes] = {}
-        self.current: Lanes | None = None
-        self._generator = jax.device_put(generator, device)
-        self._config = config
-        self._lanes = lanes
-        self._device = device
-
-    @property
-    def busy(self) -> bool:
-        """Whether a chunk is on its way."""
-        return self.current is not None and self.current.busy
-
-    def is_ready(self) -> bool:
-        """Whether the chunk on its way has ended."""
-        return self.current is not None and self.current.is_ready()
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether a chunk failed, and the state of its searches with it."""
-        return any(lanes.is_lost for lanes in self.sets.values())
-
-    def begin(self, queue: TaskQueue, limit: int, saved: Saved) -> None:
-        """Fills free lanes and starts a chunk where there is most to do: full lanes, the current ones if they are."""
-        waiting = queue.waiting()
-        load = {
-            side: min(self._lanes, waiting.get(side, 0) + (len(self.sets[side].running) if side in self.sets else 0))
-            for side in {**self.sets, **waiting}
-        }
-        most = max(load.values(), default=0)
-        if not most:
-            self.current = None
-            return
-        side = next(
-            (s for s, lanes in self.sets.items() if lanes is self.current and load[s] == most),
-            max(load, key=lambda s: load[s]),
-        )
-        if side not in self.sets:
-            self.sets[side] = Lanes(self._generator, self._config, side, self._lanes, self._device)
-        self.current = lanes = self.sets[side]
-        lanes.fill(queue.take(side, self._lanes - len(lanes.running)), saved)
-        if lanes.step_seconds is not None:
-            limit = min(limit, max(1, round(_CHUNK_SECONDS / lanes.step_seconds)))
-        else:
-            limit = min(limit, _FIRST_STEPS)
-        lanes.dispatch(limit, waiting=side in queue.waiting())
-
-    def snapshot(self) -> Saved:
-        """The searches under way in all its lanes."""
-        return {name: leaves for lanes in self.sets.values() for name, leaves in lanes.snapshot().items()}
-
-
 class _Stream:
     """One call of `solve_stream`."""
 
@@ -239,7 +186,7 @@ class _Stream:
         self._saved: Saved = {} if checkpoint is None else checkpoint.saved
         self._report = on_chunk or (lambda progress: None)
         self._queue = TaskQueue(problems, max(_AHEAD * lanes * len(devices), _AHEAD_LEAST))
-        self._workers = [_Worker(generator, config, lanes, device) for device in devices]
+        self._workers = [Worker(generator, config, lanes, device) for device in devices]
         # Ended, not yet taken by the caller; their lanes have gone on.
         self._ended: deque[Ended] = deque()
         self._last = 0
@@ -271,15 +218,21 @@ class _Stream:
                     worker.begin(self._queue, self._chunk_steps, self._saved)
             # Now that devices compute: read ahead, judge, let the caller write, save and report.
             self._queue.pull()
+            self._watch()
             yield from self._deliver()
             if collected:
                 self._report(self._progress())
+                self._watch()
             busy = [number for number, worker in enumerate(self._workers) if worker.busy]
             if busy:
                 self._collect(self._first_ready(busy))
                 collected = True
             elif not self._queue.waiting():
                 return
+
+    def _watch(self) -> None:
+        for worker in self._workers:
+            worker.watch()
 
     def _first_ready(self, busy: Sequence[int]) -> int:
         while len(busy) > 1:
@@ -293,9 +246,7 @@ class _Stream:
 
     def _collect(self, number: int) -> None:
         """Waits for a device's chunk and takes what has ended in it."""
-        lanes = self._workers[number].current
-        assert lanes is not None
-        ended, taken = lanes.collect()
+        ended, taken = self._workers[number].collect()
         self._ended.extend(ended)
         self._lane_steps += taken * self._lanes
         if self._checkpoint is not None and self._checkpoint.due(number):
@@ -311,6 +262,7 @@ class _Stream:
             self._feasible += solution.feasible
             yield solution
             self._ended.popleft()
+            self._watch()
 
     def _save(self, number: int) -> None:
         """Saves a device's searches, and those that have ended but were not taken yet."""
@@ -330,7 +282,8 @@ class _Stream:
             steps=self._steps + sum(lanes.looks for lanes in sets),
             lane_steps=self._lane_steps,
             seconds=time.perf_counter() - self._began,
-            compile_seconds=sum(lanes.compile_seconds for lanes in sets),
+            compile_seconds=sum(worker.compile_seconds for worker in self._workers),
+            idle_seconds=sum(worker.idle_seconds for worker in self._workers) / len(self._workers),
         )
 
 

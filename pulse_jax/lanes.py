@@ -132,6 +132,7 @@ class Lanes:
         running: the task of each lane that holds one.
         looks: taken by the running searches, when the last chunk was collected.
         step_seconds: what a step of all lanes took in the last chunk that had been compiled before; None before one.
+        ended: when the last chunk was found to have ended, by `time.perf_counter`; 0 before one.
         compile_seconds: what the first calls took to return, which is tracing and compiling.
     """
 
@@ -139,6 +140,7 @@ class Lanes:
         self.running: dict[int, Task] = {}
         self.looks = 0
         self.step_seconds: float | None = None
+        self.ended = 0.0
         self.count = count
         self.compile_seconds = 0.0
         self._generator = generator
@@ -256,8 +258,9 @@ class Lanes:
         state, self._state = self._state, None  # gone if the chunk has failed
         taken, status, looks = jax.device_get((self._taken, state.status, state.steps))
         self._state, self._taken = state, None
+        self.ended = time.perf_counter()
         if self._dispatched is not None and taken:
-            self.step_seconds = (time.perf_counter() - self._dispatched) / int(taken)
+            self.step_seconds = (self.ended - self._dispatched) / int(taken)
         ended = []
         for lane in sorted(self.running):
             if status[lane] != Status.RUNNING:

@@ -59,7 +59,7 @@ class Live:
     def __init__(self, screen: Screen, total: int, steps: int, earlier: tuple[int, int] = (0, 0)) -> None:
         self.total = total
         self.earlier = earlier
-        self.standing = engine.Progress(0, 0, 0, 0, 0.0, 0.0)
+        self.standing = engine.Progress(0, 0, 0, 0, 0.0, 0.0, 0.0)
         self._screen = screen
         self._most_steps = steps
         self._next_line = 0.0

@@ -140,6 +140,7 @@ class Records:
                 "steps": standing.steps,
                 "seconds": standing.seconds,
                 "compile_seconds": standing.compile_seconds,
+                "idle_seconds": standing.idle_seconds,
                 "steps_per_second": live.steps_per_second,
                 "peak_memory_bytes": environment.peak_memory(),
             },

@@ -95,7 +95,7 @@ class FakeEngine:
             )
             if done == self.signal_at:
                 signal.raise_signal(signal.SIGINT)
-            on_chunk(Progress(done, done // 2, 10 * done, 10 * done, 1.0 + done, 1.0))
+            on_chunk(Progress(done, done // 2, 10 * done, 10 * done, 1.0 + done, 1.0, 0.25))
 
 
 @pytest.fixture
@@ -257,7 +257,8 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
     assert set(summary["versions"]) == {"pulse_jax", "jax", "jaxlib", "flax", "optax", "numpy", "python"}
     assert summary["device"]["platform"] == "cpu"
     assert summary["speed"]["steps"] == 60 and summary["speed"]["steps_per_second"] == 10
-    assert summary["speed"]["compile_seconds"] == 1 and summary["speed"]["peak_memory_bytes"]["process"] > 1e7
+    assert summary["speed"]["compile_seconds"] == 1 and summary["speed"]["idle_seconds"] == 0.25
+    assert summary["speed"]["peak_memory_bytes"]["process"] > 1e7
     for index, (entry, name) in enumerate(zip(summary["inputs"], "ab", strict=True)):
         assert entry["input"] == str(inputs / f"{name}.png") and entry["notes"] == []
         assert (entry["size"], entry["factor"]) == (4, 4)

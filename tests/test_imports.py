@@ -32,7 +32,7 @@ FLOORS = [
     ["optimizers", "latents", "regularizers", "losses", "storage", "generator"],
     ["objective"],
     ["phases", "search", "presets"],
-    ["problems", "tasks", "lanes", "memory", "checkpoints", "engine", "variations", "animations"],
+    ["problems", "tasks", "lanes", "memory", "checkpoints", "workers", "engine", "variations", "animations"],
     [
         "background",
         "options",

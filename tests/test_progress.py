@@ -23,7 +23,7 @@ def test_durations_as_a_person_says_them(seconds, words):
 
 
 def at(done, steps, seconds, compile_seconds=2.0, feasible=0):
-    return Progress(done, feasible, steps, 2 * steps, seconds, compile_seconds)
+    return Progress(done, feasible, steps, 2 * steps, seconds, compile_seconds, 0.0)
 
 
 def test_speed_leaves_compiling_out_and_time_left_learns_from_early_stops():
