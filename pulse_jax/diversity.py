@@ -4,7 +4,9 @@ Pictures are (H, W, 3) in [0, 1]; a distance is the root of the mean squared dif
 their unseen parts (`degradations.unseen`).
 """
 
-from collections.abc import Iterable, Sequence
+import os
+import tempfile
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -13,7 +15,14 @@ from pulse_jax.degradations import unseen
 __all__ = ["choose", "nearest_distances"]
 
 
-def choose(images: Iterable[np.ndarray], count: int, factor: int, *, identity_at_one: bool = True) -> list[int]:
+def choose(
+    images: Iterable[np.ndarray],
+    count: int,
+    factor: int,
+    *,
+    identity_at_one: bool = True,
+    folder: str | os.PathLike[str] | None = None,
+) -> list[int]:
     """Picks `count` pictures far from each other: first the first, then ever the one farthest from those picked.
 
     Farthest from a set is what has the largest distance to its nearest member; of equals, what comes first. Source:
@@ -24,11 +33,13 @@ def choose(images: Iterable[np.ndarray], count: int, factor: int, *, identity_at
         count: how many; all, if there are no more.
         factor: of the downscaling D.
         identity_at_one: as in `degradations.bicubic`.
+        folder: where unseen parts, of which memory might not hold many, lie meanwhile in a nameless file; the system's
+            own folder for such files if None.
 
     Returns:
         Positions among `images`, in the order in which they are picked.
     """
-    parts = _unseen_parts(images, factor, identity_at_one)
+    parts = _unseen_parts(images, factor, identity_at_one, folder)
     nearest = np.full(len(parts), np.inf)
     picked: list[int] = []
     while len(picked) < min(count, len(parts)):
@@ -40,18 +51,36 @@ def choose(images: Iterable[np.ndarray], count: int, factor: int, *, identity_at
     return picked
 
 
-def nearest_distances(images: Iterable[np.ndarray], factor: int, *, identity_at_one: bool = True) -> list[float | None]:
+def nearest_distances(
+    images: Iterable[np.ndarray],
+    factor: int,
+    *,
+    identity_at_one: bool = True,
+    folder: str | os.PathLike[str] | None = None,
+) -> list[float | None]:
     """Each picture's distance to the nearest of the others; None if there are no others. Arguments as in `choose`."""
-    parts = _unseen_parts(images, factor, identity_at_one)
+    parts = _unseen_parts(images, factor, identity_at_one, folder)
     if len(parts) < 2:
         return [None] * len(parts)
     return [float(np.delete(_distances(part, parts), number).min()) for number, part in enumerate(parts)]
 
 
-def _unseen_parts(images: Iterable[np.ndarray], factor: int, identity_at_one: bool) -> list[np.ndarray]:
-    # In float32: far finer than a level of 8 bits, and half the memory.
-    return [unseen(image, factor, identity_at_one=identity_at_one).astype(np.float32) for image in images]
+def _unseen_parts(
+    images: Iterable[np.ndarray], factor: int, identity_at_one: bool, folder: str | os.PathLike[str] | None
+) -> np.ndarray:
+    """The unseen parts (n, H, W, 3) in a file, which goes with the array."""
+    shape = (0,)
+    count = 0
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for image in images:
+            # In float32: far finer than a level of 8 bits, and half the size.
+            part = unseen(image, factor, identity_at_one=identity_at_one).astype(np.float32)
+            file.write(part.tobytes())
+            shape = part.shape
+            count += 1
+        file.flush()
+        return np.memmap(file, np.float32, "r", shape=(count, *shape)) if count else np.empty(shape, np.float32)
 
 
-def _distances(one: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+def _distances(one: np.ndarray, parts: np.ndarray) -> np.ndarray:
     return np.array([np.sqrt(np.mean(np.square(one - part), dtype=np.float64)) for part in parts])

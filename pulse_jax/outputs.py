@@ -7,9 +7,7 @@ import contextlib
 import json
 import shutil
 import threading
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,12 @@ from pulse_jax.config import SearchConfig
 from pulse_jax.diversity import choose, nearest_distances
 from pulse_jax.extras import Extras
 from pulse_jax.images import ImageError, printable, read_image, save_png
+from pulse_jax.kept import Kept, keep_solution
 from pulse_jax.options import RunError
 from pulse_jax.problems import Problem, Solution, image_number, rank
 from pulse_jax.progress import Screen
 from pulse_jax.results import (
     file_names,
-    keep_solution,
-    kept_solution,
     save_animation,
     short,
     solution_record,
@@ -35,58 +32,15 @@ from pulse_jax.results import (
     write_solutions,
 )
 from pulse_jax.runs import RunFolder
-from pulse_jax.sheets import SheetRow, SheetTile, contact_sheet
+from pulse_jax.sheets import MAX_PER_ROW, SheetRow, SheetTile, contact_sheet
+from pulse_jax.wanted import Input, Wanted
 
-__all__ = ["Input", "Outputs", "Wanted"]
+__all__ = ["Outputs"]
 
 _RECORD = "solutions.json"
 # As many pictures as a sheet might have room for.
 _SHEET_TILES = 320
 _WRITERS = 4
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which solutions of each input: all of `searches` restarts, or `count` of them.
-
-    Attributes:
-        count: solutions that are delivered.
-        searches: restarts at most.
-        stops: no further restart once `count` solutions are feasible.
-        diverse: of the feasible ones those that differ most where downscaling does not see it, instead of the best.
-    """
-
-    count: int
-    searches: int
-    stops: bool
-    diverse: bool = False
-
-    def met(self, ended: Mapping[int, bool]) -> bool:
-        """Whether an input is done, whose restarts have ended so: feasible or not."""
-        return len(ended) >= self.searches or (self.stops and sum(ended.values()) >= self.count)
-
-
-@dataclass
-class Input:
-    """One input on its way: what is solved, and how its searches have ended so far.
-
-    Attributes:
-        ended: restarts that have ended, and whether their solutions are feasible.
-        is_complete: whether all its searches have ended.
-    """
-
-    index: int
-    path: Path
-    low_res: np.ndarray
-    notes: tuple[str, ...]
-    ended: dict[int, bool] = field(default_factory=dict)
-    is_complete: bool = False
-
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return self.path.stem
 
 
 class Outputs:
@@ -100,7 +54,7 @@ class Outputs:
         problem: what was searched for, of an input.
         extras: what is added to the solutions.
         record: what an input's record holds beside its solutions' files.
-        command: what makes one solution of an input again.
+        command: what makes an input's solution of one restart again.
         footer: for sheets.
         originals: the pictures (H, W, 3) that inputs were made from, by name, to be shown on sheets.
         screen: where finished inputs are told.
@@ -119,7 +73,7 @@ class Outputs:
         problem: Callable[[Input], Problem],
         extras: Extras,
         record: Callable[[Input], dict[str, Any]],
-        command: Callable[[Input, Solution], str],
+        command: Callable[[Input, int], str],
         footer: str,
         originals: Mapping[str, np.ndarray],
         screen: Screen,
@@ -197,13 +151,15 @@ class Outputs:
         changed = False
         for path in sorted(self._state(one).glob("*.npz")):
             try:
-                solution = kept_solution(path)
-                if path != self._place(one, solution.restart):
-                    changed = True
-                    raise ValueError("of another picture")
-                one.ended[solution.restart] = solution.feasible
-            except _DAMAGED:
+                solution = Kept.find(path).read()
+            except RunError:
                 path.unlink()
+                continue
+            if path == self._place(one, solution.restart):
+                one.ended[solution.restart] = solution.feasible
+            else:
+                path.unlink()
+                changed = True
         if changed:
             self._tell_changed(one.path)
         self._complete(one)
@@ -237,39 +193,35 @@ class Outputs:
             self._writer.submit(self._finish, one)
 
     def _finish(self, one: Input) -> None:
-        """Publishes an input's folder: its solutions, ranked, and what is added to them."""
-        try:
-            found = [kept_solution(self._place(one, restart)) for restart in one.ended]
-        except _DAMAGED as error:
-            raise RunError(f"{printable(self._state(one))}: cannot be read; give the same command again") from error
-        ranked = self._chosen(one, found)
+        """Publishes an input's folder: its solutions, ranked, and what is added; few are in memory at a time."""
+        ranked = self._chosen(one, [Kept.find(self._place(one, restart)) for restart in one.ended])
         names = [(f"{one.name}/{image}", f"{one.name}/{small}") for image, small in file_names(len(ranked))]
         entries = [
-            solution_record(solution, files, self._command(one, solution))
-            for solution, files in zip(ranked, names, strict=True)
+            solution_record(kept, files, self._command(one, kept.restart))
+            for kept, files in zip(ranked, names, strict=True)
         ]
         if self._wanted.diverse:
-            distances = nearest_distances((s.image for s in ranked), **self._downscaling(one, ranked[0]))
+            distances = nearest_distances((kept.read().image for kept in ranked), **self._downscaling(one))
             for entry, distance in zip(entries, distances, strict=True):
                 entry["unseen_distance"] = distance
         record = self._record(one) | {
             "solved": f"{one.name}/input.png",
             "latents": f"{one.name}/solutions.npz",
             "sheet": f"{one.name}/sheet.png",
-            "searches": len(found),
+            "searches": len(one.ended),
             "solutions": entries,
         }
-        tiles = [tile(entry, s.image, s.downscaled) for entry, s in zip(entries, ranked, strict=True)]
-        row = SheetRow(one.path.name, one.low_res, [*tiles, *self._original(one.name)], ", ".join(one.notes))
-        feasible = sum(solution.feasible for solution in ranked)
+        feasible = sum(kept.feasible for kept in ranked)
         with self._folder.publish(one.name) as part:
             write_solutions(part, one.low_res, ranked, self._config, self._generator)
-            self._add(one, ranked, record, part)
+            tiles = self._write_pictures(one, ranked, entries, part)
+            self._animate(one, ranked, record, part)
+            row = self._sheet_row(one.name, one.low_res, tiles, record)
             save_png(part / "sheet.png", self._sheet([row], printable(one.path.name), feasible, len(ranked)))
             (part / _RECORD).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         shutil.rmtree(self._state(one), ignore_errors=True)
         self._count(record)
-        best = min(solution.downscaling_error for solution in ranked)
+        best = min(kept.downscaling_error for kept in ranked)
         drawn = sum(len(entry["variations"]) for entry in entries) if self._extras.draws else None
         self._screen.note(
             f"{printable(one.path.name)}: {feasible} of {len(ranked)} feasible, lowest error {short(best)}"
@@ -277,35 +229,59 @@ class Outputs:
             "green" if feasible else "yellow",
         )
 
-    def _chosen(self, one: Input, found: Sequence[Solution]) -> list[Solution]:
+    def _chosen(self, one: Input, found: Sequence[Kept]) -> list[Kept]:
         """The solutions that are delivered, best first."""
         ranked, count = rank(found), self._wanted.count
         if not self._wanted.diverse:
             return ranked[:count]
-        feasible = [solution for solution in ranked if solution.feasible]
-        picked = choose((s.image for s in feasible), count, **self._downscaling(one, ranked[0]))
+        feasible = [kept for kept in ranked if kept.feasible]
+        picked = choose((kept.read().image for kept in feasible), count, **self._downscaling(one))
         # Too few: the best of the others fill up.
         return rank([*(feasible[i] for i in picked), *ranked[len(feasible) :][: count - len(picked)]])
 
-    def _downscaling(self, one: Input, solution: Solution) -> dict[str, Any]:
-        """D, as the arguments of those who need it."""
-        factor = len(solution.image) // len(one.low_res)
-        return {"factor": factor, "identity_at_one": not self._config.blur_at_factor_one}
+    def _downscaling(self, one: Input) -> dict[str, Any]:
+        """D, and where there is room, as the arguments of those who need them."""
+        factor = self._record(one)["factor"]
+        return {
+            "factor": factor,
+            "identity_at_one": not self._config.blur_at_factor_one,
+            "folder": self._state(one),
+        }
 
-    def _add(self, one: Input, ranked: Sequence[Solution], record: dict[str, Any], part: Path) -> None:
-        """Writes variations and animations and notes them in the record."""
+    def _write_pictures(
+        self, one: Input, ranked: Sequence[Kept], entries: Sequence[dict[str, Any]], part: Path
+    ) -> list[SheetTile]:
+        """Writes solutions and their variations, noted in the entries; returns the tiles that a sheet has room for."""
         problem = self._problem(one)
-        # One input at a time, which bounds what the device and the frames need in memory.
-        with self._adding:
-            for solution, names, entry in zip(ranked, file_names(len(ranked)), record["solutions"], strict=True):
-                entry |= {"variations": []} if self._extras.draws else {}
+        tiles = []
+        for kept, names, entry in zip(ranked, file_names(len(ranked)), entries, strict=True):
+            solution = kept.read()
+            self._save_pair(part, names, solution)
+            if len(tiles) < MAX_PER_ROW:
+                tiles.append(tile(entry, solution.image, solution.downscaled))
+            entry |= {"variations": []} if self._extras.draws else {}
+            # One solution at a time, which bounds what the device needs in memory.
+            with self._adding:
                 for variation in self._extras.variations(problem, solution):
-                    image, small = self._extras.picture_names(names, variation.variation)
-                    save_png(part / image, variation.image)
-                    save_png(part / small, variation.downscaled)
-                    noted = variation_record(variation, (f"{one.name}/{image}", f"{one.name}/{small}"))
-                    entry["variations"].append(noted)
-            for name, frames, milliseconds in self._extras.animations(problem, ranked):
+                    files = self._extras.picture_names(names, variation.variation)
+                    self._save_pair(part, files, variation)
+                    image, small = (f"{one.name}/{file}" for file in files)
+                    entry["variations"].append(variation_record(variation, (image, small)))
+        return tiles
+
+    @staticmethod
+    def _save_pair(part: Path, files: tuple[str, str], solution: Solution) -> None:
+        for file, picture in zip(files, (solution.image, solution.downscaled), strict=True):
+            save_png(part / file, picture)
+
+    def _animate(self, one: Input, ranked: Sequence[Kept], record: dict[str, Any], part: Path) -> None:
+        """Writes animations and notes them in the record."""
+        if not self._extras.animated:
+            return
+        best = [kept.read() for kept in ranked[:2]]
+        # One input at a time, as above, and for the frames.
+        with self._adding:
+            for name, frames, milliseconds in self._extras.animations(self._problem(one), best):
                 save_animation(part / name, frames, milliseconds)
                 record.setdefault("animations", []).append(f"{one.name}/{name}")
 
@@ -343,13 +319,17 @@ class Outputs:
 
     def _row(self, name: str, record: Mapping[str, Any]) -> SheetRow:
         home = self._folder.path
-        pictures = [
-            [read_image(home / entry[kind]).pixels for kind in ("image", "downscaled")] for entry in record["solutions"]
+        tiles = [
+            tile(entry, *(read_image(home / entry[kind]).pixels for kind in ("image", "downscaled")))
+            for entry in record["solutions"][:MAX_PER_ROW]
         ]
-        tiles = [tile(entry, *pair) for entry, pair in zip(record["solutions"], pictures, strict=True)]
-        low_res = read_image(home / record["solved"]).pixels
-        label = Path(record["input"]).name
-        return SheetRow(label, low_res, [*tiles, *self._original(name)], ", ".join(record["notes"]))
+        return self._sheet_row(name, read_image(home / record["solved"]).pixels, tiles, record)
+
+    def _sheet_row(
+        self, name: str, low_res: np.ndarray, tiles: Sequence[SheetTile], record: Mapping[str, Any]
+    ) -> SheetRow:
+        label, more = Path(record["input"]).name, len(record["solutions"]) - len(tiles)
+        return SheetRow(label, low_res, [*tiles, *self._original(name)], ", ".join(record["notes"]), more)
 
     def _original(self, name: str) -> list[SheetTile]:
         original = self._originals.get(name)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import numpy as np
@@ -15,6 +15,7 @@ from pulse_jax.search import Result, Status
 
 __all__ = [
     "Problem",
+    "Rankable",
     "Solution",
     "Start",
     "admissible_sizes",
@@ -182,6 +183,21 @@ def judge(problem: Problem, restart: int, result: Result, config: SearchConfig, 
     )
 
 
-def rank(solutions: Sequence[Solution]) -> list[Solution]:
+@runtime_checkable
+class Rankable(Protocol):
+    """What `rank` looks at of a solution."""
+
+    @property
+    def feasible(self) -> bool: ...
+    @property
+    def loss(self) -> float: ...
+    @property
+    def restart(self) -> int: ...
+
+
+_Rankable = TypeVar("_Rankable", bound=Rankable)
+
+
+def rank(solutions: Sequence[_Rankable]) -> list[_Rankable]:
     """Best first: feasible ones, then by total loss (a NaN last), then by restart."""
     return sorted(solutions, key=lambda s: (not s.feasible, np.isnan(s.loss), s.loss, s.restart))

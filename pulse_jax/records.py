@@ -11,9 +11,10 @@ from pulse_jax import environment
 from pulse_jax.config import SearchConfig
 from pulse_jax.images import ImageError, printable
 from pulse_jax.options import Upsample
-from pulse_jax.outputs import Input, Outputs, Wanted
-from pulse_jax.problems import Solution, image_number
+from pulse_jax.outputs import Outputs
+from pulse_jax.problems import image_number
 from pulse_jax.progress import Live, duration
+from pulse_jax.wanted import Input, Wanted
 
 __all__ = ["Records"]
 
@@ -100,12 +101,12 @@ class Records:
             "image_number": image_number(one.low_res),
         }
 
-    def command(self, one: Input, solution: Solution) -> str:
-        """What makes one solution again: among that run's, it is the one of the same `restart`."""
+    def command(self, one: Input, restart: int) -> str:
+        """What makes an input's solution of one restart again, among others: it is the one of the same `restart`."""
         options, config = self._options, self._config
         source = options.output.absolute() / one.name / "input.png"
         words: list[object] = ["pulse-jax", "upsample", source, "--output", "again", "--restarts"]
-        words += [solution.restart + 1]
+        words += [restart + 1]
         words += ["--seed", options.seed, "--lanes", self.lanes, "--preset", options.preset]
         words += ["--steps", config.steps, "--eps", config.eps, "--precision", options.precision]
         words += [] if options.output_size is None else ["--output-size", options.output_size]

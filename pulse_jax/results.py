@@ -1,4 +1,4 @@
-"""The files of one input's solutions: pictures, `solutions.npz` and the contact sheet; and reading solutions back."""
+"""The files of one input's solutions: `solutions.npz`, records, tiles for sheets; and reading solutions back."""
 
 import dataclasses
 import json
@@ -13,20 +13,17 @@ import numpy as np
 from PIL import Image
 
 from pulse_jax.config import SearchConfig
-from pulse_jax.files import write_whole
 from pulse_jax.generator import Generator
 from pulse_jax.images import ImageError, check_regular, from_uint8, printable, reason_of, save_png, to_uint8
+from pulse_jax.kept import Kept, kept_rows, noise_names
 from pulse_jax.objective import latent_shape
 from pulse_jax.options import RunError
 from pulse_jax.problems import Solution
-from pulse_jax.search import Status
 from pulse_jax.sheets import SheetTile
 
 __all__ = [
     "StoredSolutions",
     "file_names",
-    "keep_solution",
-    "kept_solution",
     "read_solutions",
     "save_animation",
     "short",
@@ -38,6 +35,10 @@ __all__ = [
 
 _SHEET_SIDE = 256
 _ANIMATION_QUALITY = 90
+# What a solution's arrays are called in a solutions.npz, where that is something else; and how many bytes of arrays are
+# collected at once for one.
+_STACKED = {"latent": "latents", "key": "keys"}
+_AT_ONCE = 2**26
 
 
 def file_names(restarts: int) -> list[tuple[str, str]]:
@@ -77,7 +78,7 @@ def tile(record: Mapping[str, Any], picture: np.ndarray, downscaled: np.ndarray)
     )
 
 
-def solution_record(solution: Solution, files: tuple[str, str], command: str) -> dict[str, Any]:
+def solution_record(solution: Kept, files: tuple[str, str], command: str) -> dict[str, Any]:
     """An entry of `summary.json`: `files` are the picture and its downscaled version, `command` makes them again."""
     return {
         "image": files[0],
@@ -112,12 +113,12 @@ def _number(value: float) -> float | None:
 
 
 def write_solutions(
-    folder: Path, low_res: np.ndarray, ranked: Sequence[Solution], config: SearchConfig, generator: str
+    folder: Path, low_res: np.ndarray, ranked: Sequence[Kept], config: SearchConfig, generator: str
 ) -> None:
-    """Writes pictures and `solutions.npz`.
+    """Writes `input.png` and `solutions.npz`; memory does not grow with the number of solutions.
 
     Args:
-        folder: an empty folder.
+        folder: of the input.
         low_res: (h, w, 3), multiples of 1/255, what the solutions are for.
         ranked: best first.
         config: how they were searched.
@@ -125,32 +126,47 @@ def write_solutions(
 
     Raises:
         OSError: the disk is full or the like.
+        RunError: a solution cannot be read.
     """
     save_png(folder / "input.png", low_res)
-    for solution, (image, downscaled) in zip(ranked, file_names(len(ranked)), strict=True):
-        save_png(folder / image, solution.image)
-        save_png(folder / downscaled, solution.downscaled)
-    noise = {
-        f"noise_{layer:02}": np.stack([solution.noise[layer] for solution in ranked])
-        for layer in range(len(ranked[0].noise))
-    }
+    numbers = ("restart", "loss", "downscaling_error", "search_error", "feasible", "steps")
     np.savez(
         folder / "solutions.npz",
         allow_pickle=False,
         low_res=low_res,
-        latents=np.stack([solution.latent for solution in ranked]),
-        keys=np.stack([solution.key for solution in ranked]),
-        restart=np.array([solution.restart for solution in ranked]),
-        loss=np.array([solution.loss for solution in ranked]),
-        downscaling_error=np.array([solution.downscaling_error for solution in ranked]),
-        search_error=np.array([solution.search_error for solution in ranked]),
-        feasible=np.array([solution.feasible for solution in ranked]),
         status=np.array([solution.status.name for solution in ranked]),
-        steps=np.array([solution.steps for solution in ranked]),
         config=np.array(json.dumps(dataclasses.asdict(config))),
         generator=np.array(generator),
-        **noise,
+        **{name: np.array([getattr(solution, name) for solution in ranked]) for name in numbers},
     )
+    with zipfile.ZipFile(folder / "solutions.npz", "a") as archive:
+        _stack(archive, ranked)
+
+
+def _stack(archive: zipfile.ZipFile, ranked: Sequence[Kept]) -> None:
+    """Adds latents, keys and noise to an npz file, each as one array that leads with the solutions."""
+    first = ranked[0].read()
+    arrays = {"latent": first.latent, "key": first.key}
+    arrays |= {f"noise_{layer:02}": noise for layer, noise in enumerate(first.noise)}
+    batches: list[list[str]] = [[]]
+    size = 0
+    for name, array in arrays.items():
+        size += len(ranked) * array.nbytes
+        if size > _AT_ONCE and batches[-1]:
+            batches.append([])
+            size = len(ranked) * array.nbytes
+        batches[-1].append(name)
+    for batch in batches:
+        # What is small is read once for all; what is large alone goes from file to file, row by row.
+        rows = kept_rows(ranked, batch)
+        rows = rows if len(batch) == 1 else list(rows)
+        for place, name in enumerate(batch):
+            header = np.lib.format.header_data_from_array_1_0(arrays[name])
+            header["shape"] = (len(ranked), *arrays[name].shape)
+            with archive.open(f"{_STACKED.get(name, name)}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                for row in rows:
+                    file.write(row[place].tobytes())
 
 
 def save_animation(path: Path, frames: np.ndarray, milliseconds: Sequence[int]) -> None:
@@ -170,28 +186,6 @@ def save_animation(path: Path, frames: np.ndarray, milliseconds: Sequence[int]) 
             loop=0,
             quality=_ANIMATION_QUALITY,
         )
-
-
-def keep_solution(path: Path, solution: Solution) -> None:
-    """Writes one solution, whole or not at all, for `kept_solution` to read.
-
-    Raises:
-        OSError: the disk is full or the like.
-    """
-    arrays = {field.name: getattr(solution, field.name) for field in dataclasses.fields(solution)}
-    noise = {f"noise_{layer:02}": array for layer, array in enumerate(arrays.pop("noise"))}
-    picture = to_uint8(arrays.pop("image"))
-    write_whole(path, lambda file: np.savez(file, allow_pickle=False, image=picture, **arrays, **noise))
-
-
-def kept_solution(path: Path) -> Solution:
-    """Reads what `keep_solution` wrote: the same solution, bit for bit."""
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-        arrays = dict(stored)
-    noise = tuple(arrays.pop(name) for name in sorted(arrays) if name.startswith("noise_"))
-    values = {name: array if array.ndim else array.item() for name, array in arrays.items()}
-    values |= {"image": from_uint8(values["image"]), "status": Status(values["status"]), "noise": noise}
-    return Solution(**values)
 
 
 @dataclass(frozen=True)
@@ -227,8 +221,7 @@ def read_solutions(path: Path) -> StoredSolutions:
     try:
         check_regular(path)
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            layers = sorted(key for key in stored if key.startswith("noise_"))
-            latents, *noise = (stored[key] for key in ("latents", *layers))
+            latents, *noise = (stored[key] for key in ("latents", *noise_names(stored)))
             settings = json.loads(str(stored["config"]))
             settings["zeroed_noise_layers"] = tuple(settings["zeroed_noise_layers"])
             config, generator = SearchConfig(**settings), str(stored["generator"])

@@ -13,11 +13,13 @@ from PIL import Image, ImageDraw
 from pulse_jax.drawing import FAINT, INK, PAPER, SOFT, font
 from pulse_jax.images import printable, to_uint8
 
-__all__ = ["SheetRow", "SheetTile", "contact_sheet"]
+__all__ = ["MAX_PER_ROW", "SheetRow", "SheetTile", "contact_sheet"]
+
+MAX_PER_ROW = 64
+"""Solutions of one input that are shown; the others are counted."""
 
 # What rows may fill of a side of 8192; the rest is for margins, title and footer.
 _ROOM = 7600
-_MAX_PER_ROW = 64
 _PER_LINE = 8
 _GREEN, _AMBER = (24, 128, 74), (184, 106, 8)
 _MARGIN, _GAP, _SPLIT = 44, 16, 36
@@ -48,12 +50,26 @@ class SheetTile:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One input: its name, its pixels (h, w, 3) in [0, 1], its solutions, best first, and an optional quiet note."""
+    """One input.
+
+    Attributes:
+        label: its name.
+        low_res: its pixels (h, w, 3) in [0, 1].
+        solutions: best first.
+        note: a quiet line beside the name.
+        more: solutions beside these, which are only counted.
+    """
 
     label: str
     low_res: np.ndarray
     solutions: Sequence[SheetTile]
     note: str = ""
+    more: int = 0
+
+    @property
+    def hidden(self) -> int:
+        """Solutions that are only counted."""
+        return max(0, len(self.solutions) - MAX_PER_ROW) + self.more
 
 
 @dataclass(frozen=True)
@@ -90,8 +106,8 @@ class _Layout:
         return _MARGIN + column * (self.tile + _GAP) + (_SPLIT - _GAP if column >= 2 else 0)
 
     def row_height(self, row: SheetRow) -> int:
-        lines = max(1, -(-min(len(row.solutions), _MAX_PER_ROW) // self.columns))
-        more = _LINE if len(row.solutions) > _MAX_PER_ROW else 0
+        lines = max(1, -(-min(len(row.solutions), MAX_PER_ROW) // self.columns))
+        more = _LINE if row.hidden else 0
         return 38 + lines * self.cell_height + more + 8
 
 
@@ -140,7 +156,7 @@ def contact_sheet(rows: Sequence[SheetRow], *, title: str, subtitle: str = "", f
 
 def _lay_out(rows: Sequence[SheetRow]) -> tuple[_Layout, int]:
     """The layout, and how many rows it has room for: smaller tiles before fewer rows."""
-    most = max(1, min(_MAX_PER_ROW, max(len(row.solutions) for row in rows)))
+    most = max(1, min(MAX_PER_ROW, max(len(row.solutions) for row in rows)))
     columns = -(-most // -(-most // _PER_LINE))
     side = max((max(tile.image.shape[:2]) for row in rows for tile in row.solutions), default=64)
     wanted = 192 if side <= 96 else 256
@@ -165,12 +181,12 @@ def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, layout: _Layout, ro
     below = top + layout.tile + 8
     _paste(sheet, row.low_res, layout.left(0), below, layout.thumb, Image.Resampling.NEAREST)
     _text(draw, (layout.left(0) + layout.thumb + 9, below), f"{width} x {height}", 14, SOFT, layout.caption_width)
-    for i, tile in enumerate(row.solutions[:_MAX_PER_ROW]):
+    for i, tile in enumerate(row.solutions[:MAX_PER_ROW]):
         line, column = divmod(i, layout.columns)
         _draw_tile(sheet, draw, layout, tile, layout.left(2 + column), top + line * layout.cell_height)
-    if len(row.solutions) > _MAX_PER_ROW:
-        more = f"... and {len(row.solutions) - _MAX_PER_ROW} more solutions"
-        y = top + _MAX_PER_ROW // layout.columns * layout.cell_height - 4
+    if row.hidden:
+        more = f"... and {row.hidden} more solutions"
+        y = top + -(-min(len(row.solutions), MAX_PER_ROW) // layout.columns) * layout.cell_height - 4
         _text(draw, (layout.left(2), y), more, 14, SOFT, right - layout.left(2))
 
 

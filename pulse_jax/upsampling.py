@@ -26,7 +26,7 @@ from pulse_jax.interrupts import Interrupt, Stopped
 from pulse_jax.memory import fitting_lanes, is_out_of_memory
 from pulse_jax.objective import output_size
 from pulse_jax.options import RunError, Upsample, UsageError
-from pulse_jax.outputs import Input, Outputs, Wanted
+from pulse_jax.outputs import Outputs
 from pulse_jax.presets import PRESETS
 from pulse_jax.problems import Problem, admissible_sizes
 from pulse_jax.progress import Live, Screen
@@ -34,6 +34,7 @@ from pulse_jax.reading import find_inputs, read_each, report_failures
 from pulse_jax.records import Records
 from pulse_jax.runs import RunFolder, check_output_apart
 from pulse_jax.starts import given_start
+from pulse_jax.wanted import Input, Wanted
 
 __all__ = ["run_upsample"]
 

@@ -26,6 +26,7 @@ from pulse_jax.demo import verify
 from pulse_jax.engine import Progress
 from pulse_jax.generator import Generator
 from pulse_jax.images import from_uint8, read_image, save_png, to_uint8
+from pulse_jax.kept import Kept
 from pulse_jax.latents import GaussianFit
 from pulse_jax.presets import PRESETS
 from pulse_jax.problems import Solution
@@ -306,12 +307,10 @@ def test_errors_in_two_digits(error, words):
     ],
 )
 def test_a_tile_says_how_the_search_ended(status, feasible, detail):
-    arrays = {"image": np.zeros((8, 8, 3), np.float32), "downscaled": np.zeros((4, 4, 3), np.float32)}
-    arrays |= {"latent": np.zeros((ROWS, DIM), np.float32), "noise": (), "key": np.zeros(2, np.uint32)}
-    numbers = {"index": 0, "restart": 0, "loss": 1.0, "downscaling_error": 1e-3, "search_error": 1e-3, "steps": 40}
-    solution = Solution(**arrays, **numbers, status=status, feasible=feasible)
+    numbers = {"restart": 0, "loss": 1.0, "downscaling_error": 1e-3, "search_error": 1e-3, "steps": 40}
+    solution = Kept(path=Path("x.npz"), **numbers, status=status, feasible=feasible)
     record = results.solution_record(solution, ("a.png", "b.png"), "")
-    tile = results.tile(record, solution.image, solution.downscaled)
+    tile = results.tile(record, np.zeros((8, 8, 3), np.float32), np.zeros((4, 4, 3), np.float32))
     assert tile.detail == detail and tile.good is feasible
     assert tile.caption == f"1.0e-3 {'feasible' if feasible else 'missed'}"
 
@@ -704,6 +703,24 @@ def test_diverse_solutions_are_the_farthest_apart_of_all_searches(fake, inputs, 
         assert solution["unseen_distance"] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("words", [["--restarts", 10], ["--solutions", 9, "--max-restarts", 10, "--diverse"]], ids=str)
+def test_few_solutions_of_an_input_are_in_memory_at_a_time(fake, inputs, tmp_path, monkeypatch, words):
+    draw(inputs / "a.png")
+    earlier, most = [], []
+
+    def read(self):
+        most.append(sum(solution() is not None for solution in earlier))
+        solution = real(self)
+        earlier.append(weakref.ref(solution))
+        return solution
+
+    real = Kept.read
+    monkeypatch.setattr(Kept, "read", read)
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--eps", 1.0, *words) == 0
+    assert len(earlier) >= 9 and max(most) <= 1
+    assert len(listing(tmp_path / "out" / "a")) == 2 * (9 if "--diverse" in words else 10) + 4
+
+
 def test_too_few_diverse_solutions_are_filled_up_with_the_best_others(fake, inputs, tmp_path):
     draw(inputs / "a.png")
     words = ["upsample", inputs, "--solutions", 3, "--max-restarts", 5, "--diverse", "--eps", 1e-9]
@@ -1004,12 +1021,12 @@ def test_demo_solves_verifies_and_can_be_repeated(fake, tmp_path, monkeypatch, c
 
 def test_demo_finds_out_what_is_not_as_claimed(fake, tmp_path, monkeypatch, capsys):
     draw(tmp_path / "package" / "data" / "demo" / "head.png")
-    real = results.save_png
+    real = outputs.save_png
 
     def spoil(path, image):
         real(path, 1 - image if path.name == "solution_01.png" else image)
 
-    monkeypatch.setattr(results, "save_png", spoil)
+    monkeypatch.setattr(outputs, "save_png", spoil)
     assert run("demo", "--output", tmp_path / "out", "--restarts", 2) == 1
     err = capsys.readouterr().err
     assert "head/solution_01.png: claimed an error of" in err and "1 of 2 solutions are not what was claimed" in err

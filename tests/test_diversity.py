@@ -59,6 +59,14 @@ def test_nearest_distances_are_those_to_the_others():
     assert nearest_distances(images[:1], FACTOR) == [None]
 
 
+def test_a_folder_for_what_memory_would_not_hold_is_left_empty(tmp_path):
+    images = pictures(6)
+    assert choose(iter(images), 4, FACTOR, folder=tmp_path) == farthest_points(images, 4)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError):
+        nearest_distances(images, FACTOR, folder=tmp_path / "missing")
+
+
 def test_at_factor_one_nothing_is_unseen_unless_the_programs_filter_blurs():
     assert nearest_distances(pictures(2), 1) == [0, 0]
     assert min(nearest_distances(pictures(2), 1, identity_at_one=False)) >= 0
