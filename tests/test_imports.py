@@ -34,6 +34,7 @@ FLOORS = [
     ["phases", "search", "presets"],
     ["problems", "tasks", "lanes", "memory", "checkpoints", "workers", "engine", "variations", "animations"],
     [
+        "metrics",
         "background",
         "options",
         "runs",

@@ -20,19 +20,21 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import detection
 import features
 import jax
-import metrics
 import numpy as np
+import points
 import targets
 import tyro
+from detection import FaceDetector
 from features import FeatureNetwork
 from jaxtyping import UInt8
-from metrics import FaceDetector
 from shards import read_attributes, read_pictures, stream_pictures
 from tables import markdown, print_table
 from targets import Target
 
+from pulse_jax import metrics
 from pulse_jax.generator import Generator, load_generator
 from pulse_jax.images import from_uint8, to_uint8
 
@@ -78,7 +80,7 @@ def distances(pictures: UInt8[np.ndarray, "n r r 3"], found: np.ndarray, referen
     """How far pictures with the features `found` are from the reference; patches are taken of equally many of both."""
     count = min(len(pictures), len(reference.pictures))
     levels = metrics.patch_distances(from_uint8(pictures[:count]), from_uint8(reference.pictures[:count]))
-    precision, recall = metrics.precision_recall(reference.features, found)
+    precision, recall = points.precision_recall(reference.features, found)
     return {
         "sliced_wasserstein_levels": levels,
         "sliced_wasserstein": float(np.mean(levels)),
@@ -91,14 +93,14 @@ def distances(pictures: UInt8[np.ndarray, "n r r 3"], found: np.ndarray, referen
 def variety(pictures: UInt8[np.ndarray, "n r r 3"]) -> float:
     """The mean root-mean-square difference between two different pictures."""
     flat = from_uint8(pictures).reshape(len(pictures), -1)
-    return metrics.mean_pairwise_distance(flat) / flat.shape[1] ** 0.5
+    return points.mean_pairwise_distance(flat) / flat.shape[1] ** 0.5
 
 
 def nearest_render(pictures: UInt8[np.ndarray, "n r r 3"], train: pathlib.Path) -> np.ndarray:
     """Each picture's root-mean-square difference to the nearest training render, mirrored or not; one shard is held."""
     both = from_uint8(np.concatenate([pictures, pictures[:, :, ::-1]])).reshape(2 * len(pictures), -1)
     blocks = (from_uint8(shard).reshape(len(shard), -1) for shard in stream_pictures(train))
-    nearest = metrics.nearest_distances(both, blocks)
+    nearest = points.nearest_distances(both, blocks)
     return nearest.reshape(2, -1).min(axis=0) / both.shape[1] ** 0.5
 
 
@@ -122,7 +124,7 @@ def judge_pictures(
         "nearest_render_median": float(np.median(nearest)),
         "nearest_render_1_percent": float(np.quantile(nearest, 0.01)),
         "nearest_render_least": float(nearest.min()),
-        "faces": None if detector is None else float(metrics.faces_found(pictures, detector).mean()),
+        "faces": None if detector is None else float(detection.faces_found(pictures, detector).mean()),
         "attributes": targets.summaries(network.targets, attributes),
     }
 
@@ -201,7 +203,7 @@ def attribute_rows(wanted: Sequence[Target], columns: Sequence[Mapping[str, list
 def main(options: Options) -> None:
     """Print both tables and write them."""
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    detector = metrics.haar_detector() if options.faces else None
+    detector = detection.haar_detector() if options.faces else None
     network = features.load(options.features)
     generators = {"samples": load_generator(options.generator)}
     if options.previous is not None:

@@ -23,19 +23,21 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import detection
 import features
-import metrics
 import numpy as np
+import points
 import tyro
+from detection import FaceDetector
 from features import FeatureNetwork
 from jaxtyping import UInt8
 from judge import Reference, distances, draw_samples
-from metrics import FaceDetector
 from PIL import Image
 from shards import read_attributes, read_pictures
 from tables import markdown, print_table
 
 import pulse_jax
+from pulse_jax import metrics
 from pulse_jax.degradations import bicubic_float64, unseen
 from pulse_jax.generator import Generator, load_generator
 from pulse_jax.images import from_uint8, save_png, to_uint8
@@ -171,9 +173,9 @@ def examine(
     errors = np.square(downscaled - truths.low_res[:, None].astype(np.float64)).mean(axis=(2, 3, 4))
     faces = np.ones((n, k), bool)
     if detector is not None:
-        faces = metrics.faces_found(pictures.reshape(n * k, *pictures.shape[2:]), detector).reshape(n, k)
+        faces = detection.faces_found(pictures.reshape(n * k, *pictures.shape[2:]), detector).reshape(n, k)
     found, _ = network(pictures[:, 0])
-    return Outcome(pictures, errors, faces, found, metrics.nearest_distances(found, [reference.features]))
+    return Outcome(pictures, errors, faces, found, points.nearest_distances(found, [reference.features]))
 
 
 def unseen_difference(pictures: UInt8[np.ndarray, "n k h w 3"], use: np.ndarray, factor: int) -> float | None:
@@ -322,7 +324,7 @@ def table(rows: dict[str, dict[str, Any]], faces: bool) -> tuple[list[str], list
 
 def main(options: Options) -> None:
     """Search, judge, print a table and write everything."""
-    detector = metrics.haar_detector() if options.faces else None
+    detector = detection.haar_detector() if options.faces else None
     network = features.load(options.features)
     truths = read_truths(options.truths, options.count, options.factor)
     renders = other_renders(options.heldout, truths.names)

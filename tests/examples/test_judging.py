@@ -7,12 +7,13 @@ import sys
 import types
 from typing import Any
 
+import detection
 import features
 import jax
 import judge
 import judge_search
-import metrics
 import numpy as np
+import points
 import pytest
 import shards
 import tables
@@ -33,121 +34,37 @@ def _pictures(n: int, side: int = 16, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
 
 
-# --- sliced Wasserstein ---------------------------------------------------------------------------------------------
-
-
-def test_sliced_wasserstein_is_zero_for_one_set_in_any_order():
-    x = RNG.normal(size=(50, 7)).astype(np.float32)
-    assert metrics.sliced_wasserstein_distance(x, RNG.permutation(x)) == 0
-
-
-def test_sliced_wasserstein_on_a_line_is_the_wasserstein_distance():
-    x = RNG.normal(size=(101, 1)).astype(np.float32)
-    assert metrics.sliced_wasserstein_distance(x, x + 0.75) == pytest.approx(0.75, rel=1e-6)
-    # {0, 1} to {0, 3}: the second point moves by 2, half of the mass.
-    a, b = (np.array(rows, np.float32)[:, None] for rows in ([1, 0], [0, 3]))
-    assert metrics.sliced_wasserstein_distance(a, b) == pytest.approx(1.0, rel=1e-6)
-
-
-def test_sliced_wasserstein_of_a_shift_in_the_plane_is_the_mean_of_its_projections():
-    # The mean of |cos| is 2 / π.
-    x = RNG.normal(size=(20, 2)).astype(np.float32)
-    shifted = x + np.array([3.0, 4.0], np.float32)
-    assert metrics.sliced_wasserstein_distance(x, shifted, directions=4000) == pytest.approx(10 / np.pi, rel=0.03)
-
-
-def test_unequal_sets_are_refused():
-    with pytest.raises(ValueError, match="as many points"):
-        metrics.sliced_wasserstein_distance(np.zeros((3, 2), np.float32), np.zeros((4, 2), np.float32))
-    with pytest.raises(ValueError, match="as many pictures"):
-        metrics.patch_distances(np.zeros((3, 16, 16, 3)), np.zeros((4, 16, 16, 3)))
-
-
-def test_the_pyramid_adds_up_to_the_pictures():
-    images = RNG.random((2, 16, 8, 3))
-    *details, coarsest = metrics.laplacian_pyramid(images, 3)
-    for detail in reversed(details):
-        coarsest = detail + coarsest.repeat(2, axis=1).repeat(2, axis=2)
-    np.testing.assert_allclose(coarsest, images, atol=1e-12)
-
-
-@pytest.mark.parametrize("side, levels", [(16, 1), (32, 2), (64, 3)])
-def test_patch_distances_are_zero_for_one_set_on_every_level_down_to_16(side, levels):
-    images = RNG.random((3, side, side, 3))
-    assert metrics.patch_distances(images, images) == [0] * levels
-    # Standardised channel by channel: neither contrast nor colour counts.
-    assert max(metrics.patch_distances(images, 0.5 * images + np.array([0.1, 0.2, 0.3]))) < 1e-5
-    assert min(metrics.patch_distances(images, images**4)) > 0.01
-
-
-# --- Fréchet --------------------------------------------------------------------------------------------------------
-
-
-def _positive_definite(d: int) -> np.ndarray:
-    root = RNG.normal(size=(d, d))
-    return root @ root.T / d + 0.1 * np.eye(d)
-
-
-def test_frechet_distance_of_gaussians_that_a_linear_map_joins():
-    # x → M x + b with M symmetric positive definite is the optimal map: the distance is E|x − M x − b|².
-    covariance, linear = _positive_definite(5), _positive_definite(5)
-    mean, shift = RNG.normal(size=(2, 5))
-    distance = metrics.frechet_distance_of_gaussians(
-        mean, covariance, linear @ mean + shift, linear @ covariance @ linear
-    )
-    rest = np.eye(5) - linear
-    assert distance == pytest.approx(np.trace(rest @ covariance @ rest) + np.sum((rest @ mean - shift) ** 2), rel=1e-9)
-
-
-def test_frechet_distance_on_a_line_is_that_of_means_and_deviations():
-    x, y = RNG.normal(size=(40, 1)), 2 + 3 * RNG.normal(size=(60, 1))
-    expected = (x.mean() - y.mean()) ** 2 + (x.std(ddof=1) - y.std(ddof=1)) ** 2
-    assert metrics.frechet_distance(x, y) == pytest.approx(expected, rel=1e-9)
-
-
-def test_frechet_distance_of_a_shift_is_its_square_even_with_fewer_points_than_dimensions():
-    x = RNG.normal(size=(6, 9)).astype(np.float32)
-    assert metrics.frechet_distance(x, x) == pytest.approx(0, abs=1e-6)
-    assert metrics.frechet_distance(x, x + 2) == pytest.approx(9 * 4, rel=1e-5)
-
-
 # --- points ---------------------------------------------------------------------------------------------------------
 
 
 def test_precision_and_recall_of_equal_and_of_distant_clouds():
     x = RNG.normal(size=(300, 4))
-    assert metrics.precision_recall(x, x) == (1, 1)
-    assert metrics.precision_recall(x, x + 100) == (0, 0)
+    assert points.precision_recall(x, x) == (1, 1)
+    assert points.precision_recall(x, x + 100) == (0, 0)
 
 
 def test_a_generator_of_half_the_modes_is_precise_and_recalls_half():
     mode = RNG.normal(size=(20, 4))
     real = np.concatenate([mode, mode + 100])
-    assert metrics.precision_recall(real, mode) == (1, 0.5)
-    assert metrics.precision_recall(mode, real) == (0.5, 1)
+    assert points.precision_recall(real, mode) == (1, 0.5)
+    assert points.precision_recall(mode, real) == (0.5, 1)
 
 
 def test_neighbours_are_the_kth_other_points():
     line = np.array([[0.0], [1], [3], [6], [10]])
     # To 1.5 from 0 takes the ball that reaches its second neighbour, 3, not the one to its first.
-    assert metrics.precision_recall(line, np.array([[-2.0]] * 5), k=2)[0] == 1
-    assert metrics.precision_recall(line, np.array([[-2.0]] * 5), k=1)[0] == 0
+    assert points.precision_recall(line, np.array([[-2.0]] * 5), k=2)[0] == 1
+    assert points.precision_recall(line, np.array([[-2.0]] * 5), k=1)[0] == 0
     with pytest.raises(ValueError, match="more than k"):
-        metrics.precision_recall(line, line, k=5)
+        points.precision_recall(line, line, k=5)
 
 
 def test_distances_agree_with_their_definitions_across_blocks():
     x, y = RNG.random((300, 5)), RNG.random((30, 5))
     all_pairs = np.linalg.norm(x[:, None] - y, axis=2)
-    np.testing.assert_allclose(metrics.nearest_distances(x, [y[:20], y[20:]]), all_pairs.min(axis=1), atol=1e-5)
+    np.testing.assert_allclose(points.nearest_distances(x, [y[:20], y[20:]]), all_pairs.min(axis=1), atol=1e-5)
     among = np.linalg.norm(x[:, None] - x, axis=2)
-    assert metrics.mean_pairwise_distance(x) == pytest.approx(among.sum() / (300 * 299), rel=1e-5)
-
-
-def test_pairwise_differences_of_flat_pictures():
-    pictures = np.array([0.0, 0.5, 2.0])[:, None, None, None] * np.ones((3, 4, 4, 3))
-    np.testing.assert_allclose(metrics.pairwise_differences(pictures), [0.5, 2.0, 1.5])
-    assert len(metrics.pairwise_differences(pictures[:1])) == 0
+    assert points.mean_pairwise_distance(x) == pytest.approx(among.sum() / (300 * 299), rel=1e-5)
 
 
 # --- what downscaling does not see -----------------------------------------------------------------------------------
@@ -170,7 +87,7 @@ def test_solutions_that_differ_only_in_what_downscaling_sees_do_not_differ():
 
 def test_faces_are_asked_for_picture_by_picture():
     pictures = _pictures(5)
-    found = metrics.faces_found(pictures, lambda picture: bool(picture[0, 0, 0] > 100))
+    found = detection.faces_found(pictures, lambda picture: bool(picture[0, 0, 0] > 100))
     np.testing.assert_array_equal(found, pictures[:, 0, 0, 0] > 100)
 
 
@@ -178,7 +95,7 @@ def test_faces_are_asked_for_picture_by_picture():
 def test_a_missing_detector_is_told_with_the_command_that_helps(monkeypatch, module):
     monkeypatch.setitem(sys.modules, "cv2", module)
     with pytest.raises(SystemExit, match=r"pip install 'opencv-python-headless<5'"):
-        metrics.haar_detector()
+        detection.haar_detector()
 
 
 class _Opencv(types.ModuleType):
@@ -208,7 +125,7 @@ def test_both_cascades_must_find_a_face_in_the_enlarged_picture(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", _Opencv("cv2"))
     levels = np.array([50, 150, 250], np.uint8)[:, None, None, None]
     pictures = np.broadcast_to(levels, (3, 16, 16, 3)).copy()
-    np.testing.assert_array_equal(metrics.faces_found(pictures, metrics.haar_detector()), [False, False, True])
+    np.testing.assert_array_equal(detection.faces_found(pictures, detection.haar_detector()), [False, False, True])
 
 
 # --- attributes -----------------------------------------------------------------------------------------------------
@@ -462,7 +379,7 @@ def test_copies_of_training_renders_and_mirrored_copies_are_found(folder):
 
 def test_the_judgement_of_a_generator_is_written_beside_the_renders(folder, generator, tmp_path, monkeypatch):
     monkeypatch.setattr(judge, "load_generator", lambda path: generator)
-    monkeypatch.setattr(metrics, "haar_detector", lambda: lambda picture: bool(picture[0, 0, 0] % 2))
+    monkeypatch.setattr(detection, "haar_detector", lambda: lambda picture: bool(picture[0, 0, 0] % 2))
     judge.main(
         judge.Options(
             heldout=folder / "heldout",
@@ -508,7 +425,7 @@ def searched(folder, generator):
         worst=2,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "haar_detector", lambda: lambda picture: bool(picture.mean() > 100))
+        patch.setattr(detection, "haar_detector", lambda: lambda picture: bool(picture.mean() > 100))
         patch.setattr(judge_search, "load_generator", lambda path: generator)
         judge_search.main(options)
     return options, json.loads((options.output / "judged_search.json").read_text())
