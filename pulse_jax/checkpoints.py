@@ -6,7 +6,9 @@ only: nothing in it is ever run.
 """
 
 import contextlib
+import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import os
 import time
@@ -19,12 +21,17 @@ import filelock
 import jax
 import numpy as np
 
+from pulse_jax.config import SearchConfig
 from pulse_jax.files import UNFINISHED, write_whole
+from pulse_jax.generator import Generator
+from pulse_jax.lanes import Device
 
-__all__ = ["Checkpoint", "CheckpointError", "differences", "digest"]
+__all__ = ["Checkpoint", "CheckpointError", "differences", "digest", "fingerprint"]
 
 # Saving may take this share of the time.
 _SHARE = 0.02
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+_FLAGS = ("jax_enable_x64", "jax_default_matmul_precision")
 
 Saved = dict[str, Sequence[np.ndarray]]
 """The arrays of searches, by their names."""
@@ -143,6 +150,20 @@ def digest(tree: Any) -> str:
         result.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}\n".encode())
         result.update(array.data if array.size else b"")
     return result.hexdigest()
+
+
+def fingerprint(generator: Generator, config: SearchConfig, lanes: int, device: Device) -> dict[str, Any]:
+    """What determines a search's bits beside its problem, as JSON values by name."""
+    return {
+        "config": dataclasses.asdict(config),
+        "generator": digest(generator),
+        "function": getattr(generator.function, "__qualname__", None),
+        "lanes": lanes,
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "device": f"{device.platform} {device.device_kind}",
+        "compiler": os.environ.get("XLA_FLAGS", ""),
+        "arithmetic": {name: str(getattr(jax.config, name, None)) for name in _FLAGS},
+    }
 
 
 def differences(earlier: Any, now: Any, name: str = "") -> list[str]:

@@ -13,9 +13,12 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get
 from pulse_jax.loss_terms import parse_loss
 
 __all__ = [
+    "INTERPOLATIONS",
     "ArchitectureConfig",
     "Coordinates",
     "FunctionConfig",
+    "Interpolation",
+    "InterpolationConfig",
     "LatentSpace",
     "NoiseKind",
     "Numbers",
@@ -23,6 +26,7 @@ __all__ = [
     "SearchConfig",
     "StyleGAN1Config",
     "StyleGAN2Config",
+    "UpsamplingConfig",
     "architecture_from_dict",
     "architecture_to_dict",
 ]
@@ -400,3 +404,36 @@ class SearchConfig:
             latent_noise=float(self.latent_noise > 0),
             loss="+".join(term.name for term in parse_loss(self.loss)),
         )
+
+
+Interpolation = Literal["bicubic", "lanczos", "nearest"]
+INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolationConfig:
+    """No search but a plain enlargement, to compare searches with; judged as their solutions are.
+
+    Attributes:
+        method: see `pulse_jax.interpolation`.
+        eps: as in `SearchConfig`.
+        steps: taken so that every preset may be called alike; nothing is searched, and it has no effect.
+        output_size: side of the delivered pictures, which must be one that the generator could deliver; None for the
+            generator's own.
+    """
+
+    method: Interpolation
+    eps: float = 1e-3
+    steps: int = 1
+    output_size: int | None = None
+    blur_at_factor_one: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.method not in INTERPOLATIONS:
+            raise ValueError(f"method: expected one of {', '.join(INTERPOLATIONS)}, got {self.method!r:.80}")
+        # What these may be is the same for both.
+        SearchConfig(eps=self.eps, steps=self.steps, output_size=self.output_size)
+
+
+UpsamplingConfig = SearchConfig | InterpolationConfig
+"""What decides how a low-resolution image is upsampled."""

@@ -4,8 +4,6 @@ A search's result depends on its image, restart number, seed, config, lane count
 else: not on what shares the batch, nor on order, nor on interruption.
 """
 
-import dataclasses
-import importlib.metadata
 import os
 import time
 from collections import deque
@@ -19,9 +17,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from pulse_jax import search
-from pulse_jax.checkpoints import Checkpoint, Saved, digest
-from pulse_jax.config import SearchConfig
+from pulse_jax.checkpoints import Checkpoint, Saved, fingerprint
+from pulse_jax.config import InterpolationConfig, SearchConfig, UpsamplingConfig
 from pulse_jax.generator import Generator
+from pulse_jax.interpolation import interpolate
 from pulse_jax.lanes import Device, Ended, kept_leaves
 from pulse_jax.objective import check_fits, latent_shape, output_size
 from pulse_jax.presets import pulse
@@ -29,12 +28,10 @@ from pulse_jax.problems import Problem, Solution, admissible_sizes, as_problems,
 from pulse_jax.tasks import TaskQueue
 from pulse_jax.workers import Worker
 
-__all__ = ["Progress", "Solutions", "fingerprint", "solve_stream", "upsample"]
+__all__ = ["Progress", "Solutions", "solve_stream", "upsample"]
 
 # Searches that are read ahead: as many times the lanes of all devices, and at least so many.
 _AHEAD, _AHEAD_LEAST = 4, 64
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
-_FLAGS = ("jax_enable_x64", "jax_default_matmul_precision")
 # Between two looks at several devices.
 _POLL_SECONDS = 2e-4
 
@@ -83,25 +80,11 @@ class Progress:
     idle_seconds: float
 
 
-def fingerprint(generator: Generator, config: SearchConfig, lanes: int, device: Device) -> dict[str, Any]:
-    """What determines a search's bits beside its problem, as JSON values by name."""
-    return {
-        "config": dataclasses.asdict(config),
-        "generator": digest(generator),
-        "function": getattr(generator.function, "__qualname__", None),
-        "lanes": lanes,
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "device": f"{device.platform} {device.device_kind}",
-        "compiler": os.environ.get("XLA_FLAGS", ""),
-        "arithmetic": {name: str(getattr(jax.config, name, None)) for name in _FLAGS},
-    }
-
-
 def solve_stream(
     problems: Iterable[Problem | np.ndarray],
     generator: Generator,
     *,
-    config: SearchConfig | None = None,
+    config: UpsamplingConfig | None = None,
     lanes: int = 8,
     chunk_steps: int = 100,
     devices: Sequence[Device] | None = None,
@@ -117,7 +100,8 @@ def solve_stream(
         problems: any iterable, each with an index of its own; an image (h, h, 3) alone is a problem of one restart
             whose index is its place.
         generator: any `Generator`.
-        config: `presets.pulse()` if None.
+        config: `presets.pulse()` if None. An interpolation makes one solution of each problem, whatever its restarts,
+            and saves nothing.
         lanes: searches that run at once on each device; part of what determines a result's last bits.
         chunk_steps: steps between two looks from the host, at most, and fewer where they take more than about a
             second; results do not depend on it.
@@ -137,32 +121,50 @@ def solve_stream(
     for name, value in (("lanes", lanes), ("chunk_steps", chunk_steps)):
         if value < 1:
             raise ValueError(f"{name}: expected 1 or more, got {value}")
+    output_size(generator, config)
+    checked = _checked(problems, generator, config)
+    if isinstance(config, InterpolationConfig):
+        return _reported(interpolate(checked, generator, config), on_chunk)
     check_fits(generator, config)
     places = jax.local_devices() if devices is None else list(devices)
     kinds = {(device.platform, device.device_kind) for device in places}
     if len(kinds) != 1:
         raise ValueError(f"devices: expected one or more of one kind, got {places}")
-    output_size(generator, config)
     checkpoint = None
     if checkpoint_dir is not None:
         checkpoint = Checkpoint(checkpoint_dir, fingerprint(generator, config, lanes, places[0]))
-    checked = _checked(problems, generator, config)
     return _Stream(checked, generator, config, lanes, chunk_steps, places, checkpoint, on_chunk).run()
 
 
-def _checked(problems: Iterable[Problem | np.ndarray], generator: Generator, config: SearchConfig) -> Iterator[Problem]:
+def _checked(
+    problems: Iterable[Problem | np.ndarray], generator: Generator, config: UpsamplingConfig
+) -> Iterator[Problem]:
     sizes = admissible_sizes(output_size(generator, config), config)
-    rows = latent_shape(generator, config)
     for place, given in enumerate(problems):
         problem = given if isinstance(given, Problem) else Problem(low_res=given, index=place)
         if len(problem.low_res) not in sizes:
             raise ValueError(f"low_res: expected a side of {', '.join(map(str, sizes))}, got {len(problem.low_res)}")
         if problem.start is not None:
+            if isinstance(config, InterpolationConfig):
+                raise ValueError("start: expected none, an interpolation starts nowhere")
+            rows = latent_shape(generator, config)
             expected = [(problem.restarts, *shape) for shape in (rows, *generator.noise_shapes)]
             got = [np.shape(array) for array in jax.tree.leaves(problem.start)]
             if got != expected[: len(got)] or len(got) not in (1, len(expected)):
                 raise ValueError(f"start: expected shapes {expected}, got {got}")
         yield problem
+
+
+def _reported(
+    solutions: Iterable[Solution], on_chunk: Callable[[Progress], Any] | None
+) -> Stream[Solution, None, None]:
+    """The same solutions, and a report on each, of no steps."""
+    began, feasible = time.perf_counter(), 0
+    for done, solution in enumerate(solutions, 1):
+        feasible += solution.feasible
+        yield solution
+        if on_chunk is not None:
+            on_chunk(Progress(done, feasible, 0, 0, time.perf_counter() - began, 0.0, 0.0))
 
 
 class _Stream:
@@ -294,12 +296,13 @@ def upsample(
     restarts: int = 1,
     seed: int = 0,
     lanes: int = 8,
-    config: SearchConfig | None = None,
+    config: UpsamplingConfig | None = None,
 ) -> Solutions:
     """From low-resolution images, (h, h, 3) or (n, h, h, 3) in [0, 1], to k solutions for each, best first.
 
     A result depends on its image, restart number, `seed`, `config`, `lanes` and the device, not on its company.
-    See `Problem` and `solve_stream` for the arguments; the latter gives solutions one by one, as they end.
+    See `Problem` and `solve_stream` for the arguments; the latter gives solutions one by one, as they end. Of an
+    interpolation k is 1, latents are (n, 1, 0, d) and there is no noise.
 
     Raises:
         ValueError: an argument is out of range, named with what was expected.
@@ -329,8 +332,7 @@ def upsample(
         steps=stack("steps"),
         latents=stack("latent"),
         noise=tuple(
-            np.stack([np.stack([s.noise[i] for s in row]) for row in ranked])
-            for i in range(len(generator.noise_shapes))
+            np.stack([np.stack([s.noise[i] for s in row]) for row in ranked]) for i in range(len(ranked[0][0].noise))
         ),
         restart=stack("restart"),
         keys=stack("key"),

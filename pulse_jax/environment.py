@@ -15,7 +15,7 @@ import numpy as np
 import platformdirs
 
 from pulse_jax import generator as generators
-from pulse_jax.config import SearchConfig, architecture_to_dict
+from pulse_jax.config import SearchConfig, UpsamplingConfig, architecture_to_dict
 from pulse_jax.generator import Generator, GeneratorError
 from pulse_jax.images import printable, reason_of
 from pulse_jax.options import RunError, UsageError
@@ -88,14 +88,14 @@ def with_label(generator: Generator, label: int | None) -> Generator:
 
 
 def with_fit(
-    generator: Generator, folder: Path | None, config: SearchConfig, label: int | None, screen: Screen
+    generator: Generator, folder: Path | None, config: UpsamplingConfig, label: int | None, screen: Screen
 ) -> Generator:
     """The generator with the Gaussian fit that a search of w needs; that of a `label` just chosen is made here.
 
     Raises:
         RunError: the generator folder has none, and how to add it; or the label's cannot be made.
     """
-    if config.space == "z" or generator.gaussian_fit is not None:
+    if not isinstance(config, SearchConfig) or config.space == "z" or generator.gaussian_fit is not None:
         return generator
     if label is None:
         raise RunError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pulse_jax.animations import animation_memory, morph, replay
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import SearchConfig, UpsamplingConfig
 from pulse_jax.generator import Generator
 from pulse_jax.problems import Problem, Solution
 from pulse_jax.variations import redraw, redraw_memory, redrawn_layers
@@ -28,13 +28,15 @@ class Extras:
     """
 
     generator: Generator
-    config: SearchConfig
+    config: UpsamplingConfig
     samples: int = 0
     animated: bool = False
 
     @property
     def draws(self) -> int:
         """Variations of each feasible solution that can be drawn: none, if no noise input is left to draw."""
+        if not isinstance(self.config, SearchConfig):
+            return 0
         return self.samples if redrawn_layers(self.config, len(self.generator.noise_shapes)) else 0
 
     def memory(self, side: int) -> int:
@@ -56,7 +58,7 @@ class Extras:
 
     def variations(self, problem: Problem, solution: Solution) -> Iterator[Solution]:
         """A feasible solution's feasible variations, one by one."""
-        if self.draws and solution.feasible:
+        if self.draws and solution.feasible and isinstance(self.config, SearchConfig):
             numbers = range(1, self.draws + 1)
             yield from (s for s in redraw(self.generator, self.config, problem, solution, numbers) if s.feasible)
 
@@ -66,7 +68,7 @@ class Extras:
         The best solution's search ends in the picture that was delivered. The two best go over into each other and
         back, if both are feasible.
         """
-        if not self.animated:
+        if not self.animated or not isinstance(self.config, SearchConfig):
             return
         best, *others = ranked
         delivered = np.rint(best.image[None] * 255).astype(np.uint8)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-from pulse_jax.config import Numbers, SearchConfig
+from pulse_jax.config import Numbers, SearchConfig, UpsamplingConfig
 from pulse_jax.degradations import bicubic, bicubic_matrix
 from pulse_jax.generator import Generator
 from pulse_jax.latents import init_noise, merge_noise, search_shape, to_w, w_to_whitened
@@ -181,8 +181,8 @@ def _near_mean(generator: Generator, config: SearchConfig, key: PRNGKeyArray, fi
     return w_to_whitened(w, generator.gaussian_fit)
 
 
-def output_size(generator: Generator, config: SearchConfig) -> int:
-    """The side of the pictures that a search delivers.
+def output_size(generator: Generator, config: UpsamplingConfig) -> int:
+    """The side of the pictures that are delivered.
 
     Raises:
         ValueError: the configured one is no whole part of the generator's resolution, or too small a part for D.

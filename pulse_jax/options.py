@@ -1,10 +1,12 @@
 """The command line's options: one frozen dataclass per command, from which tyro makes flags and help (no JAX)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
+
+from pulse_jax.config import INTERPOLATIONS
 
 __all__ = [
     "Benchmark",
@@ -24,6 +26,17 @@ _MAX_LANES = 65_536
 _MAX_COUNT = 1_000
 _COUNT, _SEED, _TRUNCATION = 16, 0, 1.0
 _RESTARTS = 4
+# What nothing but a search can use.
+_OF_SEARCHES = (
+    "restarts",
+    "solutions",
+    "max_restarts",
+    "diverse",
+    "init",
+    "precision",
+    "noise_samples",
+    "save_intermediate",
+)
 
 _Pictures = Annotated[Positional[tuple[Path, ...]], arg(metavar="FILES_OR_FOLDERS", help_behavior_hint="(required)")]
 _Checkpoints = Annotated[
@@ -77,8 +90,9 @@ class Upsample:
     in what the input does not show."""
     seed: Annotated[int, arg(metavar="S")] = 0
     """What the random starts are drawn from."""
-    preset: Literal["pulse", "pulse_2020"] = "pulse"
-    """The search: the paper's method, or the authors' program of 2020."""
+    preset: Literal["pulse", "pulse_2020", "bicubic", "lanczos", "nearest"] = "pulse"
+    """The search: the paper's method, or the authors' program of 2020; or no search but a plain enlargement, to
+    compare with: bicubic, lanczos or nearest."""
     steps: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: the preset's)")] = None
     """Optimiser steps per search, at most."""
     eps: Annotated[float | None, arg(metavar="E", help_behavior_hint="(default: the preset's)")] = None
@@ -106,6 +120,8 @@ class Upsample:
     @property
     def counts(self) -> tuple[int, int]:
         """Solutions per input, and searches per input at most."""
+        if self.preset in INTERPOLATIONS:
+            return 1, 1
         if self.solutions is not None:
             most = min(4 * self.solutions, _MAX_RESTARTS) if self.max_restarts is None else self.max_restarts
             return self.solutions, most
@@ -115,6 +131,8 @@ class Upsample:
     def check(self) -> None:
         """Raises `UsageError` for what is out of range; steps and eps are the search's own to check."""
         _check_inputs(self.inputs)
+        if self.preset in INTERPOLATIONS:
+            self._check_nothing_searched()
         if self.solutions is None and self.max_restarts is not None:
             raise UsageError("--max-restarts: has a meaning with --solutions only")
         if self.solutions is not None and self.restarts is not None:
@@ -130,6 +148,16 @@ class Upsample:
         if self.lanes != "auto":
             _check_range("lanes", self.lanes, 1, _MAX_LANES)
         _check_range("noise-samples", self.noise_samples, 0, _MAX_COUNT)
+
+    def _check_nothing_searched(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            # The command that makes a solution again names its one restart.
+            if field.name in _OF_SEARCHES and value != field.default and (field.name, value) != ("restarts", 1):
+                raise UsageError(
+                    f"--{field.name.replace('_', '-')}: has no meaning with --preset {self.preset}, which searches "
+                    "nothing and makes one solution of each input"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

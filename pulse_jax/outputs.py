@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pulse_jax.background import WriteBehind
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import UpsamplingConfig
 from pulse_jax.diversity import choose, nearest_distances
 from pulse_jax.extras import Extras
 from pulse_jax.images import ImageError, printable, read_image, save_png
@@ -68,7 +68,7 @@ class Outputs:
         self,
         folder: RunFolder,
         wanted: Wanted,
-        config: SearchConfig,
+        config: UpsamplingConfig,
         generator: str,
         problem: Callable[[Input], Problem],
         extras: Extras,

@@ -1,4 +1,6 @@
-"""Named search configurations, each with its source: `presets.NAME(**overrides)` returns a `SearchConfig`.
+"""Named configurations, each with its source: `presets.NAME(**overrides)` returns a `SearchConfig`.
+
+`bicubic`, `lanczos` and `nearest` search nothing, and return an `InterpolationConfig`.
 
 Sources in short: PULSE, Menon et al. 2020. SRLS, "Super-resolution through StyleGAN regularized latent search",
 Gheisari and Genovesio 2022. BRGM, "Bayesian image reconstruction using deep generative models", Marinescu et al. 2021.
@@ -9,14 +11,17 @@ CSGM, "Compressed sensing using generative models", Bora et al. 2017. II2S, "Imp
 from collections.abc import Callable
 from typing import Any
 
-from pulse_jax.config import Phase, SearchConfig
+from pulse_jax.config import InterpolationConfig, Phase, SearchConfig
 
 __all__ = [
     "PRESETS",
+    "bicubic",
     "brgm",
     "csgm",
     "ilo",
     "image2stylegan",
+    "lanczos",
+    "nearest",
     "pn",
     "pulse",
     "pulse_2020",
@@ -227,7 +232,23 @@ def stylegan2_projector(**overrides: Any) -> SearchConfig:
     return _inversion(settings, overrides)
 
 
-PRESETS: dict[str, Callable[..., SearchConfig]] = {
+def bicubic(**overrides: Any) -> InterpolationConfig:
+    """Keys' cubic with a = −1/2 (Keys 1981), the smooth enlargement that super-resolution is commonly held against."""
+    return InterpolationConfig(method="bicubic", **overrides)
+
+
+def lanczos(**overrides: Any) -> InterpolationConfig:
+    """A sinc under a window three lobes wide (Duchon 1979): sharper than bicubic, with more ringing."""
+    return InterpolationConfig(method="lanczos", **overrides)
+
+
+def nearest(**overrides: Any) -> InterpolationConfig:
+    """Every pixel a square: what the input shows, and nothing else."""
+    return InterpolationConfig(method="nearest", **overrides)
+
+
+# Of an `UpsamplingConfig` each; most of those who look a name up want a `SearchConfig`, and say so.
+PRESETS: dict[str, Callable[..., Any]] = {
     "pulse": pulse,
     "pulse_2020": pulse_2020,
     "srls": srls,
@@ -239,4 +260,7 @@ PRESETS: dict[str, Callable[..., SearchConfig]] = {
     "ilo": ilo,
     "robust": robust,
     "stylegan2_projector": stylegan2_projector,
+    "bicubic": bicubic,
+    "lanczos": lanczos,
+    "nearest": nearest,
 }

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import UpsamplingConfig
 from pulse_jax.degradations import bicubic_float64, bicubic_matrix
 from pulse_jax.search import Result, Status
 
@@ -87,8 +87,8 @@ class Solution:
         status: how the search ended.
         steps: looks taken, at most the config's `steps`.
         feasible_at: the look, counted from 1, that was the first to be feasible; 0 if none was.
-        latent: (rows, d), the searched latent.
-        noise: every noise input (r, r, 1).
+        latent: (rows, d), the searched latent; (0, d) of an interpolation.
+        noise: every noise input (r, r, 1); none of an interpolation.
         key: the data of the random key that the start was drawn from.
         variation: 0 for what the search found; from 1, the same latent with its other noise: the draw of this number.
     """
@@ -130,7 +130,7 @@ def as_problems(
     ]
 
 
-def admissible_sizes(resolution: int, config: SearchConfig) -> list[int]:
+def admissible_sizes(resolution: int, config: UpsamplingConfig) -> list[int]:
     """The sides that a low-resolution input may have, ascending: divisors whose factor D can serve."""
     sizes = []
     for size in range(1, resolution + 1):
@@ -157,7 +157,7 @@ def problem_key(seed: int | Array, number: int | Array, restart: int | Array) ->
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), restart)
 
 
-def judge(problem: Problem, restart: int, result: Result, config: SearchConfig, key: np.ndarray) -> Solution:
+def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConfig, key: np.ndarray) -> Solution:
     """What a lane delivers (NumPy arrays), judged in float64 on the 8-bit picture, as a reader of its PNG gets it."""
     exact = np.asarray(result.picture) / 255
     target = problem.low_res

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pulse_jax import environment
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import SearchConfig, UpsamplingConfig
 from pulse_jax.images import ImageError, printable
 from pulse_jax.options import Upsample
 from pulse_jax.outputs import Outputs
@@ -39,7 +39,7 @@ class Records:
         self,
         options: Upsample,
         command: str,
-        config: SearchConfig,
+        config: UpsamplingConfig,
         generator: dict[str, Any],
         wanted: Wanted,
         size: int,
@@ -83,9 +83,11 @@ class Records:
     def footer(self) -> str:
         """What stands at the foot of every sheet."""
         options, config = self._options, self._config
+        differences = f"Differences are mean squared errors of [0, 1] pictures; eps {config.eps:g}, "
+        if not isinstance(config, SearchConfig):
+            return differences + f"enlarged by {options.preset} interpolation, without a search."
         return (
-            f"Differences are mean squared errors of [0, 1] pictures; eps {config.eps:g}, "
-            f"preset {options.preset}, at most {config.steps} steps, seed {options.seed}, "
+            differences + f"preset {options.preset}, at most {config.steps} steps, seed {options.seed}, "
             f"generator {Path(self._generator['folder']).name}. "
             "The people in the solutions are imagined; they do not exist."
         )
@@ -160,8 +162,5 @@ class Records:
         if outputs.missed:
             names = ", ".join(printable(name) for name in outputs.missed[:5])
             names += f" and {len(outputs.missed) - 5} more" if len(outputs.missed) > 5 else ""
-            yield (
-                f"Not feasible: {names}. The generator may not be able to draw such pictures; "
-                "more --restarts or --steps may help.",
-                "yellow",
-            )
+            advice = " The generator may not be able to draw such pictures; more --restarts or --steps may help."
+            yield f"Not feasible: {names}." + (advice if isinstance(self._config, SearchConfig) else ""), "yellow"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import SearchConfig, UpsamplingConfig
 from pulse_jax.generator import Generator
 from pulse_jax.images import ImageError, check_regular, from_uint8, printable, reason_of, save_png, to_uint8
 from pulse_jax.kept import Kept, kept_rows, noise_names
@@ -66,8 +66,8 @@ def tile(record: Mapping[str, Any], picture: np.ndarray, downscaled: np.ndarray)
     if max(picture.shape) > _SHEET_SIDE:
         small = Image.fromarray(to_uint8(picture)).resize((_SHEET_SIDE, _SHEET_SIDE), Image.Resampling.LANCZOS)
         picture = from_uint8(np.asarray(small))
-    # A feasible picture may come from a search that failed later, which would only confuse.
-    ending = "" if record["feasible"] else _ENDINGS.get(record["status"], "")
+    # A feasible picture may come from a search that failed later, which would only confuse; an interpolation took none.
+    ending = "" if record["feasible"] or not record["steps"] else _ENDINGS.get(record["status"], "")
     error = math.nan if record["downscaling_error"] is None else record["downscaling_error"]
     return SheetTile(
         image=picture,
@@ -113,7 +113,7 @@ def _number(value: float) -> float | None:
 
 
 def write_solutions(
-    folder: Path, low_res: np.ndarray, ranked: Sequence[Kept], config: SearchConfig, generator: str
+    folder: Path, low_res: np.ndarray, ranked: Sequence[Kept], config: UpsamplingConfig, generator: str
 ) -> None:
     """Writes `input.png` and `solutions.npz`; memory does not grow with the number of solutions.
 
@@ -121,7 +121,7 @@ def write_solutions(
         folder: of the input.
         low_res: (h, w, 3), multiples of 1/255, what the solutions are for.
         ranked: best first.
-        config: how they were searched.
+        config: how they were made.
         generator: sha256 of the generator's description.
 
     Raises:
@@ -223,8 +223,12 @@ def read_solutions(path: Path) -> StoredSolutions:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             latents, *noise = (stored[key] for key in ("latents", *noise_names(stored)))
             settings = json.loads(str(stored["config"]))
+            if "method" in settings:
+                raise RunError(f"{name}: its pictures are interpolated and have no latents; name a search's solutions")
             settings["zeroed_noise_layers"] = tuple(settings["zeroed_noise_layers"])
             config, generator = SearchConfig(**settings), str(stored["generator"])
+    except RunError:
+        raise
     except ImageError as error:
         raise RunError(f"{name}: {error.message.replace('a picture file', 'a solutions.npz')}") from error
     except (KeyError, TypeError, AttributeError) as error:

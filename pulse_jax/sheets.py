@@ -119,7 +119,7 @@ def contact_sheet(rows: Sequence[SheetRow], *, title: str, subtitle: str = "", f
 
     Args:
         rows: at least one.
-        title, subtitle: at the top.
+        title, subtitle: at the top, the latter wrapped to the sheet's width.
         footer: at the bottom, for what holds for all: eps, seed, generator. Wrapped to the sheet's width.
 
     Raises:
@@ -128,17 +128,18 @@ def contact_sheet(rows: Sequence[SheetRow], *, title: str, subtitle: str = "", f
     if not rows:
         raise ValueError("rows: expected at least one, got none")
     layout, shown = _lay_out(rows)
-    top = _MARGIN + 40 + (26 if subtitle else 0) + 22
+    room = layout.width - 2 * _MARGIN
+    told = _wrap(subtitle, room, size=16)
+    top = _MARGIN + 40 + (4 + 22 * len(told) if told else 0) + 22
     closing = [f"... and {len(rows) - shown} more that this sheet has no room for"] if shown < len(rows) else []
-    closing += _wrap(footer, layout.width - 2 * _MARGIN)
+    closing += _wrap(footer, room)
     body = sum(layout.row_height(row) for row in rows[:shown])
     height = top + 26 + body + (len(closing) * 20 + 22 if closing else 0) + _MARGIN - 14
     sheet = Image.new("RGB", (layout.width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
-    room = layout.width - 2 * _MARGIN
     _text(draw, (_MARGIN, _MARGIN - 6), title, 28, INK, room)
-    if subtitle:
-        _text(draw, (_MARGIN, _MARGIN + 34), subtitle, 16, SOFT, room)
+    for i, line in enumerate(told):
+        _text(draw, (_MARGIN, _MARGIN + 34 + 22 * i), line, 16, SOFT, room)
     most = max(len(row.solutions) for row in rows[:shown])
     headings = ("input", "bicubic", "solution" if most == 1 else "solutions, best first")
     for column, heading in enumerate(headings):
@@ -288,12 +289,12 @@ def _space(size: int) -> int:
     return round(0.29 * size)
 
 
-def _wrap(text: str, room: int, most: int = 12) -> list[str]:
-    """The text broken into lines of size 14 that fit into `room`, as far as `most` lines allow."""
+def _wrap(text: str, room: int, most: int = 12, size: int = 14) -> list[str]:
+    """The text broken into lines of a size that fit into `room`, as far as `most` lines allow."""
     lines: list[str] = []
     for word in _legible(text).split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and (len(lines) == most or _width(longer, 14) <= room):
+        if lines and (len(lines) == most or _width(longer, size) <= room):
             lines[-1] = longer
         else:
             lines.append(word)

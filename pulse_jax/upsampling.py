@@ -17,7 +17,7 @@ import numpy as np
 from pulse_jax import engine, environment
 from pulse_jax.background import read_ahead
 from pulse_jax.checkpoints import CheckpointError
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import INTERPOLATIONS, SearchConfig, UpsamplingConfig
 from pulse_jax.extras import Extras
 from pulse_jax.generator import Generator
 from pulse_jax.images import ImageError, ReadImage, from_uint8, printable, to_uint8
@@ -82,11 +82,11 @@ def run_upsample(
     return code or (1 if failures else 0)
 
 
-def _config(options: Upsample) -> SearchConfig:
-    names = ("steps", "eps", "output_size")
+def _config(options: Upsample) -> UpsamplingConfig:
+    names = ["steps", "eps", "output_size"] + ([] if options.preset in INTERPOLATIONS else ["precision"])
     overrides = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     try:
-        return PRESETS[options.preset](**overrides, precision=options.precision)
+        return PRESETS[options.preset](**overrides)
     except ValueError as error:
         raise _of_flag(error) from error
 
@@ -104,7 +104,7 @@ class _Run:
         options: Upsample,
         screen: Screen,
         command: str,
-        config: SearchConfig,
+        config: UpsamplingConfig,
         folder: RunFolder,
         generator: Generator,
         paths: Sequence[Path],
@@ -169,7 +169,8 @@ class _Run:
         try:
             with self.interrupt:
                 with self.live, self.outputs:
-                    self.live.begin()
+                    if isinstance(self.config, SearchConfig):
+                        self.live.begin()
                     while not self._search(resumed):
                         self._take_fewer_lanes()
                     self.interrupt.searched()
@@ -199,6 +200,8 @@ class _Run:
 
     def _lanes(self, one: Input) -> int:
         """The number asked for; an automatic one is decided once, for the whole of a run, however often it goes on."""
+        if not isinstance(self.config, SearchConfig):
+            return 1
         if self.options.lanes != "auto":
             return self.options.lanes
         decided = self.folder.unfinished_settings.get("lanes")

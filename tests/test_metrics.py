@@ -53,7 +53,7 @@ def test_pictures_that_cannot_be_compared_are_refused(unchecked):
     for measure in (metrics.psnr, metrics.ssim):
         with pytest.raises(ValueError, match=r"expected the image's shape \(16, 16, 3\), got \(16, 15, 3\)"):
             measure(np.zeros((16, 16, 3)), np.zeros((16, 15, 3)))
-        with pytest.raises(ValueError, match="image: expected floating-point pictures in .* got uint8"):
+        with pytest.raises(ValueError, match=r"image: expected floating-point pictures in .* got uint8"):
             measure(np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16, 3)))
     with pytest.raises(ValueError, match="at least 11 pixels"):
         metrics.ssim(np.zeros((10, 16, 3)), np.zeros((10, 16, 3)))

@@ -3,7 +3,7 @@
 import pytest
 
 from pulse_jax import presets
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import INTERPOLATIONS, SearchConfig
 
 
 def test_pulse_2020_is_the_original_program_with_its_default_flags():
@@ -42,9 +42,11 @@ def test_every_preset_takes_overrides(name):
     preset = presets.PRESETS[name]
     assert preset is getattr(presets, name)
     assert name in presets.__all__
-    changed = preset(eps=5e-3, steps=7, precision="bfloat16")
-    assert (changed.eps, changed.steps, changed.precision) == (5e-3, 7, "bfloat16")
+    changed = preset(eps=5e-3, steps=7)
+    assert (changed.eps, changed.steps) == (5e-3, 7)
     assert preset(eps=preset().eps) == preset()
+    if name not in INTERPOLATIONS:
+        assert preset(space="z").space == "z"
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)

@@ -92,6 +92,16 @@ def test_a_detail_is_shown_whole(monkeypatch, rows, lines):
     assert drawn[start : start + len(lines)] == [(line, True) for line in lines]
 
 
+def test_a_subtitle_is_shown_whole_on_a_narrow_sheet(monkeypatch):
+    drawn = []
+    real = sheets._text
+    monkeypatch.setattr(sheets, "_text", lambda *words: drawn.append(words) or real(*words))
+    subtitle = "8 of 8 solutions are feasible: downscaled, they differ from the input by at most 0.001"
+    contact_sheet([row(1)], title="t", subtitle=subtitle)
+    lines = [(line, sheets._width(line, size) <= room) for _, _, line, size, _, room in drawn if size == 16]
+    assert " ".join(line for line, _ in lines) == subtitle and all(fits for _, fits in lines)
+
+
 def test_characters_without_a_glyph_are_spelled_or_marked():
     def titled(title):
         return contact_sheet([row()], title=title)

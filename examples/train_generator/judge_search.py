@@ -41,6 +41,7 @@ from pulse_jax import metrics
 from pulse_jax.degradations import bicubic_float64, unseen
 from pulse_jax.generator import Generator, load_generator
 from pulse_jax.images import from_uint8, save_png, to_uint8
+from pulse_jax.interpolation import enlarge
 from pulse_jax.sheets import SheetRow, SheetTile, contact_sheet
 
 _SHEET_ROWS = 10  # in a column of the sheet of the worst
@@ -153,10 +154,9 @@ def search_and_write(
 
 
 def bicubic_upsampled(truths: Truths) -> UInt8[np.ndarray, "n 1 h w 3"]:
-    """Pillow's bicubic enlargement of the inputs."""
-    size = truths.pictures.shape[2], truths.pictures.shape[1]
-    small = [Image.fromarray(to_uint8(low_res)) for low_res in truths.low_res]
-    return np.stack([np.asarray(image.resize(size, Image.Resampling.BICUBIC))[None] for image in small])
+    """Bicubic enlargements of the inputs."""
+    size = truths.pictures.shape[1]
+    return np.stack([to_uint8(enlarge(low_res, size, "bicubic"))[None] for low_res in truths.low_res])
 
 
 def examine(
