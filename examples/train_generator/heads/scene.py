@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from .attributes import describe, sample_person
+from .attributes import Person, describe, sample_person
 from .background import draw_background
 from .camera import develop, expose
 from .draws import Draws
@@ -19,18 +19,19 @@ _HALF_FRAME = 1.17  # decimetres: what FFHQ's rule gives for an average face
 
 
 def render(
-    key: jax.Array, assets: Assets, size: int = 64, supersample: int = 3
+    key: jax.Array, assets: Assets, size: int = 64, supersample: int = 3, person: Person | None = None
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Draws the portrait that belongs to a key.
 
     key: a JAX random key; every picture is a pure function of it.
     assets: what `load_pack` read.
     size, supersample: side of the picture, and points per pixel along each side (both static under jit).
+    person: who is drawn, instead of the one that the key gives.
     Returns the picture (size, size, 3), sRGB in [0, 1], and the person's attributes (see `describe`).
     """
     keys = jax.random.split(key, 9)
     side = size * supersample
-    person = sample_person(keys[0])
+    person = sample_person(keys[0]) if person is None else person
     head = build_head(keys[1], assets, person)
     camera = _camera(keys[2], head.eyes)
     kinds = assets.kinds
