@@ -55,7 +55,7 @@ class Kept:
         with _opened(self.path) as stored:
             arrays = dict(stored)
             noise = tuple(arrays.pop(name) for name in noise_names(arrays))
-            values = {name: array if array.ndim else array.item() for name, array in arrays.items()}
+            values: dict[str, Any] = {name: array if array.ndim else array.item() for name, array in arrays.items()}
             values |= {"image": from_uint8(values["image"]), "status": Status(values["status"]), "noise": noise}
             return Solution(**values)
 

@@ -17,23 +17,21 @@ import numpy as np
 from pulse_jax import engine, environment
 from pulse_jax.background import read_ahead
 from pulse_jax.checkpoints import CheckpointError
-from pulse_jax.config import INTERPOLATIONS, SearchConfig, UpsamplingConfig
+from pulse_jax.config import SearchConfig, UpsamplingConfig
 from pulse_jax.extras import Extras
 from pulse_jax.generator import Generator
+from pulse_jax.given import given_config, given_size, given_start
 from pulse_jax.images import ImageError, ReadImage, from_uint8, printable, to_uint8
 from pulse_jax.inputs import fit_low_res
 from pulse_jax.interrupts import Interrupt, Stopped
 from pulse_jax.memory import fitting_lanes, is_out_of_memory
-from pulse_jax.objective import output_size
-from pulse_jax.options import RunError, Upsample, UsageError
+from pulse_jax.options import RunError, Upsample
 from pulse_jax.outputs import Outputs
-from pulse_jax.presets import PRESETS
 from pulse_jax.problems import Problem, admissible_sizes
 from pulse_jax.progress import Live, Screen
 from pulse_jax.reading import find_inputs, read_each, report_failures
 from pulse_jax.records import Records
 from pulse_jax.runs import RunFolder, check_output_apart
-from pulse_jax.starts import given_start
 from pulse_jax.wanted import Input, Wanted
 
 __all__ = ["run_upsample"]
@@ -66,7 +64,7 @@ def run_upsample(
         UsageError: a setting is out of range or the output folder cannot be used.
         RunError: the generator or the file to start from cannot be used, or writing failed.
     """
-    config = _config(options)
+    config = given_config(options)
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=replaces, resumes=True)
     check_output_apart(options.output, options.inputs, options.init)
     found, failures = find_inputs(options.inputs, options.output)
@@ -80,20 +78,6 @@ def run_upsample(
     code = run.execute()
     report_failures(failures, total, screen)
     return code or (1 if failures else 0)
-
-
-def _config(options: Upsample) -> UpsamplingConfig:
-    names = ["steps", "eps", "output_size"] + ([] if options.preset in INTERPOLATIONS else ["precision"])
-    overrides = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    try:
-        return PRESETS[options.preset](**overrides)
-    except ValueError as error:
-        raise _of_flag(error) from error
-
-
-def _of_flag(error: ValueError) -> UsageError:
-    """A setting's error, which begins with its name, as its flag's."""
-    return UsageError(f"--{str(error).replace('_', '-', 1)}")
 
 
 class _Run:
@@ -120,10 +104,7 @@ class _Run:
         self.paths = paths
         self.failures = failures
         self.unfound = tuple(failures)
-        try:
-            self.size = output_size(generator, config)
-        except ValueError as error:
-            raise _of_flag(error) from error
+        self.size = given_size(generator, config)
         described = environment.generator_summary(generator, options.generator)
         count, searches = options.counts
         stops = options.solutions is not None and not options.diverse

@@ -55,7 +55,7 @@ FLOORS = [
         "environment",
         "kept",
         "results",
-        "starts",
+        "given",
         "extras",
         "wanted",
         "outputs",

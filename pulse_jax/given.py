@@ -1,20 +1,45 @@
-"""Starts of searches that the user gives: the solutions of an earlier run."""
+"""What the options of a run stand for: the config of its searches, the size of its pictures, the given starts."""
 
 from pathlib import Path
 
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import INTERPOLATIONS, UpsamplingConfig
 from pulse_jax.generator import Generator
 from pulse_jax.images import printable
-from pulse_jax.options import RunError, UsageError
+from pulse_jax.objective import output_size
+from pulse_jax.options import RunError, Upsample, UsageError
+from pulse_jax.presets import PRESETS
 from pulse_jax.problems import Start
 from pulse_jax.progress import Screen
 from pulse_jax.results import read_solutions
 
-__all__ = ["given_start"]
+__all__ = ["given_config", "given_size", "given_start"]
+
+
+def given_config(options: Upsample) -> UpsamplingConfig:
+    """The preset with all that is given otherwise; raises `UsageError` for what is out of range."""
+    names = ["steps", "eps", "output_size"] + ([] if options.preset in INTERPOLATIONS else ["precision"])
+    overrides = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    try:
+        return PRESETS[options.preset](**overrides)
+    except ValueError as error:
+        raise _of_flag(error) from error
+
+
+def given_size(generator: Generator, config: UpsamplingConfig) -> int:
+    """The side of the delivered pictures; raises `UsageError` if the generator cannot make such ones."""
+    try:
+        return output_size(generator, config)
+    except ValueError as error:
+        raise _of_flag(error) from error
+
+
+def _of_flag(error: ValueError) -> UsageError:
+    """A setting's error, which begins with its name, as its flag's."""
+    return UsageError(f"--{str(error).replace('_', '-', 1)}")
 
 
 def given_start(
-    path: Path | None, searches: int, config: SearchConfig, generator: Generator, sha256: str, screen: Screen
+    path: Path | None, searches: int, config: UpsamplingConfig, generator: Generator, sha256: str, screen: Screen
 ) -> Start | None:
     """The first solutions of a `solutions.npz`, checked against the run that is to start from them.
 
