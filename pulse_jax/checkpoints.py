@@ -13,7 +13,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +113,14 @@ class Checkpoint:
         """Whether a device's searches should be saved now: so seldom that it costs little."""
         return time.monotonic() >= self._due.get(device, 0.0)
 
-    def save(self, device: int, searches: Callable[[], Saved]) -> None:
+    def save(self, device: int, searches: Saved) -> None:
         """Replaces what is saved of a device's searches.
 
         Raises:
             OSError: the disk is full or the like; what was saved before stays.
         """
         began = time.monotonic()
-        self._write(f"lanes_{device}.npz", searches())
+        self._write(f"lanes_{device}.npz", searches)
         now = time.monotonic()
         self._due[device] = now + (now - began) / _SHARE
 

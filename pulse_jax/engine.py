@@ -191,6 +191,8 @@ class _Stream:
         self._workers = [Worker(generator, config, lanes, device) for device in devices]
         # Ended, not yet taken by the caller; their lanes have gone on.
         self._ended: deque[Ended] = deque()
+        # Taken from devices between two chunks, to be saved while they compute.
+        self._snapshots: dict[int, Saved] = {}
         self._last = 0
         self._done = self._feasible = self._steps = self._lane_steps = 0
         self._began = time.perf_counter()
@@ -205,9 +207,10 @@ class _Stream:
             if self._checkpoint is not None:
                 try:
                     for number, worker in enumerate(self._workers):
-                        # After a chunk that failed, what was saved before is all there is.
+                        # After a chunk that failed, what was taken before is all there is.
                         if not finished and not worker.is_lost:
-                            self._save(number)
+                            self._snapshots[number] = self._searches(number)
+                    self._save()
                 finally:
                     self._checkpoint.close(finished=finished)
 
@@ -218,7 +221,8 @@ class _Stream:
             for worker in self._workers:
                 if not worker.busy:
                     worker.begin(self._queue, self._chunk_steps, self._saved)
-            # Now that devices compute: read ahead, judge, let the caller write, save and report.
+            # Now that devices compute: save, read ahead, judge, let the caller write, and report.
+            self._save()
             self._queue.pull()
             self._watch()
             yield from self._deliver()
@@ -252,7 +256,7 @@ class _Stream:
         self._ended.extend(ended)
         self._lane_steps += taken * self._lanes
         if self._checkpoint is not None and self._checkpoint.due(number):
-            self._save(number)
+            self._snapshots[number] = self._searches(number)
 
     def _deliver(self) -> Iterator[Solution]:
         while self._ended:
@@ -266,15 +270,16 @@ class _Stream:
             self._ended.popleft()
             self._watch()
 
-    def _save(self, number: int) -> None:
-        """Saves a device's searches, and those that have ended but were not taken yet."""
+    def _searches(self, number: int) -> Saved:
+        """A device's searches, and those that have ended but were not taken yet."""
+        ended = {one.task.name: jax.device_get(kept_leaves(one.state)) for one in self._ended}
+        return self._workers[number].snapshot() | ended
 
-        def searches() -> Saved:
-            ended = {one.task.name: jax.device_get(kept_leaves(one.state)) for one in self._ended}
-            return self._workers[number].snapshot() | ended
-
-        assert self._checkpoint is not None
-        self._checkpoint.save(number, searches)
+    def _save(self) -> None:
+        while self._snapshots:
+            number, searches = self._snapshots.popitem()
+            assert self._checkpoint is not None
+            self._checkpoint.save(number, searches)
 
     def _progress(self) -> Progress:
         sets = [lanes for worker in self._workers for lanes in worker.sets.values()]

@@ -18,6 +18,7 @@ from pulse_jax import presets
 from pulse_jax.checkpoints import Checkpoint, CheckpointError
 from pulse_jax.degradations import bicubic_float64
 from pulse_jax.engine import solve_stream
+from pulse_jax.lanes import Lanes
 from pulse_jax.problems import Problem
 
 LANES = 3
@@ -129,6 +130,25 @@ def test_what_on_chunk_raises_ends_the_stream_with_its_state_saved(problems, gen
         assert_same(solution, solved[name])
 
 
+def test_searches_are_saved_while_the_device_computes(problems, generator, solved, tmp_path, monkeypatch):
+    order = []
+
+    def noting(kind, name):
+        def call(self, *arguments, **settings):
+            order.append(name)
+            return real(self, *arguments, **settings)
+
+        real = getattr(kind, name)
+        monkeypatch.setattr(kind, name, call)
+
+    noting(Lanes, "dispatch"), noting(Lanes, "collect"), noting(Checkpoint, "save")
+    monkeypatch.setattr(Checkpoint, "due", lambda self, device: True)
+    for name, solution in solve(problems, generator, checkpoint_dir=tmp_path, chunk_steps=5).items():
+        assert_same(solution, solved[name])
+    assert order.count("save") > 3
+    assert all(order[i - 1] == "dispatch" for i, name in enumerate(order[:-1]) if name == "save")
+
+
 def interrupted(problems, generator, folder):
     stream = solve_stream(problems, generator, lanes=LANES, config=CONFIG, chunk_steps=3, checkpoint_dir=folder)
     next(stream)
@@ -170,13 +190,13 @@ def test_searches_of_all_devices_are_kept_until_the_stream_has_ended(tmp_path):
         return {name: [np.full(3, step), np.asarray(step)] for name, step in steps.items()}
 
     first = Checkpoint(tmp_path, {"lanes": 1})
-    first.save(0, lambda: at(a=1))
-    first.save(1, lambda: at(b=1, c=1))
+    first.save(0, at(a=1))
+    first.save(1, at(b=1, c=1))
     first.close(finished=False)
     second = Checkpoint(tmp_path, {"lanes": 1})
     assert {name: int(leaves[1]) for name, leaves in second.saved.items()} == {"a": 1, "b": 1, "c": 1}
     second.saved.clear()
-    second.save(0, lambda: at(b=7))
+    second.save(0, at(b=7))
     second.close(finished=False)
     third = Checkpoint(tmp_path, {"lanes": 1})
     assert {name: int(leaves[1]) for name, leaves in third.saved.items()} == {"a": 1, "b": 7, "c": 1}
@@ -254,6 +274,7 @@ import jax, numpy as np
 from tiny_networks import tiny_generator
 from pulse_jax import presets
 from pulse_jax.engine import solve_stream
+from pulse_jax.lanes import Lanes
 from pulse_jax.problems import Problem
 
 assert len(jax.devices()) == 8
