@@ -42,7 +42,7 @@ def replay(
     looks = np.rint(np.linspace(1, steps, count)).astype(np.int32)
     # Always so many frames, so that the program compiles once; the last one repeated costs nothing.
     padded = np.pad(looks, (0, _REPLAY_FRAMES - count), mode="edge")
-    return np.asarray(_replay(generator, config, problem.low_res, key, latent, noise, padded))[:count]
+    return np.asarray(_replay(generator, config, problem.low_res, key, latent, noise, restart == 0, padded))[:count]
 
 
 def animation_memory(generator: Generator, config: SearchConfig, side: int) -> int:
@@ -52,7 +52,7 @@ def animation_memory(generator: Generator, config: SearchConfig, side: int) -> i
     point = solution_shapes(generator, config)
     looks = np.zeros(_REPLAY_FRAMES, np.int32)
     lowered = (
-        _replay.lower(generator, config, target, key, None, None, looks),
+        _replay.lower(generator, config, target, key, None, None, True, looks),
         _morph.lower(generator, config, point, point, np.zeros(_MORPH_FRAMES, np.float32)),
     )
     return max(program_memory(one.compile()) or 0 for one in lowered)
@@ -66,6 +66,7 @@ def _replay(
     key: Array,
     latent: Array | None,
     noise: tuple[Array, ...] | None,
+    first: bool | Array,
     looks: Array,
 ) -> Array:
     """The picture of each of these looks, numbered from 1, ascending."""
@@ -79,7 +80,7 @@ def _replay(
         carry = jax.lax.while_loop(lambda c: c[0] < last, look, carry)
         return carry, carry[2]
 
-    state = search.init(generator, config, target, key, latent, noise)
+    state = search.init(generator, config, target, key, latent, noise, first)
     return jax.lax.scan(frame, (jnp.int32(0), state, state.best_picture), looks)[1]
 
 
@@ -88,7 +89,8 @@ def morph(
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """The pictures on the shortest way from one solution to another, on the spheres of latent rows and noise inputs.
 
-    They are what the generator makes of the way, from picture to picture; most of them need not be feasible.
+    Where rows are searched without a sphere, their way is straight. The pictures are what the generator makes of the
+    way; most of them need not be feasible.
 
     Args:
         generator, config: of the searches.
@@ -101,8 +103,10 @@ def morph(
 
 @functools.partial(jax.jit, static_argnames="config")
 def _morph(generator: Generator, config: SearchConfig, one: Any, other: Any, ways: Array) -> Array:
+    between = slerp if config.geometry == "sphere" else lambda x, y, way: (1.0 - way) * x + way * y
+
     def frame(way: Array) -> Array:
-        latent = slerp(one[0], other[0], way)
+        latent = between(one[0], other[0], way)
         # A noise input is one point of one sphere.
         pairs = zip(one[1], other[1], strict=True)
         noise = tuple(slerp(a.reshape(-1), b.reshape(-1), way).reshape(a.shape) for a, b in pairs)

@@ -367,8 +367,6 @@ class SearchConfig:
                 known = ", ".join(get_args(kind))
                 raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r:.80}")
         parse_loss(self.loss)
-        phases = (phase if isinstance(phase, Phase) else Phase(**phase) for phase in self.phases)
-        object.__setattr__(self, "phases", tuple(phases))
         for name in ("feature_radius", "noise_scale"):
             _check_positive(name, getattr(self, name))
         if not 0.0 <= self.latent_noise < math.inf:
@@ -377,6 +375,12 @@ class SearchConfig:
             raise ValueError("start: expected geometry euclidean and a space of w where it is mean")
         if any(phase.block is not None for phase in self.phases) and self.space != "w+":
             raise ValueError(f"phases: expected space w+ where a block is searched, got {self.space!r}")
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> SearchConfig:
+        """The inverse of `dataclasses.asdict`, of what JSON has kept of it; raises `TypeError` or `ValueError`."""
+        phases = tuple(Phase(**phase) for phase in fields.get("phases", ()))
+        return cls(**fields | {"phases": phases, "zeroed_noise_layers": tuple(fields["zeroed_noise_layers"])})
 
     @property
     def numbers(self) -> Numbers:

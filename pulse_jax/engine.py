@@ -51,6 +51,7 @@ class Solutions:
     feasible: np.ndarray
     status: np.ndarray
     steps: np.ndarray
+    feasible_at: np.ndarray
     latents: np.ndarray
     noise: tuple[np.ndarray, ...]
     restart: np.ndarray
@@ -335,6 +336,7 @@ def upsample(
         feasible=stack("feasible"),
         status=stack("status"),
         steps=stack("steps"),
+        feasible_at=stack("feasible_at"),
         latents=stack("latent"),
         noise=tuple(
             np.stack([np.stack([s.noise[i] for s in row]) for row in ranked]) for i in range(len(ranked[0][0].noise))

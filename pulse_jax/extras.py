@@ -41,6 +41,8 @@ class Extras:
 
     def memory(self, side: int) -> int:
         """Bytes that what is added takes on the device at once, for inputs of this side; by XLA's account."""
+        if not isinstance(self.config, SearchConfig):
+            return 0
         drawing = redraw_memory(self.generator, self.config, side) if self.draws else 0
         moving = animation_memory(self.generator, self.config, side) if self.animated else 0
         return max(drawing, moving)

@@ -33,6 +33,7 @@ class Kept:
     feasible: bool
     status: Status
     steps: int
+    feasible_at: int = 0
 
     @classmethod
     def find(cls, path: Path) -> "Kept":

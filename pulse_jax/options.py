@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from pulse_jax.config import INTERPOLATIONS
+from pulse_jax.config import INTERPOLATIONS, Interpolation
 
 __all__ = [
     "Benchmark",
@@ -46,6 +46,20 @@ _Checkpoints = Annotated[
 _Folder = Annotated[Path, arg(metavar="DIR")]
 _Generator = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: the embedded one)")]
 _File = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
+_Search = Literal[
+    "pulse",
+    "pulse_2020",
+    "srls",
+    "srls_paper",
+    "brgm",
+    "csgm",
+    "image2stylegan",
+    "pn",
+    "ilo",
+    "robust",
+    "stylegan2_projector",
+]
+_Preset = Literal[_Search, Interpolation]
 _Label = Annotated[int | None, arg(metavar="N", help_behavior_hint="(needed by a generator with classes)")]
 
 
@@ -90,9 +104,11 @@ class Upsample:
     in what the input does not show."""
     seed: Annotated[int, arg(metavar="S")] = 0
     """What the random starts are drawn from."""
-    preset: Literal["pulse", "pulse_2020", "bicubic", "lanczos", "nearest"] = "pulse"
-    """The search: the paper's method, or the authors' program of 2020; or no search but a plain enlargement, to
-    compare with: bicubic, lanczos or nearest."""
+    preset: Annotated[_Preset, arg(metavar="NAME")] = "pulse"
+    """The search: pulse, the paper's method; pulse_2020, its authors' program; srls (as its program ran) and
+    srls_paper, with a flow as prior of w; pn, with its covariance; brgm, csgm, image2stylegan, ilo, robust and
+    stylegan2_projector, the methods of these names; or no search but a plain enlargement, to compare with: bicubic,
+    lanczos or nearest."""
     steps: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: the preset's)")] = None
     """Optimiser steps per search, at most."""
     eps: Annotated[float | None, arg(metavar="E", help_behavior_hint="(default: the preset's)")] = None
@@ -279,8 +295,8 @@ class Benchmark:
     """How many pixels of a picture become one of the inputs, along each side."""
     steps: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: the preset's)")] = None
     """Optimiser steps per search, at most."""
-    preset: Literal["pulse", "pulse_2020"] = "pulse"
-    """The search."""
+    preset: Annotated[_Search, arg(metavar="NAME")] = "pulse"
+    """The search, as in upsample."""
     overwrite: bool = False
     """Replace the results of any other run in the output folder too; other files are never touched."""
 

@@ -90,6 +90,7 @@ def solution_record(solution: Kept, files: tuple[str, str], command: str) -> dic
         "search_error": _number(solution.search_error),
         "loss": _number(solution.loss),
         "steps": solution.steps,
+        "feasible_at": solution.feasible_at,
         "command": command,
     }
 
@@ -129,7 +130,7 @@ def write_solutions(
         RunError: a solution cannot be read.
     """
     save_png(folder / "input.png", low_res)
-    numbers = ("restart", "loss", "downscaling_error", "search_error", "feasible", "steps")
+    numbers = ("restart", "loss", "downscaling_error", "search_error", "feasible", "steps", "feasible_at")
     np.savez(
         folder / "solutions.npz",
         allow_pickle=False,
@@ -225,8 +226,7 @@ def read_solutions(path: Path) -> StoredSolutions:
             settings = json.loads(str(stored["config"]))
             if "method" in settings:
                 raise RunError(f"{name}: its pictures are interpolated and have no latents; name a search's solutions")
-            settings["zeroed_noise_layers"] = tuple(settings["zeroed_noise_layers"])
-            config, generator = SearchConfig(**settings), str(stored["generator"])
+            config, generator = SearchConfig.from_dict(settings), str(stored["generator"])
     except RunError:
         raise
     except ImageError as error:

@@ -9,6 +9,7 @@ import pytest
 from pulse_jax import presets
 from pulse_jax.config import (
     FunctionConfig,
+    Phase,
     SearchConfig,
     StyleGAN1Config,
     StyleGAN2Config,
@@ -158,10 +159,7 @@ def test_a_users_function_has_no_json():
         ({"noise_scale": 0.0}, "noise_scale: expected a positive number, got 0.0"),
         ({"latent_noise": -1.0}, "latent_noise: expected 0 or more, got -1.0"),
         ({"feature_radius": -1.0}, "feature_radius: expected a positive number, got -1.0"),
-        ({"phases": ({"share": 0},)}, "phase share: expected a positive number, got 0"),
-        ({"phases": ({"share": 1, "tied": "both"},)}, "phase tied: expected all, layer or none, got 'both'"),
-        ({"phases": ({"share": 1, "block": -1},)}, "phase block: expected an index of 0 or more, got -1"),
-        ({"phases": ({"share": 1, "block": 1},), "space": "w"}, "phases: expected space w. where a block is searched"),
+        ({"phases": (Phase(share=1.0, block=1),), "space": "w"}, "phases: expected space w. where a block is searched"),
         ({"start": "zero"}, "start: expected one of uniform, .*gaussian, mean, got 'zero'"),
         ({"optimizer": "adam"}, "optimizer: expected one of projected_sgd, .*, normalized_gradient, got 'adam'"),
         (
@@ -200,4 +198,18 @@ def test_a_configs_structure_and_numbers_are_all_of_it():
 
 def test_phases_come_back_from_json():
     config = presets.ilo()
-    assert SearchConfig(**json.loads(json.dumps(dataclasses.asdict(config)))) == config
+    assert SearchConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"share": 0}, "phase share: expected a positive number, got 0"),
+        ({"share": 1, "rate": -1.0}, "phase rate: expected a positive number, got -1.0"),
+        ({"share": 1, "tied": "both"}, "phase tied: expected all, layer or none, got 'both'"),
+        ({"share": 1, "block": -1}, "phase block: expected an index of 0 or more, got -1"),
+    ],
+)
+def test_phases_out_of_range_are_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Phase(**settings)

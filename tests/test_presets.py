@@ -46,7 +46,7 @@ def test_every_preset_takes_overrides(name):
     assert (changed.eps, changed.steps) == (5e-3, 7)
     assert preset(eps=preset().eps) == preset()
     if name not in INTERPOLATIONS:
-        assert preset(space="z").space == "z"
+        assert preset(precision="bfloat16").precision == "bfloat16"
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)
