@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,10 @@ def test_refusals():
         contact_sheet([], title="t")
     with pytest.raises(ValueError, match="NaN"):
         contact_sheet([SheetRow("a", flat(8, np.nan), ())], title="t")
+
+
+def test_solutions_that_are_only_counted_need_no_pictures():
+    whole, counted = row(70), replace(row(64), more=6)
+    np.testing.assert_array_equal(contact_sheet([whole], title="t"), contact_sheet([counted], title="t"))
+    with_line, without = (contact_sheet([replace(row(3), more=more)], title="t") for more in (997, 0))
+    assert len(with_line) > len(without)
