@@ -18,8 +18,10 @@ from pulse_jax import generator as generators
 from pulse_jax.config import SearchConfig, UpsamplingConfig, architecture_to_dict
 from pulse_jax.generator import Generator, GeneratorError
 from pulse_jax.images import printable, reason_of
+from pulse_jax.objective import check_fits
 from pulse_jax.options import RunError, UsageError
 from pulse_jax.progress import Count, Screen
+from pulse_jax.regularizers import MissingPrior
 
 __all__ = [
     "device_summary",
@@ -93,21 +95,24 @@ def with_fit(
     """The generator with the Gaussian fit that a search of w needs; that of a `label` just chosen is made here.
 
     Raises:
-        RunError: the generator folder has none, and how to add it; or the label's cannot be made.
+        RunError: the generator folder lacks something that the search takes, and how to add it; or the label's fit
+            cannot be made.
     """
-    if not isinstance(config, SearchConfig) or config.space == "z" or generator.gaussian_fit is not None:
+    if not isinstance(config, SearchConfig):
         return generator
-    if label is None:
-        raise RunError(
-            f"{printable(folder)}: this generator folder has no Gaussian fit, which the search needs; add it in Python "
-            f"with pulse_jax.Generator.load({str(folder)!r}).fitted().save('NEW')"
-        )
-    screen.note(f"fitting a Gaussian to the mapping network for label {label} ...")
+    if label is not None and generator.gaussian_fit is None:
+        screen.note(f"fitting a Gaussian to the mapping network for label {label} ...")
+        try:
+            with Count(screen, "fitting") as count:
+                generator = generator.fitted(on_progress=count.update)
+        except ValueError as error:
+            raise RunError(f"{printable(folder)}: the Gaussian fit failed: {printable(error, 600)}") from error
     try:
-        with Count(screen, "fitting") as count:
-            return generator.fitted(on_progress=count.update)
-    except ValueError as error:
-        raise RunError(f"{printable(folder)}: the Gaussian fit failed: {printable(error, 600)}") from error
+        check_fits(generator, config)
+    except MissingPrior as error:
+        name = printable(folder)
+        raise RunError(f"{name}: {str(error).replace('GENERATOR', name)}") from error
+    return generator
 
 
 def generator_summary(generator: Generator, folder: Path | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pulse_jax.latents import init_noise, merge_noise, search_shape, to_w, w_to_
 from pulse_jax.loss_terms import parse_loss
 from pulse_jax.losses import total_loss
 from pulse_jax.manifold import Euclidean, L1Ball, Sphere
-from pulse_jax.regularizers import MissingPrior, check_priors
+from pulse_jax.regularizers import MissingPrior, check_priors, how_to_fit
 from pulse_jax.sphere import random_uniform
 
 __all__ = [
@@ -64,14 +64,14 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
     Raises:
         MissingPrior: something has not, and how to make it.
     """
-    if config.space != "z" and config.coordinates == "whitened" and generator.gaussian_fit is None:
-        raise MissingPrior(
-            f"space {config.space!r}: expected a generator with a Gaussian fit (Generator.fitted), or space 'z'"
-        )
-    needed = {"w_avg": config.start == "mean", "w_std": config.latent_noise > 0}
+    needed = {
+        "gaussian_fit": config.space != "z" and config.coordinates == "whitened",
+        "w_avg": config.start == "mean",
+        "w_std": config.latent_noise > 0,
+    }
     for name, wanted in needed.items():
         if wanted and getattr(generator, name) is None:
-            raise MissingPrior(f"start: this generator has no {name}; run pulse-jax fit-prior --kind gaussian")
+            raise MissingPrior(f"the search needs this generator's {name}; {how_to_fit(name)}")
     check_priors([term.name for term in parse_loss(config.loss)], generator.priors)
 
 

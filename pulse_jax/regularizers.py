@@ -26,6 +26,7 @@ __all__ = [
     "cross_squared",
     "flow_norm",
     "flow_prior",
+    "how_to_fit",
     "noise_correlation",
     "principal_prior",
     "squared_norm",
@@ -54,7 +55,12 @@ _NEEDED = {
     "WPRIOR": ("w_avg", "w_std"),
     "PRINCIPAL": ("principal",),
 }
-_KINDS = {"flow": "flow", "principal": "pca", "w_avg": "gaussian", "w_std": "gaussian"}
+_KINDS = {"flow": "flow", "principal": "pca", "gaussian_fit": "gaussian", "w_avg": "gaussian", "w_std": "gaussian"}
+
+
+def how_to_fit(name: str) -> str:
+    """What to do about a generator that lacks this of its fits."""
+    return f"pulse-jax fit-prior GENERATOR --kind {_KINDS[name]} makes it"
 
 
 def check_priors(names: Sequence[str], priors: Priors) -> None:
@@ -66,9 +72,7 @@ def check_priors(names: Sequence[str], priors: Priors) -> None:
     for name in names:
         for field in _NEEDED.get(name, ()):
             if getattr(priors, field) is None:
-                raise MissingPrior(
-                    f"loss {name}: this generator has no {field} fitted; run pulse-jax fit-prior --kind {_KINDS[field]}"
-                )
+                raise MissingPrior(f"the loss {name} needs this generator's {field}; {how_to_fit(field)}")
 
 
 def _pairs(w: Float[Array, "rows d"]) -> tuple[Array, Array]:

@@ -1238,7 +1238,7 @@ def test_a_generator_without_a_gaussian_fit_says_how_to_add_it(real, tmp_path, c
         capsys.readouterr()
         assert run(*words, "--output", tmp_path / "out", "--generator", folder) == 1
         assert capsys.readouterr().err == (
-            f"pulse-jax: {folder}: this generator folder has no Gaussian fit, which the search needs; "
-            f"add it in Python with pulse_jax.Generator.load('{folder}').fitted().save('NEW')\n"
+            f"pulse-jax: {folder}: the search needs this generator's gaussian_fit; "
+            f"pulse-jax fit-prior {folder} --kind gaussian makes it\n"
         )
     assert not (tmp_path / "out").exists()

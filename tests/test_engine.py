@@ -248,7 +248,7 @@ def test_no_images_give_no_solutions(generator, targets):
 
 def test_a_generator_without_a_fit_cannot_be_searched_in_w(generator, targets):
     bare = Generator(config=generator.config, params=generator.params)
-    with pytest.raises(ValueError, match="Gaussian fit"):
+    with pytest.raises(ValueError, match="gaussian_fit"):
         _solve(bare, targets)
 
 

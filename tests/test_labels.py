@@ -264,4 +264,4 @@ def test_a_fixed_labels_folder_needs_its_own_fit(home, tmp_path, capsys):
     dataclasses.replace(load_generator(home / "fixed"), gaussian_fit=None).save(tmp_path / "bare")
     words = ["--output", tmp_path / "out", "--generator", tmp_path / "bare"]
     assert _run("upsample", home / "a.png", *words) == 1
-    assert "has no Gaussian fit" in capsys.readouterr().err
+    assert "the search needs this generator's gaussian_fit" in capsys.readouterr().err

@@ -436,12 +436,12 @@ def test_other_numbers_need_no_other_program(unchecked):
 @pytest.mark.parametrize(
     ("name", "field", "message"),
     [
-        ("srls", "flow", "loss FLOW: this generator has no flow fitted"),
-        ("brgm", "w_std", "loss WPRIOR: this generator has no w_std fitted"),
-        ("pn", "principal", "loss PRINCIPAL: this generator has no principal fitted"),
-        ("image2stylegan", "w_avg", "start: this generator has no w_avg"),
-        ("stylegan2_projector", "w_std", "start: this generator has no w_std"),
-        ("pulse", "gaussian_fit", "space 'w.': expected a generator with a Gaussian fit"),
+        ("srls", "flow", "the loss FLOW needs this generator's flow; pulse-jax fit-prior GENERATOR --kind flow"),
+        ("brgm", "w_std", "the loss WPRIOR needs this generator's w_std"),
+        ("pn", "principal", "the loss PRINCIPAL needs this generator's principal; .* --kind pca"),
+        ("image2stylegan", "w_avg", "the search needs this generator's w_avg; .* --kind gaussian"),
+        ("stylegan2_projector", "w_std", "the search needs this generator's w_std"),
+        ("pulse", "gaussian_fit", "the search needs this generator's gaussian_fit"),
     ],
 )
 def test_what_a_search_lacks_is_said_before_it_begins(name, field, message):

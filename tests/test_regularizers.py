@@ -167,6 +167,6 @@ def test_rows_that_coincide_cost_nothing_and_have_a_finite_gradient(function, ro
 )
 def test_a_prior_that_was_not_fitted_is_named(name, missing):
     priors = Priors(_flow(), _principal(), jnp.zeros(WIDTH), jnp.ones(()))._replace(**{missing: None})
-    with pytest.raises(MissingPrior, match=rf"^loss {name}: this generator has no {missing} .* pulse-jax fit-prior"):
+    with pytest.raises(MissingPrior, match=rf"^the loss {name} needs this generator's {missing}; pulse-jax fit-prior"):
         regularizers.check_priors(["L2", name], priors)
     regularizers.check_priors(["L2", "CROSS"], Priors())
