@@ -21,7 +21,7 @@ import filelock
 import jax
 import numpy as np
 
-from pulse_jax.config import SearchConfig
+from pulse_jax.config import UpsamplingConfig
 from pulse_jax.files import UNFINISHED, write_whole
 from pulse_jax.generator import Generator
 from pulse_jax.lanes import Device
@@ -152,7 +152,7 @@ def digest(tree: Any) -> str:
     return result.hexdigest()
 
 
-def fingerprint(generator: Generator, config: SearchConfig, lanes: int, device: Device) -> dict[str, Any]:
+def fingerprint(generator: Generator, config: UpsamplingConfig, lanes: int, device: Device) -> dict[str, Any]:
     """What determines a search's bits beside its problem, as JSON values by name."""
     return {
         "config": dataclasses.asdict(config),

@@ -18,8 +18,10 @@ __all__ = ["MAX_PER_ROW", "SheetRow", "SheetTile", "contact_sheet"]
 MAX_PER_ROW = 64
 """Solutions of one input that are shown; the others are counted."""
 
-# What rows may fill of a side of 8192; the rest is for margins, title and footer.
+_MAX_SIDE = 8192
+# What rows may fill of it; the rest is for margins, title and footer.
 _ROOM = 7600
+_MAX_COLUMNS = 48
 _PER_LINE = 8
 _GREEN, _AMBER = (24, 128, 74), (184, 106, 8)
 _MARGIN, _GAP, _SPLIT = 44, 16, 36
@@ -111,7 +113,9 @@ class _Layout:
         return 38 + lines * self.cell_height + more + 8
 
 
-def contact_sheet(rows: Sequence[SheetRow], *, title: str, subtitle: str = "", footer: str = "") -> np.ndarray:
+def contact_sheet(
+    rows: Sequence[SheetRow], *, title: str, subtitle: str = "", footer: str = "", columns: Sequence[str] = ()
+) -> np.ndarray:
     """Draws inputs and solutions as one picture, uint8 (h, w, 3), no side longer than 8192.
 
     Inputs are enlarged pixel by pixel, solutions smoothly. Many solutions wrap onto lines of at most eight. What is too
@@ -121,13 +125,18 @@ def contact_sheet(rows: Sequence[SheetRow], *, title: str, subtitle: str = "", f
         rows: at least one.
         title, subtitle: at the top, the latter wrapped to the sheet's width.
         footer: at the bottom, for what holds for all: eps, seed, generator. Wrapped to the sheet's width.
+        columns: what each of a row's solutions is of, if all rows have the same kinds, at most 48; then none wraps.
 
     Raises:
-        ValueError: no rows, or an image with NaN.
+        ValueError: no rows, too many columns, a row with more or fewer solutions than columns, or an image with NaN.
     """
     if not rows:
         raise ValueError("rows: expected at least one, got none")
-    layout, shown = _lay_out(rows)
+    if columns and any(len(row.solutions) != len(columns) for row in rows):
+        raise ValueError(f"rows: expected {len(columns)} solutions in each, one for every column")
+    if len(columns) > _MAX_COLUMNS:
+        raise ValueError(f"columns: expected at most {_MAX_COLUMNS}, got {len(columns)}")
+    layout, shown = _lay_out(rows, len(columns) or _PER_LINE)
     room = layout.width - 2 * _MARGIN
     told = _wrap(subtitle, room, size=16)
     top = _MARGIN + 40 + (4 + 22 * len(told) if told else 0) + 22
@@ -141,9 +150,10 @@ def contact_sheet(rows: Sequence[SheetRow], *, title: str, subtitle: str = "", f
     for i, line in enumerate(told):
         _text(draw, (_MARGIN, _MARGIN + 34 + 22 * i), line, 16, SOFT, room)
     most = max(len(row.solutions) for row in rows[:shown])
-    headings = ("input", "bicubic", "solution" if most == 1 else "solutions, best first")
-    for column, heading in enumerate(headings):
-        _text(draw, (layout.left(column), top), heading, 14, SOFT, layout.width - _MARGIN - layout.left(column))
+    named = columns or ("solution" if most == 1 else "solutions, best first",)
+    for column, heading in enumerate(("input", "bicubic", *named)):
+        wide = layout.tile if columns else layout.width - _MARGIN - layout.left(column)
+        _text(draw, (layout.left(column), top), heading, 14, SOFT, wide)
     y = top + 26
     for row in rows[:shown]:
         _draw_row(sheet, draw, layout, row, y)
@@ -155,16 +165,16 @@ def contact_sheet(rows: Sequence[SheetRow], *, title: str, subtitle: str = "", f
     return np.array(sheet)
 
 
-def _lay_out(rows: Sequence[SheetRow]) -> tuple[_Layout, int]:
+def _lay_out(rows: Sequence[SheetRow], per_line: int) -> tuple[_Layout, int]:
     """The layout, and how many rows it has room for: smaller tiles before fewer rows."""
     most = max(1, min(MAX_PER_ROW, max(len(row.solutions) for row in rows)))
-    columns = -(-most // -(-most // _PER_LINE))
+    columns = -(-most // -(-most // per_line))
     side = max((max(tile.image.shape[:2]) for row in rows for tile in row.solutions), default=64)
     wanted = 192 if side <= 96 else 256
     # A multiple of the solution's side shows every pixel of the input as a whole number of pixels.
     layout = _Layout(wanted // side * side if side <= wanted else wanted, columns)
     heights = [layout.row_height(row) for row in rows]
-    if sum(heights) > _ROOM:
+    if sum(heights) > _ROOM or layout.width > _MAX_SIDE:
         layout = _Layout(128, columns)
         heights = [layout.row_height(row) for row in rows]
     return layout, max(1, sum(total <= _ROOM for total in accumulate(heights)))

@@ -70,6 +70,22 @@ def test_a_sheet_never_outgrows_its_limit_and_says_so(rows, solutions):
     assert count(sheet, (255, 0, 0)) < rows * solutions * 192**2
 
 
+@pytest.mark.parametrize(("columns", "tile"), [(12, 192), (48, 128)])
+def test_named_columns_stand_side_by_side_however_many(monkeypatch, columns, tile):
+    drawn = []
+    real = sheets._text
+    monkeypatch.setattr(sheets, "_text", lambda *words: drawn.append(words) or real(*words))
+    names = [f"preset {i}" for i in range(columns)]
+    sheet = contact_sheet([row(columns)] * 2, title="t", columns=names)
+    assert max(sheet.shape) <= 8192
+    reds = (sheet == np.array((255, 0, 0))).all(axis=-1)
+    assert reds.sum() == 2 * columns * tile**2
+    # In each row of tiles one line, and above each tile its name.
+    assert set(reds.sum(axis=1)) == {0, columns * tile}
+    lefts = np.flatnonzero(np.diff(reds.any(axis=0).astype(int)) == 1) + 1
+    assert [at[0] for _, at, line, *_ in drawn if line in names] == lefts.tolist()
+
+
 @pytest.mark.parametrize("text", ["naïve é", "字 ✓ ε → 😀", "a\nb\x1b[31m", "", "word " * 400, "x" * 4000, "\udcff"])
 def test_any_text_can_be_drawn_and_stays_on_the_paper(text):
     tile = SheetTile(flat(64, (1, 0, 0)), text, text, True, flat(8, (1, 0, 1)))
@@ -119,6 +135,10 @@ def test_the_same_rows_give_the_same_sheet():
 def test_refusals():
     with pytest.raises(ValueError, match="rows: expected at least one"):
         contact_sheet([], title="t")
+    with pytest.raises(ValueError, match="rows: expected 3 solutions in each"):
+        contact_sheet([row(3), row(2)], title="t", columns=["a", "b", "c"])
+    with pytest.raises(ValueError, match="columns: expected at most 48, got 49"):
+        contact_sheet([row(49)], title="t", columns=["a"] * 49)
     with pytest.raises(ValueError, match="NaN"):
         contact_sheet([SheetRow("a", flat(8, np.nan), ())], title="t")
 
