@@ -21,12 +21,13 @@ import numpy as np
 import tyro
 from comparison_inputs import HELDOUT, InputSet, input_sets, read_pictures
 
-from pulse_jax import latents, metrics, presets
+from pulse_jax import flow, latents, metrics, presets
 from pulse_jax.checkpoints import differences, fingerprint
 from pulse_jax.config import InterpolationConfig, UpsamplingConfig
 from pulse_jax.engine import Progress, solve_stream
 from pulse_jax.generator import Generator, load_generator
 from pulse_jax.images import save_png
+from pulse_jax.objective import split_features
 from pulse_jax.problems import Problem, Solution, rank
 
 _DIVERSE = 4  # solutions whose differences are measured
@@ -107,15 +108,18 @@ class Ledger:
 
 
 def rows_of_w(generator: Generator, config: UpsamplingConfig, solution: Solution) -> np.ndarray | None:
-    """The different rows of w (n, d) that a solution was drawn from; None if nothing was searched."""
+    """The different rows of w (n, d) that a solution was drawn from, of layers or filters; None of an interpolation."""
     if isinstance(config, InterpolationConfig):
         return None
+    latent, _ = split_features(generator, config, jax.numpy.asarray(solution.latent))
     rows, _ = latents.to_w(
         config.space,
-        jax.numpy.asarray(solution.latent),
+        latent,
         mapping=generator.map,
         fit=generator.gaussian_fit,
         num_layers=generator.num_layers,
+        num_filters=generator.num_filters,
+        coordinates=config.coordinates,
     )
     return np.asarray(rows)
 
@@ -129,10 +133,8 @@ def latent_norms(generator: Generator, config: UpsamplingConfig, solutions: Sequ
     spaces: dict[str, Any] = {}
     if generator.gaussian_fit is not None:
         spaces["whitened"] = latents.w_to_whitened(w, generator.gaussian_fit)
-    if (flow := getattr(generator, "flow", None)) is not None:
-        from pulse_jax import flow as flows  # pyright: ignore[reportAttributeAccessIssue]
-
-        spaces["flow"] = flows.forward(flow, w)[0]
+    if generator.flow is not None:
+        spaces["flow"] = flow.forward(generator.flow, w)[0]
     return {name: dataclasses.asdict(metrics.norm_statistics(np.asarray(u))) for name, u in spaces.items()}
 
 
@@ -165,6 +167,7 @@ def judged(
                 "feasible": solution.feasible,
                 "error": solution.downscaling_error,
                 "steps": solution.steps,
+                "feasible_at": solution.feasible_at,
                 "status": solution.status.name,
             }
             for solution in ranked

@@ -23,8 +23,9 @@ COLUMNS = {
     "inputs": "inputs",
     "inputs_feasible": "inputs feasible",
     "searches_feasible": "searches feasible",
-    "evaluations": "evaluations",
-    "seconds": "seconds",
+    "evaluations": "evaluations to feasible",
+    "seconds": "seconds to feasible",
+    "steps": "steps taken",
     "psnr": "PSNR",
     "ssim": "SSIM",
     "swd": "SWD ×1000",
@@ -36,14 +37,15 @@ COLUMNS = {
 }
 _MEANINGS = """\
 Feasible: downscaled, the 8-bit picture differs from its input by at most ε = {eps:g} (mean squared error); of an input,
-if any of its searches is. Evaluations and seconds: the median of the searches that ended feasible, of looks at the
-generator and, with all lanes busy, of time without compilation; a preset with † runs all its steps whenever it gets
-there. PSNR and SSIM: the mean, of each input's best solution against the truth. SWD: sliced Wasserstein distance of
-7×7 patches of best solutions to those of as many other held-out renders, mean over a Laplacian pyramid's levels; it is
-biased, the more the fewer the pictures, and the truths' own is its floor. Diversity: root mean square difference of two
-of four solutions of one input, in what downscaling does not see, over inputs with four (how many, in brackets), and
-with four feasible ones. Norms of w's rows once whitened, relative to √d, and the share that is more than three
-standard deviations of a Gaussian's norm away; the same after the flow, where the generator has one.
+if any of its searches is. Evaluations of the generator and seconds until a search was first feasible: medians of the
+searches that were; seconds with all lanes busy, without compilation. Steps taken: the mean of all searches; some
+presets go on when they are feasible. PSNR and SSIM: the mean, of each input's best solution against the truth. SWD:
+sliced Wasserstein distance of 7×7 patches of best solutions to those of as many other held-out renders, mean over a
+Laplacian pyramid's levels; it is biased, the more the fewer the pictures, and the truths' own is its floor. Diversity:
+root mean square difference of two of four solutions of one input, in what downscaling does not see, over inputs with
+four (how many, in brackets), and with four feasible ones. Norms of w's rows once whitened, relative to √d, and the
+share that is more than three standard deviations of a Gaussian's norm away; the same after the flow, where the
+generator has one.
 """
 
 
@@ -69,7 +71,11 @@ def numbers(found: Sequence[Mapping[str, Any]], pictures: np.ndarray, others: np
     """One preset's numbers on one set: `found` are the records, `pictures` the best solutions."""
     searches = [one for record in found for one in record["searches"]]
     reached = [
-        (one["steps"], record["step_seconds"]) for record in found for one in record["searches"] if one["feasible"]
+        # A search that was feasible by a hair is so by the last look, as far as it knows itself.
+        (one["feasible_at"] or one["steps"], record["step_seconds"])
+        for record in found
+        for one in record["searches"]
+        if one["feasible"]
     ]
     timed = [steps * seconds for steps, seconds in reached if seconds is not None]
     row: dict[str, Any] = {
@@ -78,6 +84,7 @@ def numbers(found: Sequence[Mapping[str, Any]], pictures: np.ndarray, others: np
         "searches_feasible": float(np.mean([one["feasible"] for one in searches])),
         "evaluations": statistics.median(steps for steps, _ in reached) if reached else None,
         "seconds": statistics.median(timed) if timed else None,
+        "steps": statistics.fmean(one["steps"] for one in searches),
         "swd": patch_distance(pictures, others),
     }
     for name in ("psnr", "ssim"):
@@ -105,6 +112,8 @@ def cell(name: str, row: Mapping[str, Any]) -> str:
         return str(value)
     if name == "evaluations":
         return f"{value:g}"
+    if name == "steps":
+        return f"{value:.0f}"
     if name in ("psnr", "swd"):
         return f"{value:.1f}"
     if name == "seconds":
@@ -125,7 +134,6 @@ def write(output: pathlib.Path, sets: Sequence[InputSet], others: np.ndarray, ep
         shown: inputs of each set on the sheet.
     """
     settings, records = read_records(output)
-    dagger = {name for name in settings if settings[name]["config"].get("stop") == "never"}
     compared: dict[str, Any] = {"eps": eps, "settings": settings, "sets": {}}
     text = ["# Presets compared\n", _MEANINGS.format(eps=eps)]
     tables: dict[str, tuple[list[str], list[list[str]]]] = {}
@@ -138,7 +146,7 @@ def write(output: pathlib.Path, sets: Sequence[InputSet], others: np.ndarray, ep
                 rows[name] = numbers([records[name][inputs.name, label] for label in labels], pictures, others)
         compared["sets"][inputs.name] = {"title": inputs.title, "inputs": len(inputs), "rows": rows}
         used = [name for name in COLUMNS if any(row.get(name) is not None for row in rows.values())]
-        lines = [[f"{name} †" if name in dagger else name, *(cell(c, row) for c in used)] for name, row in rows.items()]
+        lines = [[name, *(cell(column, row) for column in used)] for name, row in rows.items()]
         tables[inputs.name] = ["", *(COLUMNS[c] for c in used)], lines
         print_table(f"{inputs.title}: {len(inputs)} inputs", *tables[inputs.name])
         text += [f"## {inputs.title}\n", markdown(*tables[inputs.name])]

@@ -127,6 +127,11 @@ def test_norms_are_of_whitened_w_whatever_space_was_searched():
     # Norms 2, 6 and 0 around √4 = 2; beyond 2.12 lies the second alone.
     assert (found["count"], found["least"], found["greatest"]) == (3, 0, pytest.approx(3))
     assert found["far"] == pytest.approx(1 / 3)
+    plain = presets.pulse(coordinates="plain", space="w")
+    found = compare_presets.latent_norms(generator, plain, [_solution(np.full((1, 4), 5.0, np.float32))] * 2)[
+        "whitened"
+    ]
+    assert found["count"] == 2 and found["mean"] == pytest.approx(2)
     # z is w here: a leaky ReLU's positive side, then (w - 1) / 2.
     z = np.array([[5.0, 5, 5, 5]], np.float32)
     found = compare_presets.latent_norms(generator, presets.pulse(space="z"), [_solution(z)])["whitened"]
@@ -136,7 +141,7 @@ def test_norms_are_of_whitened_w_whatever_space_was_searched():
 
 
 def test_a_step_of_all_lanes_costs_what_is_left_without_compilation():
-    last = Progress(done=1, feasible=1, steps=10, lane_steps=80, seconds=7.0, compile_seconds=2.0)
+    last = Progress(done=1, feasible=1, steps=10, lane_steps=80, seconds=7.0, compile_seconds=2.0, idle_seconds=0.0)
     assert compare_presets.step_seconds([last], lanes=8) == 0.5
     assert compare_presets.step_seconds([], lanes=8) is None
     assert compare_presets.step_seconds([dataclasses.replace(last, lane_steps=0)], lanes=8) is None
@@ -144,20 +149,24 @@ def test_a_step_of_all_lanes_costs_what_is_left_without_compilation():
 
 def test_numbers_are_shares_medians_and_means():
     def record(searches, **fields):
-        named = [{"feasible": feasible, "steps": steps, "error": 0.0} for feasible, steps in searches]
+        named = [
+            {"feasible": at is not None, "feasible_at": at or 0, "steps": steps, "error": 0.0} for at, steps in searches
+        ]
         return {"searches": named, "step_seconds": 0.5, "ssim": 0.5, "diversity": {}, "norms": {}} | fields
 
     found = [
-        record([(True, 10), (False, 99)], psnr=20.0, diversity={"made": 0.1}),
-        record([(True, 30), (True, 40)], psnr=24.0, step_seconds=None, diversity={"made": 0.3, "feasible": 0.2}),
-        record([(False, 99), (False, 99)], psnr=None, norms={"whitened": {"count": 1, "mean": 1.0, "far": 0.0}}),
-        record([(False, 99)], psnr=25.0, norms={"whitened": {"count": 3, "mean": 2.0, "far": 1.0}}),
+        record([(10, 10), (None, 99)], psnr=20.0, diversity={"made": 0.1}),
+        # The last of them was found feasible by the judge alone.
+        record([(30, 99), (0, 40)], psnr=24.0, step_seconds=None, diversity={"made": 0.3, "feasible": 0.2}),
+        record([(None, 99), (None, 99)], psnr=None, norms={"whitened": {"count": 1, "mean": 1.0, "far": 0.0}}),
+        record([(None, 99)], psnr=25.0, norms={"whitened": {"count": 3, "mean": 2.0, "far": 1.0}}),
     ]
     pictures = np.random.default_rng(0).random((4, 32, 32, 3))
     row = comparison_report.numbers(found, pictures, pictures)
     assert (row["inputs"], row["inputs_feasible"], row["searches_feasible"]) == (4, 0.5, pytest.approx(3 / 7))
     # Of 10, 30 and 40 looks; only the first of these was timed.
     assert (row["evaluations"], row["seconds"], row["psnr"], row["swd"]) == (30, 5.0, 23.0, 0)
+    assert row["steps"] == pytest.approx((10 + 99 + 99 + 40 + 3 * 99) / 7)
     assert (row["diversity_made"], row["diversity_made_inputs"]) == (pytest.approx(0.2), 2)
     assert (row["diversity_feasible"], row["diversity_feasible_inputs"]) == (0.2, 1)
     assert (row["whitened_norm"], row["whitened_far"], row["flow_far"]) == (1.75, 0.75, None)
@@ -254,7 +263,7 @@ def test_a_preset_that_cannot_be_served_is_told_and_the_others_go_on(generator, 
     options = compare_presets.Options(output=tmp_path / "out", presets="pulse,nearest", inputs=1, restarts=1)
     compared = compare_presets.compare(options, bare)
     assert list(compared["sets"]["8x"]["rows"]) == ["the truths", "nearest"]
-    assert "pulse: left out (space 'w+': expected a generator with a Gaussian fit" in capsys.readouterr().out
+    assert "pulse: left out (the search needs this generator's gaussian_fit" in capsys.readouterr().out
 
 
 def test_what_cannot_be_compared_is_refused(generator, tmp_path):
