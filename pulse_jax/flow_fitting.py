@@ -118,21 +118,17 @@ def fit_flow(
     def standard(w: Array) -> tuple[Array, Array]:
         return standardize(mean, std, basis, w)
 
+    # What the steps change, without what grows: another shape would compile anew.
     @jax.jit
-    def advance(state: FitState, order: Array, count: Array) -> FitState:
-        def step(_: Array, state: FitState) -> FitState:
-            first = state.step % steps * batch
-            w = draw(jax.lax.dynamic_slice(order, (first,), (batch,)))
-            loss, gradient = jax.value_and_grad(_loss)(state.parameters, *standard(w))
-            updates, moments = optimizer.update(gradient, state.optimizer, state.parameters)
-            return state._replace(
-                parameters=optax.apply_updates(state.parameters, updates),
-                optimizer=moments,
-                step=state.step + 1,
-                loss=state.loss + loss,
-            )
+    def advance(learning: tuple[Any, Any, Array, Array], order: Array, count: Array) -> tuple[Any, Any, Array, Array]:
+        def step(_: Array, learning: tuple[Any, Any, Array, Array]) -> tuple[Any, Any, Array, Array]:
+            parameters, moments, number, total = learning
+            w = draw(jax.lax.dynamic_slice(order, (number % steps * batch,), (batch,)))
+            loss, gradient = jax.value_and_grad(_loss)(parameters, *standard(w))
+            updates, moments = optimizer.update(gradient, moments, parameters)
+            return optax.apply_updates(parameters, updates), moments, number + 1, total + loss
 
-        return jax.lax.fori_loop(0, count, step, state)
+        return jax.lax.fori_loop(0, count, step, learning)
 
     @jax.jit
     def evaluate(parameters: Any) -> tuple[Flow, Array]:
@@ -143,15 +139,18 @@ def fit_flow(
         held_out = jnp.arange(training, samples, dtype=jnp.uint32)
         return flow, jnp.mean(jax.lax.map(lambda i: log_prob(flow, draw(i[None])[0]), held_out, batch_size=_ROWS))
 
+    @jax.jit
+    def shuffled(epoch: Array | int) -> Array:
+        return jax.random.permutation(jax.random.fold_in(order_key, epoch), jnp.arange(training, dtype=jnp.uint32))
+
     state = _restored(_start(weight_key, mean, std, basis, hidden, blocks, optimizer), state)
-    order, ordered = None, -1
+    order, ordered = jnp.zeros(0), -1
     while not _is_over(state, patience, epochs):
         epoch = len(state.history)
         if ordered != epoch:
-            order = jax.random.permutation(jax.random.fold_in(order_key, epoch), jnp.arange(training, dtype=jnp.uint32))
-            ordered = epoch
+            order, ordered = shuffled(epoch), epoch
         done = int(state.step) - epoch * steps
-        state = advance(state, order, jnp.asarray(min(_STEPS, steps - done)))
+        state = FitState(*advance(state[:4], order, jnp.asarray(min(_STEPS, steps - done))), *state[4:])
         if not math.isfinite(float(state.loss)):
             raise ValueError(f"learning_rate: the likelihood diverged with {learning_rate}; expected a lower one")
         if int(state.step) == (epoch + 1) * steps:
@@ -197,13 +196,14 @@ def _start(
 ) -> FitState:
     shape = (blocks, len(mean))
     zeros = jnp.zeros(shape, jnp.float32)
-    parameters = {"blocks": init_blocks(key, blocks, hidden, len(mean)), "log_gain": zeros, "offset": zeros}
+    made = jax.jit(init_blocks, static_argnums=(1, 2, 3))(key, blocks, hidden, len(mean))
+    parameters = {"blocks": made, "log_gain": zeros, "offset": zeros}
     return FitState(
         parameters=parameters,
         optimizer=optimizer.init(parameters),
         step=jnp.zeros((), jnp.int32),
         loss=jnp.zeros((), jnp.float32),
-        best=Flow(mean, std, basis, parameters["blocks"], jnp.ones_like(zeros), zeros),
+        best=Flow(mean, std, basis, made, jnp.ones_like(zeros), zeros),
         best_epoch=jnp.zeros((), jnp.int32),
         history=jnp.zeros((0, 2), jnp.float32),
     )
@@ -227,14 +227,15 @@ def _is_over(state: FitState, patience: int, epochs: int | None) -> bool:
 
 
 def _end_epoch(state: FitState, steps: int, flow: Flow, held_out: Array) -> FitState:
-    history = jnp.concatenate([state.history, jnp.stack([-state.loss / steps, held_out])[None]])
+    row = np.asarray([[-float(state.loss) / steps, float(held_out)]], np.float32)
+    history = np.concatenate([np.asarray(state.history), row])
     best = int(state.best_epoch)
-    gains = math.isfinite(float(held_out)) and (not best or float(held_out) > float(history[best - 1, 1]))
+    gains = math.isfinite(row[0, 1]) and (not best or row[0, 1] > history[best - 1, 1])
     return state._replace(
         loss=jnp.zeros_like(state.loss),
         best=flow if gains else state.best,
         best_epoch=jnp.asarray(len(history), jnp.int32) if gains else state.best_epoch,
-        history=history,
+        history=jnp.asarray(history),
     )
 
 

@@ -7,28 +7,33 @@ import functools
 import importlib.resources
 import operator
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from collections.abc import Mapping as Dictionary
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from pulse_jax import stylegan1, stylegan2
 from pulse_jax.config import ArchitectureConfig, FunctionConfig, StyleGAN1Config
 from pulse_jax.flow import Flow
 from pulse_jax.latents import GaussianFit, fit_gaussian
+from pulse_jax.moments import Mapping, measure_moments
 from pulse_jax.principal import PrincipalFit
 from pulse_jax.regularizers import Priors
 from pulse_jax.storage import GeneratorError, read_folder, write_folder
 
 __all__ = ["Generator", "GeneratorError", "load_generator"]
 
+_AVERAGED = 100_000  # draws of w_avg and w_std
+
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["params", "gaussian_fit", "w_avg", "w_std", "principal", "flow", "label"],
+    data_fields=["params", "gaussian_fit", "principal", "flow", "w_avg", "w_std", "label"],
     meta_fields=["config", "function", "mapping_function"],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,10 @@ class Generator:
         config: the architecture (static).
         params: nested dict of float32 arrays; StyleGANs have `mapping` and `synthesis`.
         gaussian_fit: PULSE's whitening of w (see `pulse_jax.latents`), of a fixed label's where there is one; or None.
+        principal: the full-covariance whitening of w (see `pulse_jax.principal`), likewise, or None.
+        flow: a flow fitted to w (see `pulse_jax.flow`), likewise, or None.
         w_avg: the mean of w (d,), over all classes, which truncation needs, or None.
+        w_std: σ = sqrt(mean ‖w − w_avg‖²), a number, or None.
         label: the label (label_dim,) that `with_label` fixed, or None.
         function, mapping_function: a user's own generator (see `from_function`).
     """
@@ -47,10 +55,10 @@ class Generator:
     config: ArchitectureConfig
     params: Any
     gaussian_fit: GaussianFit | None = None
-    w_avg: Array | None = None
-    w_std: Array | None = None
     principal: PrincipalFit | None = None
     flow: Flow | None = None
+    w_avg: Array | None = None
+    w_std: Array | None = None
     label: Array | None = None
     function: Callable[..., Array] | None = field(default=None, repr=False)
     mapping_function: Callable[..., Array] | None = field(default=None, repr=False)
@@ -129,8 +137,9 @@ class Generator:
     def with_label(self, label: int | Array) -> Generator:
         """This generator for one label, to be searched, sampled and saved like one without classes.
 
-        The label is data, kept beside the weights, so that no arithmetic differs from `map(z, label)`. The Gaussian fit
-        is dropped, because it was not this label's: `fitted` makes that. `w_avg` stays the mean over all classes.
+        The label is data, kept beside the weights, so that no arithmetic differs from `map(z, label)`. The Gaussian
+        fit, the principal components and the flow are dropped, because they were not this label's: `fitted` and the
+        functions that fit the others make those. `w_avg` and `w_std` stay those over all classes.
 
         Args:
             label: a class, 0 to label_dim − 1, or a vector (label_dim,) of weights of the classes.
@@ -150,7 +159,8 @@ class Generator:
             raise ValueError(
                 f"label: expected a class from 0 to {count - 1} or shape ({count},), got shape {jnp.shape(label)}"
             )
-        return dataclasses.replace(self, label=jnp.asarray(label, jnp.float32), gaussian_fit=None)
+        label = jnp.asarray(label, jnp.float32)
+        return dataclasses.replace(self, label=label, gaussian_fit=None, principal=None, flow=None)
 
     def _no_label(self) -> str:
         return "this generator's is fixed" if self.label is not None else "this generator takes none"
@@ -187,7 +197,7 @@ class Generator:
         noise: tuple[Float[Array, "*batch _ _ 1"], ...],
         *,
         precision: Literal["float32", "bfloat16"] = "float32",
-        offsets: Mapping[int, Float[Array, "*batch _ _ c"]] | None = None,
+        offsets: Dictionary[int, Float[Array, "*batch _ _ c"]] | None = None,
     ) -> Float[Array, "*batch h w 3"]:
         """w and noise → images, nominally [0, 1], unclipped.
 
@@ -275,21 +285,39 @@ class Generator:
     ) -> Generator:
         """This generator with PULSE's Gaussian fit of its mapping network's outputs, over `samples` draws.
 
-        Of a generator with classes, every draw has a class of its own, all equally likely; after `with_label` the fit
-        is that label's. `on_progress` is called between batches with how many draws are done, and `samples`.
+        Where they are missing it gets `w_avg` and `w_std` too, over 100,000 draws at most. Of a generator with classes,
+        every draw has a class of its own, all equally likely; after `with_label` the fit is that label's. `on_progress`
+        is called between batches with how many draws are done, and `samples`.
         """
-        fit = functools.partial(fit_gaussian, samples=samples, on_progress=on_progress)
-        key, width, count = jax.random.key(seed), self.latent_dim, self.label_dim
+        mapping, width = self.latent_sampler()
+        key = jax.random.key(seed)
+        fit = fit_gaussian(mapping, key, width, samples=samples, on_progress=on_progress)
+        average, deviation = self.w_avg, self.w_std
+        if average is None or deviation is None:
+            moments = measure_moments(mapping, key, width, samples=min(samples, _AVERAGED))
+            average = jnp.asarray(moments.mean, jnp.float32) if average is None else average
+            # Around w_avg, which may be another mean: a checkpoint's, or that over all classes.
+            square = moments.scatter.sum() / moments.count + np.square(moments.mean - np.asarray(average)).sum()
+            deviation = jnp.asarray(np.sqrt(square), jnp.float32) if deviation is None else deviation
+        return dataclasses.replace(self, gaussian_fit=fit, w_avg=average, w_std=deviation)
+
+    def latent_sampler(self) -> tuple[Mapping, int]:
+        """A compiled function from Gaussian vectors to random w, (n, width) -> (n, d), and that width.
+
+        For the functions that fit something to w. Of a generator with classes, a vector's last number is its class, all
+        equally likely.
+        """
+        width, count = self.latent_dim, self.label_dim
         if not count:
-            return dataclasses.replace(self, gaussian_fit=fit(jax.jit(self.map), key, width))
+            return jax.jit(self.map), width
 
         @jax.jit
         def mapping(draws: Array) -> Array:
-            # The last of each row's numbers is its class: the distribution function makes a Gaussian uniform.
+            # The distribution function makes a Gaussian uniform.
             index = jnp.floor(jax.scipy.stats.norm.cdf(draws[:, width]) * count)
             return self.map(draws[:, :width], jax.nn.one_hot(jnp.minimum(index, count - 1).astype(int), count))
 
-        return dataclasses.replace(self, gaussian_fit=fit(mapping, key, width + 1))
+        return mapping, width + 1
 
     def save(
         self,
@@ -298,14 +326,16 @@ class Generator:
         dtype: Literal["float32", "float16"] = "float32",
         source: str = "pulse_jax",
         overwrite: bool = False,
+        reports: dict[str, bytes] | None = None,
     ) -> None:
         """Write a generator folder, whole or not at all.
 
         Args:
             folder: the folder to make.
-            dtype: how the networks' arrays are stored; loading gives float32.
+            dtype: how the arrays of the networks and of the flow's blocks are stored; loading gives float32.
             source: what the weights come from, kept in `config.json`.
             overwrite: replace an existing generator folder; anything else is never replaced.
+            reports: files about the fits, by their names.
 
         Raises:
             GeneratorError: the folder exists or cannot be written, the generator is a user's own function, or its
@@ -314,11 +344,13 @@ class Generator:
         tree: dict[str, Any] = {"networks": self.params}
         if self.gaussian_fit is not None:
             tree["gaussian_fit"] = self.gaussian_fit._asdict()
-        if self.w_avg is not None:
-            tree["w_avg"] = self.w_avg
-        if self.label is not None:
-            tree["label"] = self.label
-        write_folder(folder, self.config, tree, dtype=dtype, source=source, overwrite=overwrite)
+        for name in ("principal", "flow"):
+            if getattr(self, name) is not None:
+                tree[name] = getattr(self, name)._asdict()
+        for name in ("w_avg", "w_std", "label"):
+            if getattr(self, name) is not None:
+                tree[name] = getattr(self, name)
+        write_folder(folder, self.config, tree, dtype=dtype, source=source, overwrite=overwrite, reports=reports or {})
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Generator:
@@ -333,7 +365,10 @@ class Generator:
             config=config,
             params={"mapping": {}, **tree["networks"]},  # a mapping network of no layers has no arrays
             gaussian_fit=GaussianFit(**tree["gaussian_fit"]) if "gaussian_fit" in tree else None,
+            principal=PrincipalFit(**tree["principal"]) if "principal" in tree else None,
+            flow=Flow(**{"basis": None, **tree["flow"]}) if "flow" in tree else None,
             w_avg=tree.get("w_avg"),
+            w_std=tree.get("w_std"),
             label=tree.get("label"),
         )
 

@@ -31,11 +31,14 @@ from pulse_jax.config import (
     architecture_from_dict,
     architecture_to_dict,
 )
+from pulse_jax.flow import init_blocks
 
-__all__ = ["GeneratorError", "flatten", "read_folder", "write_folder"]
+__all__ = ["GeneratorError", "flatten", "read_description", "read_folder", "write_folder"]
 
 _FORMAT = 1
 _DTYPES = ("float32", "float16")
+_CAST = ("networks/", "flow/blocks/")  # what is stored in another type than float32, if any is
+_REPORTS = "reports"
 _CONFIG_LIMIT = 16 * 2**20
 # Arrays may take this much memory whatever the files' size, and beyond it so many times the files' size.
 _FREE_BYTES = 256 * 2**20
@@ -56,17 +59,21 @@ def write_folder(
     dtype: str,
     source: str,
     overwrite: bool,
+    reports: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a generator folder, whole or not at all.
 
     Args:
         folder: the folder to make.
         config: the architecture.
-        tree: the arrays: `networks`, and where there are any the fits `gaussian_fit` (`mean`, `std`) and `w_avg`, and
-            the `label` that is fixed.
-        dtype: how `networks` are stored, `float32` or `float16`; the rest, small and sensitive, stays float32.
+        tree: the arrays: `networks`, and where there are any the fits `gaussian_fit` (`mean`, `std`), `principal`
+            (`mean`, `basis`, `std`), `flow` (the fields of `flow.Flow`), `w_avg` and `w_std`, and the `label` that is
+            fixed.
+        dtype: how `networks` and the flow's `blocks` are stored, `float32` or `float16`; the rest, small and sensitive,
+            stays float32.
         source: what the weights come from.
         overwrite: replace a generator folder that stands there; anything else is never replaced.
+        reports: files about the fits, by their names; they lie in a folder of their own.
 
     Raises:
         GeneratorError: the folder exists or cannot be written, or the arrays do not fit the architecture or `dtype`.
@@ -95,6 +102,9 @@ def write_folder(
             checkpointer.save(part / "params", _nest(arrays))
         # It would tell the path that the folder was made under; restoring does not need it.
         (part / "params" / "commit_success.txt").unlink(missing_ok=True)
+        for file, content in (reports or {}).items():
+            (part / _REPORTS).mkdir(exist_ok=True)
+            (part / _REPORTS / file).write_bytes(content)
         description = {
             "format": _FORMAT,
             "architecture": architecture,
@@ -131,7 +141,7 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[StyleGAN1Config | Style
 def _read(folder: pathlib.Path, name: str) -> tuple[StyleGAN1Config | StyleGAN2Config, dict[str, Any]]:
     import orbax.checkpoint as ocp
 
-    description = _read_description(folder, name)
+    description = read_description(folder, name)
     try:
         config = architecture_from_dict(description["architecture"])
     except ValueError as error:
@@ -197,7 +207,7 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dtype_of(key: str, dtype: str) -> str:
-    return dtype if key.startswith("networks/") else "float32"
+    return dtype if key.startswith(_CAST) else "float32"
 
 
 def _cast(arrays: Mapping[str, Any], dtype: str) -> dict[str, np.ndarray]:
@@ -224,10 +234,22 @@ def _expected_shapes(config: StyleGAN1Config | StyleGAN2Config, names: Mapping[s
     synthesis = jax.eval_shape(family.Synthesis(config).init, key, w, noise)  # pyright: ignore
     tree: dict[str, Any] = {"networks": {"mapping": mapping.get("params", {}), "synthesis": synthesis["params"]}}
     vector = jax.ShapeDtypeStruct((config.latent_dim,), jnp.float32)
+    matrix = jax.ShapeDtypeStruct((config.latent_dim, config.latent_dim), jnp.float32)
     if any(name.startswith("gaussian_fit/") for name in names):
         tree["gaussian_fit"] = {"mean": vector, "std": vector}
+    if any(name.startswith("principal/") for name in names):
+        tree["principal"] = {"mean": vector, "basis": matrix, "std": vector}
+    blocks = names.get("flow/blocks/bias_1")
+    if isinstance(blocks, tuple) and len(blocks) == 2 and all(type(size) is int and size > 0 for size in blocks):
+        count, hidden = blocks
+        rows = jax.ShapeDtypeStruct((count, config.latent_dim), jnp.float32)
+        made = jax.eval_shape(functools.partial(init_blocks, blocks=count, hidden=hidden, width=config.latent_dim), key)
+        basis = {"basis": matrix} if "flow/basis" in names else {}
+        tree["flow"] = {"mean": vector, "std": vector, **basis, "blocks": made, "scale": rows, "shift": rows}
     if "w_avg" in names:
         tree["w_avg"] = vector
+    if "w_std" in names:
+        tree["w_std"] = jax.ShapeDtypeStruct((), jnp.float32)
     if "label" in names and config.label_dim:
         tree["label"] = label
     return {name: leaf.shape for name, leaf in flatten(tree).items()}
@@ -252,8 +274,8 @@ def _check_free(target: pathlib.Path, name: str, overwrite: bool) -> None:
     if not os.path.lexists(target):
         return
     try:
-        _read_description(target, name)
-        ours = set(os.listdir(target)) <= {"config.json", "params"}
+        read_description(target, name)
+        ours = set(os.listdir(target)) <= {"config.json", "params", _REPORTS}
     except GeneratorError:
         ours = False
     if not ours:
@@ -309,7 +331,12 @@ def _check_files(name: str, files: Mapping[str, pathlib.Path], hashes: Mapping[s
             raise GeneratorError(f"{name}: {key!r:.120} is damaged (another sha256); {_COPY}")
 
 
-def _read_description(folder: pathlib.Path, name: str) -> dict[str, Any]:
+def read_description(folder: pathlib.Path, name: str) -> dict[str, Any]:
+    """What a generator folder's `config.json` says, of the right types but otherwise unverified; `name` is for errors.
+
+    Raises:
+        GeneratorError: there is no such folder, or none that this program reads.
+    """
     path = folder / "config.json"
     wanted = "expected a folder written by Generator.save"
     if not folder.is_dir():

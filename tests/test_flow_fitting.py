@@ -1,0 +1,143 @@
+"""Fitting a flow: known densities recovered, early stopping, and going on where it ended."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pulse_jax.flow import forward, inverse, log_prob
+from pulse_jax.flow_fitting import fit_flow
+from pulse_jax.moments import draw_latents
+from pulse_jax.principal import fit_principal
+
+QUICK = {"hidden": 24, "blocks": 2, "samples": 4000, "batch": 100, "learning_rate": 5e-3, "epochs": 3}
+LOG_2PI = np.log(2 * np.pi)
+
+
+def gaussian(z):
+    """Correlated, far from 0 and of unequal scales."""
+    return jnp.stack([z[..., 0] + 5, 0.01 * (0.8 * z[..., 0] + 0.6 * z[..., 1]), z[..., 2] - z[..., 1]], axis=-1)
+
+
+def gaussian_log_prob(z):
+    # The map's determinant is 0.01 · 0.6 · 1.
+    return -0.5 * jnp.sum(z**2, axis=-1) - 1.5 * LOG_2PI - np.log(0.006)
+
+
+def warped(z):
+    """A bent, funnel-shaped density: the second dimension's spread and place depend on the first."""
+    return jnp.stack([z[..., 0], jnp.exp(0.5 * z[..., 0]) * z[..., 1] + z[..., 0] ** 2], axis=-1)
+
+
+def warped_log_prob(z):
+    return -0.5 * jnp.sum(z**2, axis=-1) - LOG_2PI - 0.5 * z[..., 0]
+
+
+def fit(mapping=warped, width=2, **changes):
+    return fit_flow(mapping, jax.random.key(0), width, **{**QUICK, **changes})
+
+
+@pytest.fixture(scope="module")
+def whole():
+    states = []
+    return fit(on_progress=lambda state, steps: states.append((state, steps))), states
+
+
+@pytest.mark.parametrize("principal", [False, True])
+def test_a_known_gaussian_is_recovered(principal):
+    key = jax.random.key(5)
+    start = fit_principal(gaussian, key, 3, samples=20_000) if principal else None
+    found = fit(gaussian, 3, principal=start, epochs=8)
+    z = jax.random.normal(jax.random.key(9), (4000, 3))
+    error = log_prob(found.flow, gaussian(z)) - gaussian_log_prob(z)
+    assert -0.05 < np.mean(error) < 0.05
+    u, _ = forward(found.flow, gaussian(z))
+    np.testing.assert_allclose(np.cov(u.T), np.eye(3), atol=0.12)
+
+
+def test_a_known_warped_density_is_recovered():
+    found = fit(samples=20_000, epochs=10, blocks=3)
+    z = jax.random.normal(jax.random.key(9), (4000, 2))
+    w = warped(z)
+    error = log_prob(found.flow, w) - warped_log_prob(z)
+    gauss = np.cov(w.T)
+    best_gaussian = -0.5 * (2 + 2 * LOG_2PI + np.linalg.slogdet(gauss)[1])
+    # A Gaussian's mean log likelihood is lower by 0.6, and the flow takes nearly all of that.
+    assert np.mean(warped_log_prob(z)) - best_gaussian > 0.5
+    assert -0.06 < np.mean(error) < 0.06 and np.mean(np.abs(error)) < 0.2
+    # Drawing from the flow gives the density's own quantiles.
+    drawn = inverse(found.flow, jax.random.normal(jax.random.key(11), (4000, 2)))
+    quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
+    for column in (0, 1):
+        np.testing.assert_allclose(
+            np.quantile(drawn[:, column], quantiles), np.quantile(w[:, column], quantiles), atol=0.2
+        )
+
+
+def test_the_held_out_likelihood_is_that_of_samples_not_learned_from(whole):
+    found, _ = whole
+    # As documented: the key's first third draws the samples, the last tenth of them is held out.
+    key = jax.random.split(jax.random.key(0), 3)[0]
+    w = warped(draw_latents(key, jnp.arange(3600, 4000, dtype=jnp.uint32), 2))
+    np.testing.assert_allclose(found.log_prob, log_prob(found.flow, w).mean(), rtol=1e-5)
+    assert found.log_prob == found.history[:, 1].max() == found.history[found.epoch - 1, 1]
+
+
+def test_the_statistics_make_every_normalised_dimension_standard(whole):
+    """Where gain and offset are 1 and 0, the training samples leave every block with mean 0 and deviation 1."""
+    key = jax.random.key(0)
+    state = whole[1][-1][0]
+    parameters = {**state.parameters, "log_gain": jnp.zeros((2, 2)), "offset": jnp.zeros((2, 2))}
+    leaves = jax.tree.leaves(state._replace(parameters=parameters, step=state.step - 1, history=state.history[:2]))
+    # One more step at a rate of nothing, so that the epoch ends.
+    found = fit(state=leaves, learning_rate=0.0, samples=4000)
+    w = warped(draw_latents(jax.random.split(key, 3)[0], jnp.arange(3600, dtype=jnp.uint32), 2))
+    u, _ = forward(found.flow if found.epoch == 3 else whole[0].flow, w)
+    if found.epoch == 3:
+        np.testing.assert_allclose(np.mean(u, axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(np.std(u, axis=0), 1, atol=1e-4)
+
+
+def test_a_fit_goes_on_as_if_it_had_never_stopped(whole):
+    found, states = whole
+    steps = states[0][1]
+    assert steps == 36 and [int(state.step) for state, _ in states] == [36, 72, 108]
+    middle = jax.tree.map(np.asarray, jax.tree.leaves(states[0][0]))
+    again = fit(state=middle)
+    for one, other in zip(jax.tree.leaves(again.flow), jax.tree.leaves(found.flow), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(again.history, found.history)
+
+
+def test_it_stops_when_nothing_is_gained_and_keeps_the_best():
+    # A rate of 0 gains nothing after the first epoch.
+    found = fit(learning_rate=0.0, epochs=None, patience=2)
+    assert found.epoch == 1 and len(found.history) == 3
+
+
+def test_a_finished_state_gives_the_fit_again(whole):
+    found, states = whole
+    again = fit(state=jax.tree.leaves(states[-1][0]))
+    assert again.log_prob == found.log_prob and again.epoch == found.epoch
+
+
+def test_a_mapping_without_a_density_is_refused():
+    with pytest.raises(ValueError, match="expected w to vary in every direction, it does not in 1 of 2"):
+        fit(lambda z: z * jnp.asarray([1.0, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden": 0}, "hidden: expected at least 1, got 0"),
+        ({"patience": 0}, "patience: expected at least 1, got 0"),
+        ({"samples": 19}, "samples: expected at least 20"),
+        ({"batch": 3601}, "samples: expected at least 20, and a batch of 3601"),
+        ({"learning_rate": 1e30}, "learning_rate: the likelihood diverged"),
+        ({"state": [np.zeros(3)]}, "state: expected the leaves of a fit with the same sizes"),
+        ({"state": []}, "state: expected the leaves of a fit with the same sizes"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        fit(**changes)
