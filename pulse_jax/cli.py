@@ -12,6 +12,7 @@ from pulse_jax.options import (
     Convert,
     Demo,
     Downscale,
+    FitPrior,
     Info,
     RunError,
     Sample,
@@ -27,6 +28,7 @@ _COMMANDS = {
     "demo": Demo,
     "sample": Sample,
     "convert": Convert,
+    "fit-prior": FitPrior,
     "benchmark": Benchmark,
     "info": Info,
 }

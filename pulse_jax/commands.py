@@ -26,6 +26,7 @@ from pulse_jax.options import (
     Convert,
     Demo,
     Downscale,
+    FitPrior,
     Info,
     RunError,
     Sample,
@@ -33,6 +34,7 @@ from pulse_jax.options import (
     UsageError,
 )
 from pulse_jax.presets import pulse
+from pulse_jax.prior_fitting import run_fit_prior
 from pulse_jax.problems import admissible_sizes
 from pulse_jax.progress import Count, Screen
 from pulse_jax.reading import find_inputs, read_each, report_failures
@@ -66,6 +68,8 @@ def run(options: Command) -> int:
             return _sample(options, screen)
         case Convert():
             return _convert(options, screen)
+        case FitPrior():
+            return run_fit_prior(options, screen)
         case Benchmark():
             return run_benchmark(options, screen)
         case Info():
@@ -293,7 +297,13 @@ def _info(options: Info, screen: Screen) -> int:
     parameters = sum(leaf.size for leaf in jax.tree.leaves(generator.params))
     fits = [
         name
-        for name, fit in (("Gaussian fit", generator.gaussian_fit), ("average w", generator.w_avg))
+        for name, fit in (
+            ("Gaussian fit", generator.gaussian_fit),
+            ("principal components", generator.principal),
+            ("flow", generator.flow),
+            ("average w", generator.w_avg),
+            ("spread of w", generator.w_std),
+        )
         if fit is not None
     ]
     sizes = [size for size in admissible_sizes(generator.resolution, pulse()) if size < generator.resolution]

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from pulse_jax.flow import Flow, autoregress, init_blocks, log_prob, standardize
 from pulse_jax.moments import Mapping, draw_latents, measure_moments
-from pulse_jax.principal import PrincipalFit
+from pulse_jax.principal import LEAST_VARIANCE, PrincipalFit
 
 __all__ = ["FitState", "FlowFit", "fit_flow"]
 
@@ -99,8 +99,8 @@ def fit_flow(
         on_progress: is called every few steps with the state and how many steps an epoch has.
 
     Raises:
-        ValueError: a number is out of range, `state` is of another fit, w has no density because it does not vary in
-            every direction, or the likelihood diverges.
+        ValueError: a number is out of range, `state` is of another fit, a dimension of w does not vary,
+            or the likelihood diverges.
     """
     _check_positive(hidden=hidden, blocks=blocks, batch=batch, patience=patience, statistics=statistics)
     training = samples - samples // _HELD_OUT
@@ -179,9 +179,11 @@ def _standardization(
         basis = None
     else:
         mean, basis, std = principal
+        # What varies too little to be measured gets what could just be: the blocks and their normalisation do the rest.
+        std = jnp.where(std > 0, std, math.sqrt(LEAST_VARIANCE) * std[0])
     still = int(jnp.sum(std <= 0))
     if still:
-        raise ValueError(f"mapping: expected w to vary in every direction, it does not in {still} of {len(std)}")
+        raise ValueError(f"mapping: expected every dimension of w to vary, {still} of {len(std)} do not")
     return mean, std, basis
 
 

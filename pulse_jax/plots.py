@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pulse_jax.drawing import FAINT, INK, PAPER, SOFT, font
-from pulse_jax.images import printable
+from pulse_jax.drawing import FAINT, INK, PAPER, SOFT, write_text
 
 __all__ = ["Line", "Panel", "draw_panels"]
 
@@ -69,14 +68,14 @@ def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, x_label: 
         place.draw_lines(ImageDraw.Draw(fine))
     sheet = fine.resize((width, height), Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(sheet)
-    _text(draw, (_MARGIN, _MARGIN - 6), title, 28, INK)
-    _text(draw, (_MARGIN, _MARGIN + 34), subtitle, 16, SOFT)
+    write_text(draw, (_MARGIN, _MARGIN - 6), title, 28, INK)
+    write_text(draw, (_MARGIN, _MARGIN + 34), subtitle, 16, SOFT)
     for place in places:
         place.write(draw, x_label)
     if footer:
         y = height - _MARGIN - 18
         draw.line((_MARGIN, y - 12, width - _MARGIN, y - 12), fill=FAINT)
-        _text(draw, (_MARGIN, y), footer, 14, SOFT)
+        write_text(draw, (_MARGIN, y), footer, 14, SOFT)
     return np.array(sheet)
 
 
@@ -119,15 +118,15 @@ class _Place:
 
     def write(self, draw: ImageDraw.ImageDraw, x_label: str) -> None:
         """The words and numbers."""
-        _text(draw, (self._left - _LEFT, self._top - 46), self._panel.title, 17, INK)
+        write_text(draw, (self._left - _LEFT, self._top - 46), self._panel.title, 17, INK)
         for tick in self._ticks:
-            _text(draw, (self._left - 10, self._y(tick)), _number(tick), 13, SOFT, "rm")
+            write_text(draw, (self._left - 10, self._y(tick)), _number(tick), 13, SOFT, "rm")
         base = self._top + _PLOT[1]
         for x in self._xs:
-            _text(draw, (self._x(x), base + 8), str(x), 13, SOFT, "mt")
-        _text(draw, (self._left + _PLOT[0] / 2, base + 30), x_label, 14, SOFT, "mt")
+            write_text(draw, (self._x(x), base + 8), str(x), 13, SOFT, "mt")
+        write_text(draw, (self._left + _PLOT[0] / 2, base + 30), x_label, 14, SOFT, "mt")
         for number, line in enumerate(self._panel.lines):
-            _text(draw, (self._left + 42, self._legend(number)), line.label, 14, INK, "lm")
+            write_text(draw, (self._left + 42, self._legend(number)), line.label, 14, INK, "lm")
         self._write_values(draw)
 
     def _write_values(self, draw: ImageDraw.ImageDraw) -> None:
@@ -146,7 +145,7 @@ class _Place:
                     place, anchor = (across, down + 10), "mt"
                 else:  # no room above the axis
                     place, anchor = (across + 12, down + 6), "lm"
-                _text(draw, place, _number(y), 13, _COLOURS[line.colour], anchor, halo=2)
+                write_text(draw, place, _number(y), 13, _COLOURS[line.colour], anchor, halo=2)
 
 
 def _ticks(most: _Number) -> list[_Number]:
@@ -185,20 +184,3 @@ def _path(draw: ImageDraw.ImageDraw, points: Sequence[_Point], colour: tuple[int
     for x, y in points:
         box = [(x - radius) * _FINE, (y - radius) * _FINE, (x + radius) * _FINE, (y + radius) * _FINE]
         draw.ellipse(box, fill=PAPER if dashed else colour, outline=colour, width=round(1.5 * _FINE))
-
-
-def _text(
-    draw: ImageDraw.ImageDraw,
-    at: _Point,
-    text: str,
-    size: int,
-    colour: tuple[int, int, int],
-    anchor: str = "la",
-    halo: int = 0,
-) -> None:
-    """Writes a line, with so many pixels of paper around it; what the font may lack is a question mark."""
-    plain = printable(text, 200).encode("ascii", "replace").decode()
-    place = (round(at[0]), round(at[1]))
-    if halo:
-        draw.text(place, plain, fill=PAPER, font=font(size), anchor=anchor, stroke_width=halo)
-    draw.text(place, plain, fill=colour, font=font(size), anchor=anchor)

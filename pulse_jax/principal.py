@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from pulse_jax.moments import SLOPE, Mapping, measure_moments, undo_leaky_relu
 
-__all__ = ["PrincipalFit", "fit_principal", "principal_to_w", "w_to_principal"]
+__all__ = ["LEAST_VARIANCE", "PrincipalFit", "fit_principal", "principal_to_w", "w_to_principal"]
 
-# Directions with less than this share of the largest variance are rounding: lrelu_5(w) has 24 bits.
-_LEAST_VARIANCE = 1e-9
+LEAST_VARIANCE = 1e-7
+"""Directions with less than this share of the largest variance may be no more than float32's rounding."""
 
 
 class PrincipalFit(NamedTuple):
@@ -57,7 +57,7 @@ def fit_principal(
     )
     variances, basis = np.linalg.eigh(scatter / (samples - 1))
     variances, basis = variances[::-1], basis[:, ::-1]
-    variances = np.where(variances > _LEAST_VARIANCE * variances[0], variances, 0.0)
+    variances = np.where(variances > LEAST_VARIANCE * variances[0], variances, 0.0)
     # An eigenvector's sign is arbitrary, and differs between libraries: the largest entry is positive.
     signs = np.sign(basis[np.argmax(np.abs(basis), axis=0), np.arange(len(mean))])
     return PrincipalFit(*(jnp.asarray(array, jnp.float32) for array in (mean, basis * signs, np.sqrt(variances))))
