@@ -13,7 +13,20 @@ from pulse_jax.cli import main
 from pulse_jax.generator import Generator
 from pulse_jax.interrupts import Stopped
 
-FLOW = "--hidden 8 --blocks 2 --samples 20000 --batch 200 --learning-rate 1e-3 --epochs 2".split()
+FLOW = [
+    "--hidden",
+    "8",
+    "--blocks",
+    "2",
+    "--samples",
+    "20000",
+    "--batch",
+    "200",
+    "--learning-rate",
+    "1e-3",
+    "--epochs",
+    "2",
+]
 
 
 @pytest.fixture

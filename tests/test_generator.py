@@ -169,6 +169,21 @@ def test_a_fit_is_that_of_the_mapping_network(generator):
     assert not np.array_equal(fit.mean, generator.gaussian_fit.mean)
 
 
+def test_a_fit_adds_the_mean_and_the_spread_of_w_where_they_are_missing(generator):
+    bare = tiny_generator(fits=False)
+    fitted = bare.fitted(samples=4000, seed=1)
+    draws = jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(jax.random.key(1), i), (8,)))(jnp.arange(4000))
+    w = np.asarray(bare.map(draws), np.float64)
+    np.testing.assert_allclose(fitted.w_avg, w.mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(fitted.w_std, np.sqrt(np.square(w - w.mean(axis=0)).sum(axis=1).mean()), rtol=1e-4)
+    # A mean that is there stays, and the spread is around it.
+    fitted = generator.fitted(samples=4000, seed=1)
+    np.testing.assert_array_equal(fitted.w_avg, generator.w_avg)
+    w = np.asarray(generator.map(draws), np.float64)
+    spread = np.sqrt(np.square(w - np.asarray(generator.w_avg)).sum(axis=1).mean())
+    np.testing.assert_allclose(fitted.w_std, spread, rtol=1e-4)
+
+
 @pytest.mark.parametrize("make", [tiny_generator, _from_function], ids=["stylegan", "function"])
 def test_a_generator_is_a_pytree_of_its_arrays(make):
     generator = make()

@@ -15,7 +15,9 @@ from tiny_networks import ARCHITECTURES, tiny_generator
 import pulse_jax
 from pulse_jax import storage
 from pulse_jax.config import StyleGAN1Config, architecture_from_dict, architecture_to_dict
+from pulse_jax.flow import Flow, init_blocks
 from pulse_jax.generator import Generator, GeneratorError, load_generator
+from pulse_jax.principal import PrincipalFit
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,53 @@ def test_float16_halves_the_networks_and_keeps_the_fits(tmp_path):
     rounded = jax.tree.map(lambda a: np.asarray(a, np.float16).astype(np.float32), generator.params)
     _assert_equal(again, dataclasses.replace(generator, params=rounded))
     assert not np.array_equal(again.params["synthesis"]["const"], generator.params["synthesis"]["const"])
+
+
+def _with_priors(generator, *, basis=True, seed=0):
+    rng = np.random.default_rng(seed)
+    d = generator.latent_dim
+
+    def draw(*shape):
+        return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+    blocks = jax.tree.map(lambda a: draw(*a.shape), init_blocks(jax.random.key(0), 2, 5, d))
+    flow = Flow(draw(d), 1 + draw(d) ** 2, draw(d, d) if basis else None, blocks, 1 + draw(2, d) ** 2, draw(2, d))
+    principal = PrincipalFit(draw(d), draw(d, d), 1 + draw(d) ** 2)
+    return dataclasses.replace(generator, flow=flow, principal=principal, w_std=jnp.float32(3.5))
+
+
+@pytest.mark.parametrize("basis", [True, False], ids=["principal", "dimensions"])
+def test_priors_come_back_bit_for_bit(tmp_path, basis):
+    generator = _with_priors(tiny_generator(), basis=basis)
+    generator.save(tmp_path / "g", reports={"prior.json": b"{}"})
+    _assert_equal(Generator.load(tmp_path / "g"), generator)
+    # The report is accounted for like every other file.
+    (tmp_path / "g" / "reports" / "prior.json").write_bytes(b"[]")
+    _assert_refused(tmp_path / "g", "'reports/prior.json' is damaged")
+
+
+def test_float16_halves_the_flows_blocks_too(tmp_path):
+    generator = _with_priors(tiny_generator())
+    generator.save(tmp_path / "half", dtype="float16")
+    again = Generator.load(tmp_path / "half")
+    rounded = jax.tree.map(lambda a: np.asarray(a, np.float16).astype(np.float32), generator.flow.blocks)
+    jax.tree.map(np.testing.assert_array_equal, again.flow, generator.flow._replace(blocks=rounded))
+    jax.tree.map(np.testing.assert_array_equal, again.principal, generator.principal)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "match"),
+    [
+        ("scale", jnp.ones((3, 8)), r"array 'flow/scale': expected shape \(2, 8\), got \(3, 8\)"),
+        ("basis", jnp.ones((8, 7)), r"array 'flow/basis': expected shape \(8, 8\), got \(8, 7\)"),
+        ("blocks", {"bias_1": jnp.ones((2, 5))}, "array 'flow/blocks/bias_2' of shape .* is missing"),
+    ],
+)
+def test_a_flow_of_other_shapes_is_not_written(tmp_path, field, value, match):
+    generator = _with_priors(tiny_generator())
+    flow = generator.flow._replace(**{field: value})
+    with pytest.raises(GeneratorError, match=match):
+        dataclasses.replace(generator, flow=flow).save(tmp_path / "g")
 
 
 def test_config_json_tells_what_is_inside(saved):
