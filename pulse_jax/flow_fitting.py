@@ -14,8 +14,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pulse_jax.flow import Flow, autoregress, init_blocks, log_prob, standardize
-from pulse_jax.moments import Mapping, draw_latents, measure_moments
+from pulse_jax.flow import Flow, autoregress, forward, init_blocks, log_prob, standardize
+from pulse_jax.moments import SLOPE, Mapping, draw_latents, measure_moments, undo_leaky_relu
 from pulse_jax.principal import LEAST_VARIANCE, PrincipalFit
 
 __all__ = ["FitState", "FlowFit", "fit_flow"]
@@ -72,6 +72,7 @@ def fit_flow(
     patience: int = 30,
     epochs: int | None = None,
     statistics: int = 100_000,
+    noise: float = 0.0,
     state: Sequence[np.ndarray | Array] | None = None,
     on_progress: Callable[[FitState, int], object] | None = None,
 ) -> FlowFit:
@@ -95,6 +96,10 @@ def fit_flow(
         patience: epochs without gain on the held-out samples after which it ends.
         epochs: how many at most; None: as `patience` decides.
         statistics: how many training samples, at most, batch normalisation's statistics are of; they are held together.
+        noise: standard deviation of Gaussian noise on lrelu_5(w) while the flow learns, as a share of that vector's own
+            (the root mean square over its dimensions). w may lie so close to a thin sheet that without it the density
+            falls off beside the sheet too steeply for any search to follow. What the noise has widened is then scaled
+            back by one number, the likeliest: F(w) of w itself has the mean squared norm d.
         state: the leaves, `jax.tree.leaves`, of what `on_progress` got from a call with the same arguments: goes on.
         on_progress: is called every few steps with the state and how many steps an epoch has.
 
@@ -106,14 +111,26 @@ def fit_flow(
     training = samples - samples // _HELD_OUT
     if samples < 2 * _HELD_OUT or batch > training:
         raise ValueError(f"samples: expected at least 20, and a batch of {batch} in 9 tenths of them, got {samples}")
-    sample_key, order_key, weight_key = jax.random.split(key, 3)
+    if not 0.0 <= noise < math.inf:
+        raise ValueError(f"noise: expected 0 or more, got {noise}")
+    sample_key, order_key, weight_key, noise_key = jax.random.split(key, 4)
     mean, std, basis = _standardization(mapping, sample_key, latent_dim, training, principal)
+    sigma = noise * _spread(mapping, sample_key, latent_dim, training, principal) if noise else 0.0
+    if basis is not None:
+        std = jnp.sqrt(jnp.square(std) + sigma**2)
     steps = training // batch
     rate = learning_rate if epochs is None else optax.cosine_decay_schedule(learning_rate, epochs * steps)
     optimizer = optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(rate))
 
     def draw(numbers: Array) -> Array:
         return mapping(draw_latents(sample_key, numbers, latent_dim)).astype(jnp.float32)
+
+    def draw_with_noise(numbers: Array) -> Array:
+        w = draw(numbers)
+        if not noise:
+            return w
+        drawn = draw_latents(noise_key, numbers, w.shape[1])
+        return jax.nn.leaky_relu(undo_leaky_relu(w) + sigma * drawn, SLOPE)
 
     def standard(w: Array) -> tuple[Array, Array]:
         return standardize(mean, std, basis, w)
@@ -123,7 +140,7 @@ def fit_flow(
     def advance(learning: tuple[Any, Any, Array, Array], order: Array, count: Array) -> tuple[Any, Any, Array, Array]:
         def step(_: Array, learning: tuple[Any, Any, Array, Array]) -> tuple[Any, Any, Array, Array]:
             parameters, moments, number, total = learning
-            w = draw(jax.lax.dynamic_slice(order, (number % steps * batch,), (batch,)))
+            w = draw_with_noise(jax.lax.dynamic_slice(order, (number % steps * batch,), (batch,)))
             loss, gradient = jax.value_and_grad(_loss)(parameters, *standard(w))
             updates, moments = optimizer.update(gradient, moments, parameters)
             return optax.apply_updates(parameters, updates), moments, number + 1, total + loss
@@ -134,8 +151,12 @@ def fit_flow(
     def evaluate(parameters: Any) -> tuple[Flow, Array]:
         rows = min(_ROWS, training, statistics)
         numbers = jnp.arange(min(training, statistics) // rows * rows, dtype=jnp.uint32).reshape(-1, rows)
-        x = jax.lax.map(lambda numbers: standard(draw(numbers))[0], numbers)
+        x = jax.lax.map(lambda numbers: standard(draw_with_noise(numbers))[0], numbers)
         flow = Flow(mean, std, basis, parameters["blocks"], *_normalization(parameters, x))
+        if noise:
+            squares = jax.lax.map(lambda numbers: jnp.mean(jnp.square(forward(flow, draw(numbers))[0])), numbers)
+            back = jax.lax.rsqrt(jnp.mean(squares))
+            flow = flow._replace(scale=flow.scale.at[-1].multiply(back), shift=flow.shift.at[-1].multiply(back))
         held_out = jnp.arange(training, samples, dtype=jnp.uint32)
         return flow, jnp.mean(jax.lax.map(lambda i: log_prob(flow, draw(i[None])[0]), held_out, batch_size=_ROWS))
 
@@ -185,6 +206,16 @@ def _standardization(
     if still:
         raise ValueError(f"mapping: expected every dimension of w to vary, {still} of {len(std)} do not")
     return mean, std, basis
+
+
+def _spread(
+    mapping: Mapping, key: PRNGKeyArray, latent_dim: int, count: int, principal: PrincipalFit | None
+) -> Array | float:
+    """The root mean square of the standard deviations of lrelu_5(w)."""
+    if principal is not None:
+        return jnp.sqrt(jnp.mean(jnp.square(principal.std)))
+    moments = measure_moments(lambda z: undo_leaky_relu(mapping(z)), key, latent_dim, samples=count)
+    return float(np.sqrt(np.mean(moments.scatter) / (count - 1)))
 
 
 def _start(

@@ -372,6 +372,8 @@ class FitPrior:
     """Adam's; with --epochs it falls to 0."""
     epochs: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: as --patience decides)")] = None
     """How often the flow sees every sample, at most."""
+    noise: Annotated[float, arg(metavar="S")] = 0.05
+    """Noise on w while the flow learns, as a share of its spread: searches need a density without cliffs. SRLS: 0."""
     patience: Annotated[int, arg(metavar="N")] = 30
     """Epochs without gain on held-out samples after which the flow is done."""
     seed: Annotated[int, arg(metavar="S")] = 0
@@ -396,6 +398,8 @@ class FitPrior:
             _check_range("epochs", self.epochs, 1, 1_000_000)
         if not 0 < self.learning_rate < 1e3:
             raise UsageError(f"--learning-rate: expected a positive number, got {self.learning_rate}")
+        if not 0 <= self.noise <= 1:
+            raise UsageError(f"--noise: expected 0 to 1, got {self.noise}")
         _check_range("seed", self.seed, 0, 2**32 - 2)
 
 

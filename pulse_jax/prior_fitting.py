@@ -143,6 +143,7 @@ class _Fit:
                 learning_rate=options.learning_rate,
                 patience=options.patience,
                 epochs=options.epochs,
+                noise=options.noise,
                 state=saved,
                 on_progress=self._learned,
             )
