@@ -12,15 +12,24 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from pulse_jax.matrix_convolutions import (
+    Upsampling,
+    Winograd,
+    upsampling_conv,
+    winograd_conv,
+)
+
 __all__ = [
     "beside",
     "blur_1_2_1",
     "conv",
+    "conv3x3",
     "dense",
     "instance_norm",
     "leaky_relu",
     "modulated_conv",
     "pixel_norm",
+    "pointwise",
     "split_rows",
     "upsample_conv",
     "upsample_image",
@@ -50,9 +59,24 @@ def beside(x: Float[Array, "... d"], y: Float[Array, "... e"]) -> Float[Array, "
     return jnp.concatenate([jnp.broadcast_to(part, (*batch, part.shape[-1])) for part in (x, y)], axis=-1)
 
 
-def leaky_relu(x: Array) -> Array:
+@jax.custom_vjp
+def leaky_relu(x: Array) -> Any:
     """Leaky ReLU of slope 0.2."""
     return jnp.maximum(x, 0.2 * x)
+
+
+def _leaky_relu_forward(x: Array) -> tuple[Array, Array]:
+    y = leaky_relu(x)
+    return y, y
+
+
+def _leaky_relu_backward(y: Array, cotangent: Array) -> tuple[Array]:
+    # The output has the input's sign, so that the input need not be kept; slope 0.2 at 0, as PyTorch has it. A division
+    # because XLA repeats cheaper operations, and all that leads up to them, for everything that uses the result.
+    return (cotangent / jnp.where(y > 0, jnp.ones((), y.dtype), jnp.full((), 5.0, y.dtype)),)
+
+
+leaky_relu.defvjp(_leaky_relu_forward, _leaky_relu_backward)
 
 
 def _convolve(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
@@ -127,12 +151,19 @@ def _interleave(phases: list[list[Activations]]) -> Activations:
     )
 
 
-def upsample_conv(x: Activations, kernel: Kernel) -> Activations:
+def conv3x3(x: Activations, kernel: Kernel, form: Winograd | None = None) -> Activations:
+    """3×3 correlation, zero padding 1; by the kernel's form for CPUs if that is given."""
+    return conv(x, kernel, ((1, 1), (1, 1))) if form is None else winograd_conv(x, form)
+
+
+def upsample_conv(x: Activations, kernel: Kernel, form: Upsampling | None = None) -> Activations:
     """Nearest ×2, then a 3×3 correlation with zero padding 1, computed at the low resolution.
 
     Each output phase sees only 2×2 inputs, so taps that fall on the same input are summed beforehand: 16 products per
-    input pixel instead of 36, exactly the same function.
+    input pixel instead of 36, exactly the same function. By the kernel's form for CPUs, if that is given, it is nine.
     """
+    if form is not None:
+        return upsampling_conv(x, form)
     pair = {0: lambda k: jnp.stack([k[0], k[1] + k[2]]), 1: lambda k: jnp.stack([k[0] + k[1], k[2]])}
     pads = {0: (1, 0), 1: (0, 1)}
     phases = [
@@ -190,6 +221,24 @@ def upsample_image(x: Activations) -> Activations:
     return x
 
 
+@jax.custom_vjp
+def pointwise(x: Float[Array, "... i"], matrix: Float[Array, "i o"]) -> Any:
+    """x · matrix for few outputs, in float32 whatever the backend's default matrix precision."""
+    return jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
+
+
+def _pointwise_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+    x, matrix = residuals
+    axes = tuple(range(x.ndim - 1))
+    grad_matrix = jnp.tensordot(x, cotangent, axes=(axes, axes), precision=jax.lax.Precision.HIGHEST)
+    # Sums that fuse with what comes next, instead of a matrix product with very few terms.
+    terms = [cotangent[..., i, None] * matrix[:, i] for i in range(matrix.shape[1])]
+    return functools.reduce(jnp.add, terms), grad_matrix
+
+
+pointwise.defvjp(lambda x, matrix: (pointwise(x, matrix), (x, matrix)), _pointwise_backward)
+
+
 def _demodulate(y: Activations, kernel: Kernel, style: Float[Array, "n c_in"]) -> Activations:
     squares = jnp.sum(jnp.square(kernel.astype(style.dtype)), axis=(0, 1))
     scale = jax.lax.rsqrt(dense(jnp.square(style), squares, jnp.float32(1e-8)))
@@ -197,17 +246,26 @@ def _demodulate(y: Activations, kernel: Kernel, style: Float[Array, "n c_in"]) -
 
 
 def modulated_conv(
-    x: Activations, kernel: Kernel, style: Float[Array, "n *c_out c_in"], *, demodulate: bool = True
+    x: Activations,
+    kernel: Kernel,
+    style: Float[Array, "n *c_out c_in"],
+    *,
+    demodulate: bool = True,
+    form: Winograd | None = None,
 ) -> Activations:
     """StyleGAN2's modulated convolution, same size (Karras et al. 2020, section 2.2), as scale → shared conv → scale.
 
-    `style` scales the input channels; demodulation divides each output channel by the norm of its modulated kernel. A
-    style (n, c_out, c_in) is every filter's own.
+    `style` scales the input channels; demodulation divides each output channel by the norm of its modulated kernel.
+    `kernel` is 1×1 or 3×3, then perhaps given in the form that CPUs prefer too. A style (n, c_out, c_in) is every
+    filter's own.
     """
     if style.ndim == 3:
         return _filter_conv(x, kernel, style, upsample=False, demodulate=demodulate)
-    pad = kernel.shape[0] // 2
-    y = conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype), ((pad, pad), (pad, pad)))
+    scaled = x * style[:, None, None, :].astype(x.dtype)
+    if kernel.shape[0] == 1:
+        y = pointwise(scaled, kernel[0, 0].astype(x.dtype))
+    else:
+        y = conv3x3(scaled, kernel.astype(x.dtype), form)
     return _demodulate(y, kernel, style) if demodulate else y
 
 
@@ -255,11 +313,38 @@ def split_rows(w: Float[Array, "n rows d"], filters: tuple[int, ...]) -> list[Fl
     return [w[:, end - count : end] for end, count in zip(ends, filters, strict=True)]
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _instance_norm(x: Activations, scale: Float[Array, "n c"], bias: Float[Array, "n c"], eps: float) -> Any:
+    return _instance_norm_forward(x, scale, bias, eps)[0]
+
+
+def _instance_norm_forward(x: Activations, scale: Array, bias: Array, eps: float) -> tuple[Activations, Any]:
+    x32 = x.astype(jnp.float32)
+    mean = jnp.mean(x32, axis=(1, 2), keepdims=True)
+    # Centred first: folding mean and scale into one multiply-add is faster, but cancels digits that gradients need.
+    centred = x32 - mean
+    deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True) + eps)
+    gain = scale[:, None, None, :] * deviation
+    return (centred * gain + bias[:, None, None, :]).astype(x.dtype), (x, mean, deviation, scale)
+
+
+def _instance_norm_backward(eps: float, residuals: Any, cotangent: Activations) -> tuple[Activations, Array, Array]:
+    x, mean, deviation, scale = residuals
+    pull = cotangent.astype(jnp.float32)
+    centred = x.astype(jnp.float32) - mean
+    pixels = x.shape[1] * x.shape[2]
+    along_bias = jnp.sum(pull, axis=(1, 2), keepdims=True)
+    along_scale = jnp.sum(pull * centred, axis=(1, 2), keepdims=True) * deviation
+    rest = (pull - along_bias / pixels) - (centred * deviation) * (along_scale / pixels)
+    grad_x = scale[:, None, None, :] * deviation * rest
+    return grad_x.astype(x.dtype), along_scale[:, 0, 0], along_bias[:, 0, 0]
+
+
+# Two sums over the image and one pass; the automatic transpose keeps more and passes over it more often.
+_instance_norm.defvjp(_instance_norm_forward, _instance_norm_backward)
+
+
 def instance_norm(x: Activations, scale: Float[Array, "n c"], bias: Float[Array, "n c"], *, eps: float) -> Activations:
     """Normalise each channel of each image (biased variance), then · scale + bias."""
-    x32 = x.astype(jnp.float32)
-    # Centred first: folding mean and scale into one multiply-add is faster, but cancels digits that gradients need.
-    centred = x32 - jnp.mean(x32, axis=(1, 2), keepdims=True)
-    variance = jnp.mean(jnp.square(centred), axis=(1, 2))
-    gain = scale * jax.lax.rsqrt(variance + eps)
-    return (centred * gain[:, None, None, :] + bias[:, None, None, :]).astype(x.dtype)
+    result: Any = _instance_norm(x, scale, bias, eps)
+    return result

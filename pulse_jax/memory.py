@@ -7,8 +7,8 @@ import numpy as np
 
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
-from pulse_jax.lanes import Device, Lanes
-from pulse_jax.latents import search_shape
+from pulse_jax.lanes import Device, Lanes, placed
+from pulse_jax.objective import latent_shape
 
 __all__ = ["fitting_lanes", "free_memory", "is_out_of_memory", "lane_memory", "solution_shapes"]
 
@@ -26,6 +26,7 @@ def lane_memory(generator: Generator, config: SearchConfig, side: int, device: D
         side: of the low-resolution inputs.
         device: where it is to run.
     """
+    generator = placed(generator, config, device)
     one, two = (Lanes(generator, config, side, count, device).memory() for count in (1, 2))
     return max(0, 2 * one - two), max(1, two - one)
 
@@ -64,8 +65,7 @@ def solution_shapes(
 ) -> tuple[jax.ShapeDtypeStruct, tuple[jax.ShapeDtypeStruct, ...]]:
     """Of a solution's latent and noise inputs: what to compile a program for that is given some."""
     latent, *noise = (
-        jax.ShapeDtypeStruct(shape, np.float32)
-        for shape in (search_shape(config.space, generator.num_layers, generator.latent_dim), *generator.noise_shapes)
+        jax.ShapeDtypeStruct(shape, np.float32) for shape in (latent_shape(generator, config), *generator.noise_shapes)
     )
     return latent, tuple(noise)
 

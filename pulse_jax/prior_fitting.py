@@ -174,7 +174,7 @@ class _Fit:
         else:
             self._count.update(step - epoch * steps, steps)
         if self._checkpoint.due(0) or self._interrupt.number:
-            self._checkpoint.save(0, lambda: {_PART: [np.asarray(leaf) for leaf in jax.tree.leaves(state)]})
+            self._checkpoint.save(0, {_PART: [np.asarray(leaf) for leaf in jax.tree.leaves(state)]})
         self._interrupt.check()
 
 

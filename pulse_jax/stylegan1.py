@@ -13,19 +13,20 @@ from pulse_jax.config import StyleGAN1Config
 from pulse_jax.layers import (
     beside,
     blur_1_2_1,
-    conv,
+    conv3x3,
     dense,
     instance_norm,
     leaky_relu,
     pixel_norm,
+    pointwise,
     split_rows,
     upsample_conv,
 )
+from pulse_jax.prepared import conv_form, upsampling_form
 
 __all__ = ["Mapping", "Synthesis"]
 
 _GAIN = 2.0**0.5
-_SAME = ((1, 1), (1, 1))
 _normal = nn.initializers.normal(1.0)
 
 
@@ -77,7 +78,10 @@ class _Epilogue(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w and noise → image; `dtype` is the arithmetic of the convolutions (float32 or bfloat16)."""
+    """w and noise → image; `dtype` is the arithmetic of the convolutions (float32 or bfloat16).
+
+    Kernels may be given in the forms of `pulse_jax.prepared` beside their weights.
+    """
 
     config: StyleGAN1Config
     dtype: jnp.dtype = jnp.dtype(jnp.float32)
@@ -104,17 +108,21 @@ class Synthesis(nn.Module):
         layer = 0
         for block, (size, channels) in enumerate(zip(config.blocks, config.channels, strict=True)):
             if size > 4:
-                x = upsample_conv(x, kernel(f"b{size}_conv0_kernel", 3, x.shape[-1], channels, _GAIN))
+                name = f"b{size}_conv0_kernel"
+                up = kernel(name, 3, x.shape[-1], channels, _GAIN)
+                x = upsample_conv(x, up, upsampling_form(self, name, up, size))
                 x = blur_1_2_1(x)
             x = x + bias(f"b{size}_conv0_bias", channels)
             for half in (0, 1):
                 if half == 1:
-                    x = conv(x, kernel(f"b{size}_conv1_kernel", 3, channels, channels, _GAIN), _SAME)
+                    name = f"b{size}_conv1_kernel"
+                    same = kernel(name, 3, channels, channels, _GAIN)
+                    x = conv3x3(x, same, conv_form(self, name, same, size))
                     x = x + bias(f"b{size}_conv1_bias", channels)
                 epilogue = _Epilogue(config.instance_norm_eps, name=f"b{size}_epilogue{half}")
                 x = epilogue(x, rows[layer], noise[layer])
                 layer += 1
             if offsets and block in offsets:
                 x = x + offsets[block].astype(x.dtype)
-        rgb = jnp.tensordot(x, kernel("torgb_kernel", 1, x.shape[-1], 3, 1.0)[0, 0], axes=1, precision="highest")
+        rgb = pointwise(x, kernel("torgb_kernel", 1, x.shape[-1], 3, 1.0)[0, 0])
         return rgb.astype(jnp.float32) + self.param("torgb_bias", nn.initializers.zeros, (3,))

@@ -23,6 +23,7 @@ from pulse_jax.layers import (
     upsample_image,
     upsample_modulated_conv,
 )
+from pulse_jax.prepared import conv_form
 
 __all__ = ["Mapping", "Synthesis"]
 
@@ -96,7 +97,10 @@ class _Layer(nn.Module):
         kernel = self.param("kernel", _normal, (3, 3, x.shape[-1], self.channels))
         strength = self.param("noise_strength", nn.initializers.zeros, ())
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        x = upsample_modulated_conv(x, kernel, style) if self.upsample else modulated_conv(x, kernel, style)
+        if self.upsample:
+            x = upsample_modulated_conv(x, kernel, style)
+        else:
+            x = modulated_conv(x, kernel, style, form=conv_form(self, "kernel", kernel, x.shape[1]))
         x = leaky_relu(x + (noise * strength + bias).astype(x.dtype)) * _GAIN
         return x if self.clamp is None else jnp.clip(x, -self.clamp, self.clamp)
 
@@ -116,7 +120,10 @@ class _ToRGB(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """w and noise → image; `dtype` is the arithmetic of the convolutions (float32 or bfloat16)."""
+    """w and noise → image; `dtype` is the arithmetic of the convolutions (float32 or bfloat16).
+
+    Kernels may be given in the forms of `pulse_jax.prepared` beside their weights.
+    """
 
     config: StyleGAN2Config
     dtype: jnp.dtype = jnp.dtype(jnp.float32)

@@ -2,12 +2,10 @@
 
 import time
 
-import jax
-
 from pulse_jax.checkpoints import Saved
 from pulse_jax.config import SearchConfig
 from pulse_jax.generator import Generator
-from pulse_jax.lanes import Device, Ended, Lanes
+from pulse_jax.lanes import Device, Ended, Lanes, placed
 from pulse_jax.tasks import TaskQueue
 
 __all__ = ["Worker"]
@@ -36,7 +34,7 @@ class Worker:
         self.current: Lanes | None = None
         self.idle_seconds = 0.0
         self._computing: float | None = None  # when a chunk was last seen to compute
-        self._generator = jax.device_put(generator, device)
+        self._generator = placed(generator, config, device)
         self._config = config
         self._lanes = lanes
         self._device = device

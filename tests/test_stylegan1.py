@@ -8,6 +8,7 @@ from golden_weights import load, nhwc, state_dict, stylegan1_mapping, stylegan1_
 
 from pulse_jax import stylegan1
 from pulse_jax.config import StyleGAN1Config
+from pulse_jax.prepared import COLLECTION, prepare
 
 
 @pytest.fixture(scope="module")
@@ -15,12 +16,14 @@ def golden():
     return load("b_synthesis64")
 
 
-@pytest.fixture(scope="module")
-def synthesis(golden):
+@pytest.fixture(scope="module", params=["plain", "prepared"])
+def synthesis(golden, request):
     config = StyleGAN1Config(resolution=64, latent_dim=64, channels=(32, 32, 32, 16, 8))
-    params = stylegan1_synthesis(state_dict(golden))
+    variables = {"params": stylegan1_synthesis(state_dict(golden))}
     module = stylegan1.Synthesis(config)
-    return functools.partial(module.apply, {"params": params})
+    if request.param == "prepared":
+        variables[COLLECTION] = prepare(module, variables["params"])
+    return functools.partial(module.apply, variables)
 
 
 def _inputs(golden):
