@@ -23,7 +23,7 @@ from comparison_inputs import HELDOUT, InputSet, input_sets, read_pictures
 
 from pulse_jax import flow, latents, metrics, presets
 from pulse_jax.checkpoints import differences, fingerprint
-from pulse_jax.config import InterpolationConfig, UpsamplingConfig
+from pulse_jax.config import InterpolationConfig, SearchConfig, UpsamplingConfig
 from pulse_jax.engine import Progress, solve_stream
 from pulse_jax.generator import Generator, load_generator
 from pulse_jax.images import save_png
@@ -43,7 +43,8 @@ class Options:
         presets: names with commas between them; all by default.
         split: which held-out renders are searched for; the other ones are what solutions' patches are compared with.
         inputs: at most so many of each kind; all by default.
-        restarts: searches of each input.
+        restarts: searches of the first inputs of each kind, whose solutions' diversity is measured; of the others one.
+        diverse: how many these first inputs are.
         steps: of a search, at most; a preset's own number where that is less.
         shown: inputs of each kind on the sheet.
     """
@@ -53,6 +54,7 @@ class Options:
     split: Literal["tune", "report"] = "tune"
     inputs: int | None = None
     restarts: int = 4
+    diverse: int = 25
     steps: int | None = None
     eps: float = 1e-3
     seed: int = 0
@@ -146,18 +148,19 @@ def judged(
     ranked: Sequence[Solution],
     step_seconds: float | None,
 ) -> dict[str, Any]:
-    """One input's numbers; `ranked` are its solutions, best first."""
-    best = ranked[0].image
+    """One input's numbers; `ranked` are its solutions, best first. Fidelity is that of the first search's."""
+    ordered = sorted(ranked, key=lambda solution: solution.restart)
+    first = ordered[0].image
     sets = {"made": ranked, "feasible": [solution for solution in ranked if solution.feasible]}
     diversity = {
         name: metrics.pairwise_diversity(np.stack([s.image for s in some[:_DIVERSE]]), factor)
         for name, some in sets.items()
         if len(some) >= _DIVERSE
     }
-    psnr = float(metrics.psnr(best, truth))
+    psnr = float(metrics.psnr(first, truth))
     return {
         "psnr": psnr if np.isfinite(psnr) else None,
-        "ssim": metrics.ssim(best, truth),
+        "ssim": metrics.ssim(first, truth),
         "diversity": diversity,
         "norms": latent_norms(generator, config, ranked),
         "step_seconds": step_seconds,
@@ -170,7 +173,7 @@ def judged(
                 "feasible_at": solution.feasible_at,
                 "status": solution.status.name,
             }
-            for solution in ranked
+            for solution in ordered
         ],
     }
 
@@ -180,7 +183,7 @@ def search(
 ) -> None:
     """Makes all searches of one set that are still to be made, and keeps each input when it has all of them."""
     problems = [
-        Problem(low_res=low_res, index=index, restarts=options.restarts, seed=options.seed)
+        Problem(low_res=low_res, index=index, restarts=_restarts(config, index, options), seed=options.seed)
         for index, low_res in enumerate(inputs.low_res)
         if (inputs.name, inputs.names[index]) not in ledger.records
     ]
@@ -190,16 +193,15 @@ def search(
     folder.mkdir(parents=True, exist_ok=True)
     standing: list[Progress] = []
     made: dict[int, list[Solution]] = {}
-    wanted = 1 if isinstance(config, InterpolationConfig) else options.restarts
     done, told = 0, time.monotonic()
     for solution in solve_stream(problems, generator, config=config, lanes=options.lanes, on_chunk=standing.append):
         group = made.setdefault(solution.index, [])
         group.append(solution)
         del standing[:-1]
-        if len(group) < wanted:
+        if len(group) < _restarts(config, solution.index, options):
             continue
         ranked, label = rank(made.pop(solution.index)), inputs.names[solution.index]
-        save_png(folder / f"{label}.png", ranked[0].image)
+        save_png(folder / f"{label}.png", next(one.image for one in ranked if one.restart == 0))
         truth, factor = inputs.truths[solution.index], len(ranked[0].image) // inputs.low_res.shape[1]
         numbers = judged(generator, config, truth, factor, ranked, step_seconds(standing, options.lanes))
         ledger.add({"set": inputs.name, "input": label, **numbers})
@@ -207,6 +209,11 @@ def search(
         if done == len(problems) or time.monotonic() - told > _TELL_SECONDS:
             told = time.monotonic()
             print(f"{name}, {inputs.name}: {done} of {len(problems)} inputs", flush=True)
+
+
+def _restarts(config: UpsamplingConfig, index: int, options: Options) -> int:
+    """How often an input is searched for: an interpolation has one solution."""
+    return options.restarts if isinstance(config, SearchConfig) and index < options.diverse else 1
 
 
 def step_seconds(standing: Sequence[Progress], lanes: int) -> float | None:
@@ -246,7 +253,7 @@ def compare(options: Options, generator: Generator) -> dict[str, Any]:
 
 def settings(generator: Generator, config: UpsamplingConfig, options: Options) -> dict[str, Any]:
     """What must be the same for a preset's results to belong together."""
-    plain = {name: getattr(options, name) for name in ("split", "restarts", "seed")}
+    plain = {name: getattr(options, name) for name in ("split", "restarts", "diverse", "seed")}
     return {**fingerprint(generator, config, options.lanes, jax.local_devices()[0]), **plain}
 
 

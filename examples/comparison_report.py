@@ -21,8 +21,7 @@ Records = Mapping[str, Mapping[tuple[str, str], Mapping[str, Any]]]
 
 COLUMNS = {
     "inputs": "inputs",
-    "inputs_feasible": "inputs feasible",
-    "searches_feasible": "searches feasible",
+    "feasible": "feasible",
     "evaluations": "evaluations to feasible",
     "seconds": "seconds to feasible",
     "steps": "steps taken",
@@ -36,13 +35,12 @@ COLUMNS = {
     "flow_far": "far, flow",
 }
 _MEANINGS = """\
-Feasible: downscaled, the 8-bit picture differs from its input by at most ε = {eps:g} (mean squared error); of an input,
-if any of its searches is. Evaluations of the generator and seconds until a search was first feasible: medians of the
-searches that were; seconds with all lanes busy, without compilation. Steps taken: the mean of all searches; some
-presets go on when they are feasible. PSNR and SSIM: the mean, of each input's best solution against the truth. SWD:
-sliced Wasserstein distance of 7×7 patches of best solutions to those of as many other held-out renders, mean over a
-Laplacian pyramid's levels; it is biased, the more the fewer the pictures, and the truths' own is its floor. Diversity:
-root mean square difference of two of four solutions of one input, in what downscaling does not see, over inputs with
+One search of each input, the first, counts everywhere but for the diversity. Feasible: downscaled, the 8-bit picture
+differs from its input by at most ε = {eps:g} (mean squared error). Evaluations of the generator and seconds until a
+search was first feasible: medians of the searches that were; seconds with all lanes busy, without compilation. Steps
+taken: the mean; some presets go on when they are feasible. PSNR and SSIM: the mean, against the truth. SWD: sliced
+Wasserstein distance of 7×7 patches of the solutions to those of as many other held-out renders, mean over a Laplacian
+pyramid's levels; it is biased, the more the fewer the pictures, and the truths' own is its floor. Diversity: root mean square difference of two of four solutions of one input, in what downscaling does not see, over inputs with
 four (how many, in brackets), and with four feasible ones. Norms of w's rows once whitened, relative to √d, and the
 share that is more than three standard deviations of a Gaussian's norm away; the same after the flow, where the
 generator has one.
@@ -68,20 +66,18 @@ def patch_distance(pictures: np.ndarray, others: np.ndarray) -> float:
 
 
 def numbers(found: Sequence[Mapping[str, Any]], pictures: np.ndarray, others: np.ndarray) -> dict[str, Any]:
-    """One preset's numbers on one set: `found` are the records, `pictures` the best solutions."""
-    searches = [one for record in found for one in record["searches"]]
+    """One preset's numbers on one set: `found` are the records, `pictures` the first solutions."""
+    searches = [record["searches"][0] for record in found]
     reached = [
         # A search that was feasible by a hair is so by the last look, as far as it knows itself.
         (one["feasible_at"] or one["steps"], record["step_seconds"])
-        for record in found
-        for one in record["searches"]
+        for record, one in zip(found, searches, strict=True)
         if one["feasible"]
     ]
     timed = [steps * seconds for steps, seconds in reached if seconds is not None]
     row: dict[str, Any] = {
         "inputs": len(found),
-        "inputs_feasible": float(np.mean([any(one["feasible"] for one in record["searches"]) for record in found])),
-        "searches_feasible": float(np.mean([one["feasible"] for one in searches])),
+        "feasible": float(np.mean([one["feasible"] for one in searches])),
         "evaluations": statistics.median(steps for steps, _ in reached) if reached else None,
         "seconds": statistics.median(timed) if timed else None,
         "steps": statistics.fmean(one["steps"] for one in searches),
@@ -159,16 +155,16 @@ def write(output: pathlib.Path, sets: Sequence[InputSet], others: np.ndarray, ep
 
 
 def picture_path(output: pathlib.Path, preset: str, inputs: InputSet, label: str) -> pathlib.Path:
-    """Where the best solution of an input lies."""
+    """Where the first solution of an input lies."""
     return output / preset / inputs.name / f"{label}.png"
 
 
 def verdict(record: Mapping[str, Any]) -> tuple[str, str, bool]:
-    """What is said of an input's best solution: caption, detail, and whether it is feasible."""
-    best = record["searches"][0]
+    """What is said of an input's first solution: caption, detail, and whether it is feasible."""
+    first = record["searches"][0]
     psnr = "" if record["psnr"] is None else f"{record['psnr']:.1f} dB"
-    steps = f", {best['steps']} steps" if best["steps"] else ""
-    return f"{short(best['error'])} {'feasible' if best['feasible'] else 'missed'}", psnr + steps, best["feasible"]
+    steps = f", {first['steps']} steps" if first["steps"] else ""
+    return f"{short(first['error'])} {'feasible' if first['feasible'] else 'missed'}", psnr + steps, first["feasible"]
 
 
 def complete(inputs: InputSet, records: Records) -> list[int]:
@@ -177,7 +173,7 @@ def complete(inputs: InputSet, records: Records) -> list[int]:
 
 
 def sheet(output: pathlib.Path, sets: Sequence[InputSet], records: Records, eps: float, shown: int) -> np.ndarray:
-    """Some inputs of each set, one to a line, with the truth and every preset's best solution in columns."""
+    """Some inputs of each set, one to a line, with the truth and every preset's first solution in columns."""
     rows = []
     for inputs in sets:
         ready = complete(inputs, records)
@@ -196,7 +192,7 @@ def sheet(output: pathlib.Path, sets: Sequence[InputSet], records: Records, eps:
     return contact_sheet(
         rows,
         title="The same inputs under every preset",
-        subtitle="The best of each input's searches. Feasible: downscaled, it differs from the input by at most "
+        subtitle="The first search of each input. Feasible: downscaled, it differs from the input by at most "
         f"{eps:g}; below, how near it is to the truth.",
         footer="Differences are mean squared errors of [0, 1] pictures. The people in the solutions are imagined.",
         columns=["the truth", *records],

@@ -84,7 +84,8 @@ def init_blocks(key: PRNGKeyArray, blocks: int, hidden: int, width: int) -> dict
     (blocks, hidden, width) and the biases beside them, all float32.
     """
     x = jnp.zeros((width,), jnp.float32)
-    return jax.vmap(lambda key: _MADE(hidden).init(key, x)["params"])(jax.random.split(key, blocks))
+    parameters: Any = jax.vmap(lambda key: _MADE(hidden).init(key, x)["params"])(jax.random.split(key, blocks))
+    return parameters
 
 
 def autoregress(block: dict[str, Array], x: Float[Array, "*batch d"]) -> tuple[Array, Array]:

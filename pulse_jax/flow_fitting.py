@@ -164,23 +164,24 @@ def fit_flow(
     def shuffled(epoch: Array | int) -> Array:
         return jax.random.permutation(jax.random.fold_in(order_key, epoch), jnp.arange(training, dtype=jnp.uint32))
 
-    state = _restored(_start(weight_key, mean, std, basis, hidden, blocks, optimizer), state)
+    now = _restored(_start(weight_key, mean, std, basis, hidden, blocks, optimizer), state)
     order, ordered = jnp.zeros(0), -1
-    while not _is_over(state, patience, epochs):
-        epoch = len(state.history)
+    while not _is_over(now, patience, epochs):
+        epoch = len(now.history)
         if ordered != epoch:
             order, ordered = shuffled(epoch), epoch
-        done = int(state.step) - epoch * steps
-        state = FitState(*advance(state[:4], order, jnp.asarray(min(_STEPS, steps - done))), *state[4:])
-        if not math.isfinite(float(state.loss)):
+        done = int(now.step) - epoch * steps
+        learned = advance(now[:4], order, jnp.asarray(min(_STEPS, steps - done)))
+        now = now._replace(**dict(zip(FitState._fields, learned, strict=False)))
+        if not math.isfinite(float(now.loss)):
             raise ValueError(f"learning_rate: the likelihood diverged with {learning_rate}; expected a lower one")
-        if int(state.step) == (epoch + 1) * steps:
-            state = _end_epoch(state, steps, *evaluate(state.parameters))
+        if int(now.step) == (epoch + 1) * steps:
+            now = _end_epoch(now, steps, *evaluate(now.parameters))
         if on_progress is not None:
-            on_progress(state, steps)
-    best = int(state.best_epoch)
-    history = np.asarray(state.history)
-    return FlowFit(state.best, best, float(history[best - 1, 1]), history)
+            on_progress(now, steps)
+    best = int(now.best_epoch)
+    history = np.asarray(now.history)
+    return FlowFit(now.best, best, float(history[best - 1, 1]), history)
 
 
 def _check_positive(**numbers: int) -> None:

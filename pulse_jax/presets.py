@@ -160,9 +160,10 @@ def image2stylegan(**overrides: Any) -> SearchConfig:
 def pn(**overrides: Any) -> SearchConfig:
     """II2S's P_N space in its pixel form: W+ with a penalty on ‖v‖², v being w whitened with its full covariance.
 
-    Needs the covariance (`pulse-jax fit-prior --kind pca`).
+    Weight, rate and steps were chosen on tuning faces of the embedded generator. Needs the covariance
+    (`pulse-jax fit-prior --kind pca`).
     """
-    settings = {"loss": "1*L2+0.00001*PRINCIPAL", "steps": 500, "learning_rate": 0.01, "schedule": "ramps"}
+    settings = {"loss": "1*L2+0.000001*PRINCIPAL", "steps": 300, "learning_rate": 0.05, "schedule": "ramps"}
     return _inversion(settings, overrides)
 
 
@@ -170,10 +171,12 @@ def ilo(**overrides: Any) -> SearchConfig:
     """ILO: rounds of 50, 50, 25 and 25 steps that move the latent, then offsets to deeper and deeper blocks' outputs.
 
     Latent rows stay on their spheres, offsets in an L1 ball around what the round before left; Adam 0.1. The rows of
-    blocks that have been passed rest.
+    blocks that have been passed rest. PULSE's loss keeps the rows of one mind, and the ball is small: without the one or
+    with a ball of 0.1, faces of the embedded generator dissolved.
     """
     settings: dict[str, Any] = {
-        "loss": "1*L2",
+        "loss": "100*L2+0.05*GEOCROSS",
+        "feature_radius": 0.02,
         "steps": 150,
         "start": "tiled",
         "optimizer": "projected_adam",

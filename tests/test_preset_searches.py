@@ -187,7 +187,7 @@ METHODS = {
     "brgm": (brgm, 0.1, ramps, 1000),
     "csgm": (csgm, 0.1, constant, 500),
     "image2stylegan": (image2stylegan, 0.01, constant, 1000),
-    "pn": (pn, presets.pn().learning_rate, ramps, 500),
+    "pn": (pn, presets.pn().learning_rate, ramps, 300),
 }
 
 
