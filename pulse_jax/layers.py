@@ -20,6 +20,7 @@ from pulse_jax.matrix_convolutions import (
 )
 
 __all__ = [
+    "BLOCK",
     "beside",
     "blur_1_2_1",
     "conv",
@@ -39,6 +40,9 @@ __all__ = [
 Activations = Float[Array, "_ _ _ _"]
 Kernel = Float[Array, "_ _ _ _"]
 Padding = tuple[tuple[int, int], tuple[int, int]]
+
+BLOCK = "block"
+"""What the outputs of blocks are called, for rematerialisation (`jax.checkpoint_policies`)."""
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 

@@ -14,6 +14,7 @@ from pulse_jax.config import Numbers, SearchConfig, UpsamplingConfig
 from pulse_jax.degradations import bicubic, bicubic_matrix
 from pulse_jax.generator import Generator
 from pulse_jax.latents import init_noise, merge_noise, search_shape, to_w, w_to_whitened
+from pulse_jax.layers import BLOCK
 from pulse_jax.loss_terms import parse_loss
 from pulse_jax.losses import total_loss
 from pulse_jax.manifold import Euclidean, L1Ball, Sphere
@@ -221,7 +222,16 @@ def decode(
     )
     noise = merge_noise(variables["noise"], fixed_noise)
     offsets = dict(zip(searched_blocks(config), features, strict=True))
-    image = generator.synthesize(w, noise, precision=config.precision, offsets=offsets)
+
+    def synthesize(
+        generator: Generator, w: Array, noise: tuple[Array, ...], offsets: dict[int, Array]
+    ) -> Float[Array, "h w 3"]:
+        return generator.synthesize(w, noise, precision=config.precision, offsets=offsets)
+
+    if config.rematerialize:
+        policy = jax.checkpoint_policies.save_only_these_names(BLOCK)
+        synthesize = jax.checkpoint(synthesize, policy=policy)  # pyright: ignore[reportPrivateImportUsage]
+    image = synthesize(generator, w, noise, offsets)
     factor = generator.resolution // output_size(generator, config)
     return image if factor == 1 else bicubic(image, factor), rows
 

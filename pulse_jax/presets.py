@@ -171,8 +171,8 @@ def ilo(**overrides: Any) -> SearchConfig:
     """ILO: rounds of 50, 50, 25 and 25 steps that move the latent, then offsets to deeper and deeper blocks' outputs.
 
     Latent rows stay on their spheres, offsets in an L1 ball around what the round before left; Adam 0.1. The rows of
-    blocks that have been passed rest. PULSE's loss keeps the rows of one mind, and the ball is small: without the one or
-    with a ball of 0.1, faces of the embedded generator dissolved.
+    blocks that have been passed rest. PULSE's loss keeps the rows of one mind, and the ball is small: without GEOCROSS
+    and with a ball of 0.1, tuning faces of the embedded generator dissolved.
     """
     settings: dict[str, Any] = {
         "loss": "100*L2+0.05*GEOCROSS",

@@ -7,10 +7,12 @@ from collections.abc import Mapping as Dictionary
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from pulse_jax.config import StyleGAN1Config
 from pulse_jax.layers import (
+    BLOCK,
     beside,
     blur_1_2_1,
     conv3x3,
@@ -124,5 +126,6 @@ class Synthesis(nn.Module):
                 layer += 1
             if offsets and block in offsets:
                 x = x + offsets[block].astype(x.dtype)
+            x = checkpoint_name(x, BLOCK)
         rgb = pointwise(x, kernel("torgb_kernel", 1, x.shape[-1], 3, 1.0)[0, 0])
         return rgb.astype(jnp.float32) + self.param("torgb_bias", nn.initializers.zeros, (3,))

@@ -10,10 +10,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from pulse_jax.config import StyleGAN2Config
 from pulse_jax.layers import (
+    BLOCK,
     beside,
     dense,
     leaky_relu,
@@ -149,6 +151,7 @@ class Synthesis(nn.Module):
                 layer += 1
             if offsets and block in offsets:
                 x = x + offsets[block].astype(x.dtype)
+            x = checkpoint_name(x, BLOCK)
             colours = rows[layer][:, -3:] if rows[layer].ndim == 3 else rows[layer]
             rgb = _ToRGB(config.conv_clamp, name=f"b{size}_torgb")(x, colours)
             image = rgb if image is None else upsample_image(image) + rgb

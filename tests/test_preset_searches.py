@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.ad_checkpoint import print_saved_residuals
 from tiny_networks import tiny_generator
 
 from pulse_jax import engine, presets, search
@@ -17,6 +18,7 @@ from pulse_jax.degradations import bicubic_matrix
 from pulse_jax.flow import Flow
 from pulse_jax.generator import Generator
 from pulse_jax.latents import GaussianFit
+from pulse_jax.objective import evaluate
 from pulse_jax.phases import phase_of
 from pulse_jax.principal import PrincipalFit, w_to_principal
 
@@ -155,6 +157,11 @@ def pn(generator, w, noise, y):
     return image2stylegan(generator, w, noise, y) + float(weight) * jnp.mean(jnp.sum(v**2, -1))
 
 
+def geocross(w):
+    apart, together = (jnp.sqrt(jnp.sum((w[:, None] + sign * w) ** 2, -1) + 1e-9) for sign in (-1, 1))
+    return 64 * jnp.mean((2 * jnp.arctan(apart / together)) ** 2)
+
+
 def linear1cycledrop(t):
     return (9 * (1 - 2 * abs(t / 0.9 - 0.5)) + 1) / 10
 
@@ -222,9 +229,7 @@ def test_the_first_steps_of_pulse_turn_its_spheres(unchecked):
 
         def loss(x):
             w = jax.nn.leaky_relu(x * fit.std + fit.mean, 0.2)
-            apart, together = (jnp.sqrt(jnp.sum((w[:, None] + sign * w) ** 2, -1) + 1e-9) for sign in (-1, 1))
-            angles = 2 * jnp.arctan(apart / together)
-            return 100 * image2stylegan(generator, w, noise, jnp.asarray(TARGET)) + 0.05 * 64 * jnp.mean(angles**2)
+            return 100 * image2stylegan(generator, w, noise, jnp.asarray(TARGET)) + 0.05 * geocross(w)
 
         x = np.asarray(points[0]["latent"], np.float64) / WIDTH**0.5
         velocity = np.zeros_like(x)
@@ -330,7 +335,7 @@ def test_ilo_moves_the_latent_then_offsets_to_deeper_blocks(unchecked, kind):
 
     def loss(latent, noise, features):
         w = jax.nn.leaky_relu(latent * generator.gaussian_fit.std + generator.gaussian_fit.mean, 0.2)
-        return jnp.mean((low_res(w, noise, dict(enumerate(features))) - TARGET) ** 2)
+        return 100 * jnp.mean((low_res(w, noise, dict(enumerate(features))) - TARGET) ** 2) + 0.05 * geocross(w)
 
     radii = [np.linalg.norm(row) for row in np.asarray(points[0]["latent"])]
     adam, offsets = Adam(), Adam()
@@ -355,6 +360,29 @@ def test_ilo_moves_the_latent_then_offsets_to_deeper_blocks(unchecked, kind):
             np.testing.assert_allclose(np.abs(got).mean(), 1e-4, rtol=1e-3)  # a step of 0.1 leaves the ball
             assert np.all(got * step >= 0)
             assert all(not np.any(offset) for offset in points[3]["features"][1:])
+
+
+@pytest.mark.parametrize("kind", ["stylegan1-16", "stylegan2-16"])
+def test_rematerialization_changes_no_search(unchecked, kind):
+    plain, _, _ = trajectory(style(kind), presets.pulse())
+    again, _, _ = trajectory(style(kind), presets.pulse(rematerialize=True))
+    for one, other in zip(jax.tree.leaves(plain), jax.tree.leaves(again), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_rematerialization_keeps_less(unchecked, capsys):
+    """Of the synthesis at 16×16 the gradient keeps two channels' pictures: one block's output and no more, or many."""
+    generator = style("stylegan2-16")
+    state = search.init(generator, presets.pulse(), TARGET, jax.random.key(0))
+
+    def kept(config):
+        def loss(variables):
+            return evaluate(generator, config, TARGET, variables, state.fixed_noise)[0]
+
+        print_saved_residuals(loss, state.variables)
+        return capsys.readouterr().out.count("f32[1,16,16,2]")
+
+    assert kept(presets.pulse(rematerialize=True)) <= 1 < kept(presets.pulse())
 
 
 # --- what presets promise ---------------------------------------------------------------------------------------------
