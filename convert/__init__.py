@@ -1,6 +1,7 @@
 """StyleGAN checkpoints of any program as generator folders, read with NumPy alone and without running any of it.
 
-`inspect` says what a checkpoint is and `convert` writes it as a folder that `pulse_jax.load_generator` takes.
+`inspect` says what a checkpoint is and `convert` writes it as a folder that `pulse_jax.load_generator` takes;
+`convert_perceptual` and `read_perceptual` are for the network of the loss LPIPS.
 """
 
 from __future__ import annotations
@@ -15,13 +16,22 @@ import numpy as np
 from convert.accounting import Change, Clamp, Entry, Plan, checked, fill, targets
 from convert.detect import Account, account
 from convert.families import FAMILIES, ada, lernapparat
+from convert.perceptual import convert_perceptual, read_perceptual
 from convert.source import CheckpointError, read_source, shown
 from pulse_jax.config import StyleGAN2Config
 
 if TYPE_CHECKING:
     from pulse_jax.generator import Generator
 
-__all__ = ["CheckpointError", "Inspection", "convert", "export", "inspect"]
+__all__ = [
+    "CheckpointError",
+    "Inspection",
+    "convert",
+    "convert_perceptual",
+    "export",
+    "inspect",
+    "read_perceptual",
+]
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 

@@ -26,6 +26,7 @@ __all__ = [
     "Ignored",
     "Plan",
     "State",
+    "array_faults",
     "checked",
     "fill",
     "noise_buffers",
@@ -274,14 +275,14 @@ def fill(plan: Plan, state: State) -> dict[str, np.ndarray]:
         if entry.key not in found:
             faults.append(state.missing(entry.key, expected))
         else:
-            faults += _wrong(entry.key, found[entry.key], expected)
+            faults += array_faults(entry.key, found[entry.key], expected)
     for ignored in plan.ignored:
         if ignored.key not in found:
             if ignored.required:
                 faults.append(state.missing(ignored.key, ignored.shape))
             continue
         array = found[ignored.key]
-        wrong = _wrong(ignored.key, array, ignored.shape) if ignored.shape is not None else []
+        wrong = array_faults(ignored.key, array, ignored.shape) if ignored.shape is not None else []
         if not wrong and ignored.value is not None and not np.allclose(array, ignored.value, rtol=1e-3, atol=1e-6):
             wrong = [f"'{shown(ignored.key)}' holds other values than {ignored.reason}"]
         faults += wrong
@@ -297,7 +298,8 @@ def fill(plan: Plan, state: State) -> dict[str, np.ndarray]:
     return filled
 
 
-def _wrong(key: str, array: np.ndarray, shape: Shape) -> list[str]:
+def array_faults(key: str, array: np.ndarray, shape: Shape) -> list[str]:
+    """What a message says of an array of another shape, or not of floating point numbers; nothing of a right one."""
     if tuple(array.shape) != shape:
         return [f"'{shown(key)}': expected shape {shape}, got {array.shape!s:.80}"]
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16":

@@ -49,6 +49,11 @@ _UNSUPPORTED = (
         ),
         r"b\d+\.fromrgb.*|b4\.(fc|out)\..*|final_linear.*|conv_body.*|from_rgb.*|.*FromRGB.*|Output/.*|input\d+\..*",
     ),
+    (
+        "VGG16 or the heads of LPIPS, no generator (convert --perceptual takes them)",
+        (r"(features|classifier)\.\d+\..*", r"lin\d\.model\.1\.weight"),
+        r"features\.0\.weight|lin0\.model\.1\.weight",
+    ),
 )
 
 

@@ -1,5 +1,6 @@
 """What the commands do, one function each: options and a screen in, the exit code out."""
 
+import dataclasses
 import functools
 import importlib.resources
 import itertools
@@ -165,7 +166,9 @@ def _sample(options: Sample, screen: Screen) -> int:
             raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
         images = to_uint8(np.asarray(generator.sample(jax.random.key(seed), count, truncation=truncation)))
     else:
-        generator = environment.with_fit(generator, options.generator, stored.config, options.label, screen)
+        # The loss, and what only it takes, has no part in drawing.
+        drawn = dataclasses.replace(stored.config, loss="L2")
+        generator = environment.with_fit(generator, options.generator, drawn, options.label, screen)
         images = _draw_again(generator, stored, options.latents, described, screen)
     names = [f"sample_{number:04}.png" for number in range(1, len(images) + 1)]
     summary = {
@@ -262,6 +265,10 @@ def _convert(options: Convert, screen: Screen) -> int:
                 screen.result(line)
             return 1 if inspection.fault else 0
         *checkpoints, output = options.paths
+        if options.perceptual:
+            convert.convert_perceptual(checkpoints, output, overwrite=options.overwrite)
+            screen.result(f"VGG16 and the heads of LPIPS in {printable(output)}", "bold")
+            return 0
         screen.note("reading; then a Gaussian is fitted to the mapping network, unless a file holds one ...")
         with Count(screen, "fitting") as count:
             generator = convert.convert(

@@ -1,5 +1,6 @@
 """What a run works with: generator, versions, devices and memory, for `summary.json` and `pulse-jax info`."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.resources
@@ -32,6 +33,7 @@ __all__ = [
     "versions",
     "with_fit",
     "with_label",
+    "with_perceptual",
 ]
 
 _PACKAGES = {
@@ -113,6 +115,19 @@ def with_fit(
         name = printable(folder)
         raise RunError(f"{name}: {str(error).replace('GENERATOR', name)}") from error
     return generator
+
+
+def with_perceptual(generator: Generator, path: Path | None) -> Generator:
+    """The generator with the network of the loss LPIPS that a file holds; raises `RunError` if it cannot be used."""
+    if path is None:
+        return generator
+    # Here, because the package of converters imports this one.
+    import convert
+
+    try:
+        return dataclasses.replace(generator, perceptual=convert.read_perceptual(path))
+    except convert.CheckpointError as error:
+        raise RunError(printable(error, 600)) from error
 
 
 def generator_summary(generator: Generator, folder: Path | None) -> dict[str, Any]:

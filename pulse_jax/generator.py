@@ -22,6 +22,7 @@ from pulse_jax.config import ArchitectureConfig, FunctionConfig, StyleGAN1Config
 from pulse_jax.flow import Flow
 from pulse_jax.latents import GaussianFit, fit_gaussian
 from pulse_jax.moments import Mapping, measure_moments
+from pulse_jax.perceptual import Perceptual
 from pulse_jax.prepared import COLLECTION, prepare
 from pulse_jax.principal import PrincipalFit
 from pulse_jax.regularizers import Priors
@@ -34,7 +35,7 @@ _AVERAGED = 100_000  # draws of w_avg and w_std
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["params", "gaussian_fit", "principal", "flow", "w_avg", "w_std", "label", "forms"],
+    data_fields=["params", "gaussian_fit", "principal", "flow", "w_avg", "w_std", "label", "perceptual", "forms"],
     meta_fields=["config", "function", "mapping_function"],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class Generator:
         w_avg: the mean of w (d,), over all classes, which truncation needs, or None.
         w_std: σ = sqrt(mean ‖w − w_avg‖²), a number, or None.
         label: the label (label_dim,) that `with_label` fixed, or None.
+        perceptual: the network of the loss LPIPS, attached with `dataclasses.replace`, or None; no folder holds it.
         forms: kernels as `prepared` makes them for CPUs, or None.
         function, mapping_function: a user's own generator (see `from_function`).
     """
@@ -62,6 +64,7 @@ class Generator:
     w_avg: Array | None = None
     w_std: Array | None = None
     label: Array | None = None
+    perceptual: Perceptual | None = None
     forms: Any = field(default=None, repr=False)
     function: Callable[..., Array] | None = field(default=None, repr=False)
     mapping_function: Callable[..., Array] | None = field(default=None, repr=False)
@@ -90,8 +93,8 @@ class Generator:
 
     @property
     def priors(self) -> Priors:
-        """What is known of w, as losses take it."""
-        return Priors(self.flow, self.principal, self.w_avg, self.w_std)
+        """What is known of w, and the perceptual network, as losses take them."""
+        return Priors(self.flow, self.principal, self.w_avg, self.w_std, self.perceptual)
 
     @property
     def num_filters(self) -> int:

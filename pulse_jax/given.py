@@ -19,6 +19,8 @@ def given_config(options: Upsample) -> UpsamplingConfig:
     """The preset with all that is given otherwise; raises `UsageError` for what is out of range."""
     names = ["steps", "eps", "output_size"] + ([] if options.preset in INTERPOLATIONS else ["precision"])
     overrides = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.perceptual is not None:
+        overrides["perceptual"] = True
     try:
         return PRESETS[options.preset](**overrides)
     except ValueError as error:

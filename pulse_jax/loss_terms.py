@@ -6,7 +6,7 @@ from dataclasses import dataclass
 __all__ = ["LOSS_NAMES", "LossTerm", "format_loss", "parse_loss"]
 
 LOSS_NAMES = (
-    *("L2", "L1", "MAE", "LAPLACE", "GAUSSIAN", "MULTISCALE"),
+    *("L2", "L1", "MAE", "LAPLACE", "GAUSSIAN", "MULTISCALE", "LPIPS"),
     *("GEOCROSS", "FLOW", "NORM", "CROSS", "CROSS_SQUARED", "WPRIOR", "COLINEAR", "PRINCIPAL", "LATENT", "NOISE"),
 )
 """The terms that a loss may name: of the image (`pulse_jax.losses`), and of the latent and noise (there GEOCROSS,

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from pulse_jax import regularizers
 from pulse_jax.loss_terms import LossTerm
+from pulse_jax.perceptual import lpips
 from pulse_jax.regularizers import Priors, check_priors
 
 __all__ = ["gaussian", "geocross", "l1", "l2", "laplace", "mae", "multiscale", "total_loss"]
@@ -166,11 +167,11 @@ def total_loss(
         latent: what is searched; needed for LATENT only.
         noise: the searched noise images, for NOISE.
         noise_scale: of LAPLACE and GAUSSIAN.
-        priors: for FLOW, NORM, WPRIOR and PRINCIPAL.
+        priors: for FLOW, NORM, WPRIOR, PRINCIPAL and LPIPS.
 
     Raises:
         MissingPrior: a term needs what `priors` lacks.
-        ValueError: no terms, or shapes that do not fit.
+        ValueError: no terms, or shapes that do not fit, for LPIPS those with a side below 16 too.
     """
     if not terms:
         raise ValueError("terms: expected at least one loss term, got none")
@@ -185,6 +186,7 @@ def total_loss(
         "LAPLACE": lambda: laplace(*images, noise_scale),
         "GAUSSIAN": lambda: gaussian(*images, noise_scale),
         "MULTISCALE": lambda: multiscale(*images),
+        "LPIPS": lambda: lpips(known.perceptual, *images),
         "GEOCROSS": lambda: geocross(w),
         "FLOW": lambda: regularizers.flow_prior(w, known.flow),
         "NORM": lambda: regularizers.flow_norm(w, known.flow),

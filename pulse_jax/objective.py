@@ -18,6 +18,7 @@ from pulse_jax.layers import BLOCK
 from pulse_jax.loss_terms import parse_loss
 from pulse_jax.losses import total_loss
 from pulse_jax.manifold import Euclidean, L1Ball, Sphere
+from pulse_jax.perceptual import SMALLEST_SIDE
 from pulse_jax.regularizers import MissingPrior, check_priors, how_to_fit
 from pulse_jax.sphere import random_uniform
 
@@ -34,6 +35,7 @@ __all__ = [
     "quantize",
     "search_manifold",
     "searched_blocks",
+    "smallest_target",
     "split_features",
     "start",
 ]
@@ -198,7 +200,15 @@ def output_size(generator: Generator, config: UpsamplingConfig) -> int:
             f"output_size: expected {resolution} or a part of it that D can make, {resolution // 2} for instance, "
             f"got {size}"
         ) from None
+    if size < smallest_target(config):
+        raise ValueError(f"output_size: expected {smallest_target(config)} at least for the loss LPIPS, got {size}")
     return size
+
+
+def smallest_target(config: UpsamplingConfig) -> int:
+    """The smallest side of a low-resolution image that the loss can judge."""
+    judged = isinstance(config, SearchConfig) and any(term.name == "LPIPS" for term in parse_loss(config.loss))
+    return SMALLEST_SIDE if judged else 1
 
 
 def decode(

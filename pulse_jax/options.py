@@ -27,6 +27,7 @@ _MAX_LANES = 65_536
 _MAX_COUNT = 1_000
 _COUNT, _SEED, _TRUNCATION = 16, 0, 1.0
 _RESTARTS = 4
+_DRAWS = 1_000_000
 # What nothing but a search can use.
 _OF_SEARCHES = (
     "restarts",
@@ -123,6 +124,8 @@ class Upsample:
     """What to do with an input whose size does not fit the generator."""
     init: _File = None
     """Start from the solutions in this solutions.npz: restart by restart, as many at most."""
+    perceptual: _File = None
+    """With --preset brgm, whose loss then has its LPIPS term: the network that convert --perceptual wrote."""
     output_size: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: the generator's)")] = None
     """Side of the delivered pictures: smaller ones from a larger generator."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -150,6 +153,8 @@ class Upsample:
         _check_inputs(self.inputs)
         if self.preset in INTERPOLATIONS:
             self._check_nothing_searched()
+        if self.perceptual is not None and self.preset != "brgm":
+            raise UsageError("--perceptual: has a meaning with --preset brgm only")
         if self.solutions is None and self.max_restarts is not None:
             raise UsageError("--max-restarts: has a meaning with --solutions only")
         if self.solutions is not None and self.restarts is not None:
@@ -326,28 +331,46 @@ class Info:
 
 @dataclass(frozen=True, kw_only=True)
 class Convert:
-    """Make a generator folder from a StyleGAN checkpoint of another program; nothing in the file is run."""
+    """Make a generator folder from a StyleGAN checkpoint of another program; nothing in the file is run.
+
+    With --perceptual, make the file that upsample --perceptual takes from a VGG16 instead.
+    """
 
     paths: _Checkpoints
     """The checkpoint, or all files of one (PULSE: synthesis.pt, mapping.pt, gaussian_fit.pt), and the folder to make;
     with --inspect checkpoints only."""
+    perceptual: bool = False
+    """The files are torchvision's vgg16 and the lpips program's vgg.pth; the output is one safetensors file."""
     inspect: bool = False
     """Say what the checkpoint is and list its arrays; write nothing."""
     clamp: Annotated[float | None, arg(metavar="C", help_behavior_hint="(default: what the file says)")] = None
     """Bound of StyleGAN2's activations, where the file does not say it; 0 for none."""
-    samples: Annotated[int, arg(metavar="N")] = 1_000_000
+    samples: Annotated[int, arg(metavar="N")] = _DRAWS
     """Draws for the Gaussian fit of the mapping network, where no file holds one."""
     overwrite: bool = False
-    """Replace an existing generator folder."""
+    """Replace an existing generator folder, or with --perceptual an existing file of its kind."""
 
     def check(self) -> None:
         """Raises `UsageError` for what is missing or out of range."""
+        if self.perceptual:
+            self._check_perceptual()
         least = 1 if self.inspect else 2
         if len(self.paths) < least:
             raise UsageError(f"expected {'a checkpoint' if self.inspect else 'a checkpoint and the folder to make'}")
         if self.clamp is not None and not 0 <= self.clamp < 1e30:
             raise UsageError(f"--clamp: expected a positive number, or 0 for none, got {self.clamp}")
         _check_range("samples", self.samples, 2, 100_000_000)
+
+    def _check_perceptual(self) -> None:
+        for flag, given in (
+            ("inspect", self.inspect),
+            ("clamp", self.clamp is not None),
+            ("samples", self.samples != _DRAWS),
+        ):
+            if given:
+                raise UsageError(f"--{flag}: has no meaning with --perceptual, leave one of the two out")
+        if len(self.paths) < 2:
+            raise UsageError("expected VGG16, the heads of LPIPS and the file to make")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,15 +111,17 @@ def srls_paper(**overrides: Any) -> SearchConfig:
     return _inversion(settings, overrides)
 
 
-def brgm(**overrides: Any) -> SearchConfig:
-    """BRGM in its pixel form: 0.001 · MSE on [0, 255], a Gaussian prior on w and colinear rows (its first program).
+def brgm(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
+    """BRGM: LPIPS, 0.001 · MSE on [0, 255], a Gaussian prior on w and colinear rows (its first program).
 
-    The program's loss has an LPIPS term as well, which needs a VGG network that does not come with this package; the
-    weights of the others are the program's. Adam 0.1 with ramps; 1,000 of its up to 5,000 steps.
+    Every weight is the program's. LPIPS is left out, which is the method's pixel form, unless `perceptual`: it needs a
+    VGG16 that does not come with this package (`Generator.perceptual`, `pulse-jax upsample --perceptual`) and inputs of
+    16×16 at least. Adam 0.1 with ramps; 1,000 of its up to 5,000 steps.
     """
+    # 0.001 · 255².
+    loss = "65.025*L2+100*WPRIOR+3*COLINEAR"
     settings = {
-        # 0.001 · 255².
-        "loss": "65.025*L2+100*WPRIOR+3*COLINEAR",
+        "loss": f"1*LPIPS+{loss}" if perceptual else loss,
         "steps": 1000,
         "learning_rate": 0.1,
         "schedule": "ramps",

@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from pulse_jax.config import UpsamplingConfig
 from pulse_jax.degradations import bicubic_float64, bicubic_matrix
+from pulse_jax.objective import smallest_target
 from pulse_jax.search import Result, Status
 
 __all__ = [
@@ -131,9 +132,9 @@ def as_problems(
 
 
 def admissible_sizes(resolution: int, config: UpsamplingConfig) -> list[int]:
-    """The sides that a low-resolution input may have, ascending: divisors whose factor D can serve."""
+    """The sides that a low-resolution input may have, ascending: divisors whose factor D and the loss can serve."""
     sizes = []
-    for size in range(1, resolution + 1):
+    for size in range(smallest_target(config), resolution + 1):
         if resolution % size == 0:
             factor = resolution // size
             try:

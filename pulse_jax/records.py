@@ -60,7 +60,8 @@ class Records:
             "seed": options.seed,
             "lanes": 0,
             "fit": options.fit,
-            "init": None if options.init is None else hashlib.sha256(options.init.read_bytes()).hexdigest(),
+            "init": _sha256(options.init),
+            "perceptual": _sha256(options.perceptual),
             "label": options.label,
             "noise_samples": options.noise_samples,
             "save_intermediate": options.save_intermediate,
@@ -114,8 +115,9 @@ class Records:
         words += [] if options.output_size is None else ["--output-size", options.output_size]
         words += [] if options.label is None else ["--label", options.label]
         words += ["--noise-samples", options.noise_samples] if options.noise_samples else []
-        for flag, path in (("--generator", options.generator), ("--init", options.init)):
-            words += [] if path is None else [flag, path.absolute()]
+        for name in ("generator", "init", "perceptual"):
+            path = getattr(options, name)
+            words += [] if path is None else [f"--{name}", path.absolute()]
         return shlex.join(map(str, words))
 
     def summary(
@@ -135,6 +137,7 @@ class Records:
             "preset": options.preset,
             "config": dataclasses.asdict(self._config),
             "init": None if options.init is None else str(options.init.absolute()),
+            "perceptual": None if options.perceptual is None else str(options.perceptual.absolute()),
             "label": options.label,
             "generator": self._generator,
             **self._surroundings,
@@ -164,3 +167,7 @@ class Records:
             names += f" and {len(outputs.missed) - 5} more" if len(outputs.missed) > 5 else ""
             advice = " The generator may not be able to draw such pictures; more --restarts or --steps may help."
             yield f"Not feasible: {names}." + (advice if isinstance(self._config, SearchConfig) else ""), "yellow"
+
+
+def _sha256(path: Path | None) -> str | None:
+    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()

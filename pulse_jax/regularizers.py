@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from pulse_jax import flow as flows
 from pulse_jax import sphere
 from pulse_jax.flow import Flow
+from pulse_jax.perceptual import Perceptual
 from pulse_jax.principal import PrincipalFit, w_to_principal
 
 __all__ = [
@@ -37,16 +38,17 @@ _SMALLEST_NOISE = 8  # the side below which noise is not halved again
 
 
 class Priors(NamedTuple):
-    """What is known of a generator's w, as far as it has been fitted: see `pulse_jax.generator.Generator`."""
+    """What losses take from outside the search, as far as it is there: see `pulse_jax.generator.Generator`."""
 
     flow: Flow | None = None
     principal: PrincipalFit | None = None
     w_avg: Array | None = None
     w_std: Array | None = None
+    perceptual: Perceptual | None = None
 
 
 class MissingPrior(ValueError):
-    """A search needs something of the generator's w that has not been fitted."""
+    """A search needs something that has not been fitted to the generator's w, or not been given."""
 
 
 _NEEDED = {
@@ -54,6 +56,7 @@ _NEEDED = {
     "NORM": ("flow",),
     "WPRIOR": ("w_avg", "w_std"),
     "PRINCIPAL": ("principal",),
+    "LPIPS": ("perceptual",),
 }
 _KINDS = {"flow": "flow", "principal": "pca", "gaussian_fit": "gaussian", "w_avg": "gaussian", "w_std": "gaussian"}
 
@@ -67,12 +70,18 @@ def check_priors(names: Sequence[str], priors: Priors) -> None:
     """See that all is there that the losses of these `names` take.
 
     Raises:
-        MissingPrior: something is not, and how to fit it.
+        MissingPrior: something is not, and how to get it.
     """
     for name in names:
         for field in _NEEDED.get(name, ()):
-            if getattr(priors, field) is None:
-                raise MissingPrior(f"the loss {name} needs this generator's {field}; {how_to_fit(field)}")
+            if getattr(priors, field) is not None:
+                continue
+            if field == "perceptual":
+                raise MissingPrior(
+                    f"the loss {name} needs a VGG16 with the heads of LPIPS, which do not come with this package; "
+                    "give --perceptual FILE, or Generator.perceptual in Python"
+                )
+            raise MissingPrior(f"the loss {name} needs this generator's {field}; {how_to_fit(field)}")
 
 
 def _pairs(w: Float[Array, "rows d"]) -> tuple[Array, Array]:

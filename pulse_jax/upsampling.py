@@ -62,17 +62,19 @@ def run_upsample(
 
     Raises:
         UsageError: a setting is out of range or the output folder cannot be used.
-        RunError: the generator or the file to start from cannot be used, or writing failed.
+        RunError: the generator, the perceptual network or the file to start from cannot be used, or writing failed.
     """
     config = given_config(options)
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=replaces, resumes=True)
-    check_output_apart(options.output, options.inputs, options.init)
+    for source in (options.init, options.perceptual):
+        check_output_apart(options.output, options.inputs, source)
     found, failures = find_inputs(options.inputs, options.output)
     if not found:
         report_failures(failures, len(failures), screen)
         return 1
     total = len(found) + len(failures)
     generator = environment.with_label(environment.open_generator(options.generator), options.label)
+    generator = environment.with_perceptual(generator, options.perceptual)
     generator = environment.with_fit(generator, options.generator, config, options.label, screen)
     run = _Run(options, screen, command, config, folder, generator, found, failures, dict(originals or {}))
     code = run.execute()

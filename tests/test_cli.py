@@ -1,4 +1,5 @@
 import collections
+import hashlib
 import json
 import os
 import shlex
@@ -17,7 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_networks import perceptual_arrays, tiny_perceptual
 
+from convert.safetensors_file import save_safetensors
 from pulse_jax import engine, environment, options, outputs, reading, results, stylegan2, upsampling
 from pulse_jax.cli import main
 from pulse_jax.config import StyleGAN2Config
@@ -62,7 +65,7 @@ class FakeEngine:
         return self.solve(list(problems), *others, **settings)
 
     def solve(self, problems, generator, *, config, lanes, checkpoint_dir, on_chunk):
-        self.lanes = lanes
+        self.lanes, self.generator = lanes, generator
         if lanes > self.most_lanes:
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
         self.calls.append(problems)
@@ -998,6 +1001,61 @@ def test_unsuitable_files_to_start_from(fake, inputs, tmp_path, capsys, change, 
     err = capsys.readouterr().err
     assert text in err and file.name in err and err.count("\n") == 1
     assert not (tmp_path / "next").exists()
+
+
+@pytest.fixture
+def perceptual(fake, monkeypatch, tmp_path):
+    """A file of a perceptual network of few channels, and a generator that has all else that brgm takes."""
+    fitted = replace(environment.open_generator(None), w_avg=jnp.zeros(DIM), w_std=jnp.ones(()))
+    monkeypatch.setattr("pulse_jax.generator.load_generator", lambda folder: fitted)
+    monkeypatch.setattr("convert.perceptual._WIDTHS", (4, 5, 6, 6, 4))
+    network, heads = perceptual_arrays()
+    save_safetensors(tmp_path / "perceptual.safetensors", network | heads)
+    return tmp_path / "perceptual.safetensors"
+
+
+def test_a_perceptual_network_gives_brgm_its_whole_loss(fake, inputs, tmp_path, capsys, perceptual):
+    draw(inputs / "a.png", side=16)
+    draw(inputs / "small.png")
+    words = ["--preset", "brgm", "--perceptual", perceptual]
+    assert run("upsample", inputs, "--output", tmp_path / "out", *words) == 1
+    assert "the picture is 4x4; expected a square of 16x16" in capsys.readouterr().err
+    for found, expected in zip(*map(jax.tree.leaves, (fake.generator.perceptual, tiny_perceptual())), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    summary = summary_of(tmp_path / "out")
+    assert summary["config"] == json.loads(json.dumps(asdict(PRESETS["brgm"](perceptual=True))))
+    assert summary["perceptual"] == str(perceptual)
+    assert summary["settings"]["perceptual"] == hashlib.sha256(perceptual.read_bytes()).hexdigest()
+    assert f"--perceptual {perceptual}" in summary["inputs"][0]["solutions"][0]["command"]
+    # Drawing takes no loss.
+    assert run("sample", "--latents", tmp_path / "out" / "a" / "solutions.npz", "--output", tmp_path / "again") == 0
+    assert run("upsample", inputs, "--output", tmp_path / "without", "--preset", "brgm") == 0
+    assert fake.generator.perceptual is None
+    summary = summary_of(tmp_path / "without")
+    assert summary["settings"]["perceptual"] is summary["perceptual"] is None and "LPIPS" not in str(summary["config"])
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "code"),
+    [
+        ("--perceptual FILE", "--perceptual: has a meaning with --preset brgm only", 2),
+        ("--perceptual FILE --preset bicubic", "--perceptual: has a meaning with --preset brgm only", 2),
+        (
+            "--perceptual FILE --preset brgm --output-size 8",
+            "--output-size: expected 16 at least for the loss LPIPS",
+            2,
+        ),
+        ("--perceptual missing.pth --preset brgm", "missing.pth: cannot be read", 1),
+        ("--perceptual PICTURE --preset brgm", "a.png: not a checkpoint", 1),
+    ],
+)
+def test_a_perceptual_network_that_cannot_be_used(fake, inputs, tmp_path, capsys, perceptual, words, text, code):
+    draw(inputs / "a.png", side=16)
+    words = words.replace("FILE", str(perceptual)).replace("PICTURE", str(inputs / "a.png")).split()
+    assert run("upsample", inputs, "--output", tmp_path / "out", *words) == code
+    err = capsys.readouterr().err
+    assert text in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists() and not fake.calls
 
 
 # --- the other commands ---

@@ -29,7 +29,7 @@ FLOORS = [
         "drawing",
         "sheets",
     ],
-    ["moments", "principal", "flow", "flow_fitting", "manifold", "prepared", "stylegan1", "stylegan2"],
+    ["moments", "principal", "flow", "flow_fitting", "perceptual", "manifold", "prepared", "stylegan1", "stylegan2"],
     ["optimizers", "latents", "regularizers", "losses", "storage", "generator"],
     ["objective"],
     ["phases", "search", "presets"],

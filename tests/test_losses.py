@@ -12,6 +12,7 @@ from pulse_jax.degradations import bicubic
 from pulse_jax.flow import Flow, init_blocks
 from pulse_jax.loss_terms import LOSS_NAMES, LossTerm, parse_loss
 from pulse_jax.losses import geocross, l1, l2, total_loss
+from pulse_jax.perceptual import BLOCKS, Perceptual
 from pulse_jax.principal import PrincipalFit
 from pulse_jax.regularizers import Priors
 
@@ -158,14 +159,22 @@ def test_every_term_of_the_language_is_computed():
     blocks = jax.tree.map(jnp.zeros_like, init_blocks(jax.random.key(0), 1, 4, 4))
     reversal = Flow(jnp.zeros(4), jnp.ones(4), None, blocks, jnp.ones((1, 4)), jnp.zeros((1, 4)))
     identity = PrincipalFit(jnp.zeros(4), jnp.eye(4), jnp.ones(4))
-    priors = Priors(reversal, identity, w_avg=jnp.zeros(4), w_std=jnp.ones(()))
-    inputs = {"generated_low_res": image(1.0), "target": image(0.0), "w": rows, "priors": priors}
+    # White has the first of two features, black the second, at every depth.
+    centre = jnp.zeros((3, 3, 2, 2)).at[1, 1].set(jnp.eye(2))
+    first = jnp.zeros((3, 3, 3, 2)).at[1, 1].set(jnp.array([1.0, -1.0]))
+    count = sum(BLOCKS)
+    black_or_white = Perceptual(
+        (first, *[centre] * (count - 1)), (jnp.zeros(2),) * count, (jnp.array([0.5, 0.25]),) * 5
+    )
+    priors = Priors(reversal, identity, w_avg=jnp.zeros(4), w_std=jnp.ones(()), perceptual=black_or_white)
+    size = (16, 16, 3)
+    inputs = {"generated_low_res": image(1.0, size), "target": image(0.0, size), "w": rows, "priors": priors}
     inputs |= {"latent": rows, "noise": (jnp.ones((8, 8, 1)),)}
     total, values = jax.jit(lambda inputs: total_loss(terms, **inputs, eps=1e-3))(inputs)
     assert set(values) == set(LOSS_NAMES)
     log_2pi = np.log(2 * np.pi)
     by_hand = {"L2": 1.0, "L1": 10.0, "MAE": 1.0, "MULTISCALE": 1.0, "GEOCROSS": 64 * (np.pi / 2) ** 2 / 2}
-    by_hand |= {"LAPLACE": 48 * (1 + np.log(2)), "GAUSSIAN": 24 * (1 + log_2pi)}
+    by_hand |= {"LAPLACE": 768 * (1 + np.log(2)), "GAUSSIAN": 384 * (1 + log_2pi), "LPIPS": 5 * 0.75}
     by_hand |= {"FLOW": 0.5 + 2 * log_2pi, "NORM": 1.0, "CROSS": 2**0.5, "CROSS_SQUARED": 2.0, "COLINEAR": 0.5}
     by_hand |= {"WPRIOR": 0.25, "PRINCIPAL": 1.0, "LATENT": 2.0, "NOISE": 2.0}
     for name in LOSS_NAMES:

@@ -1,5 +1,7 @@
 """Presets: the values that they document, and overrides."""
 
+import dataclasses
+
 import pytest
 
 from pulse_jax import presets
@@ -35,6 +37,12 @@ def test_pulse_is_the_papers_method_on_the_sphere():
     assert not config.optimizer.startswith("projected")
     assert not config.clamp_loss
     assert not config.blur_at_factor_one
+
+
+def test_brgm_has_its_perceptual_term_where_there_is_a_network():
+    pixels, whole = presets.brgm(steps=7), presets.brgm(perceptual=True, steps=7)
+    assert pixels.loss == "65.025*L2+100*WPRIOR+3*COLINEAR"
+    assert whole == dataclasses.replace(pixels, loss=f"1*LPIPS+{pixels.loss}")
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)

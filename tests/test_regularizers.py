@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from tiny_networks import tiny_perceptual
 
 from pulse_jax import flow as flows
-from pulse_jax import losses, regularizers
+from pulse_jax import losses, perceptual, regularizers
 from pulse_jax.flow import Flow
 from pulse_jax.loss_terms import LOSS_NAMES
 from pulse_jax.principal import PrincipalFit
@@ -66,8 +67,10 @@ def _terms(dtype):
         "GAUSSIAN": lambda x: losses.gaussian(x, target, scale),
         "MULTISCALE": lambda x: losses.multiscale(x, target),
     }
+    seen = jnp.asarray(0.5 + 0.2 * _random(16, 16, 3, seed=10), dtype)
+    larger_images = {"LPIPS": lambda x: perceptual.lpips(tiny_perceptual(dtype), x, seen)}
     noise = {"NOISE": lambda n: regularizers.noise_correlation([n])}
-    shapes = [(rows, (ROWS, WIDTH)), (images, (4, 4, 3)), (noise, (16, 16, 1))]
+    shapes = [(rows, (ROWS, WIDTH)), (images, (4, 4, 3)), (larger_images, (16, 16, 3)), (noise, (16, 16, 1))]
     return {name: (function, shape) for some, shape in shapes for name, function in some.items()}
 
 
@@ -79,7 +82,9 @@ def test_every_name_of_the_language_is_tested_here():
 def test_gradients_equal_finite_differences(unchecked, name):
     with jax.enable_x64(True):
         function, shape = _terms(jnp.float64)[name]
-        check_grads(function, (jnp.asarray(_random(*shape, seed=8)),), order=1, modes=["rev"], rtol=1e-6, atol=1e-6)
+        # Steps small enough to pass no kink of LPIPS.
+        point = jnp.asarray(_random(*shape, seed=8))
+        check_grads(function, (point,), order=1, modes=["rev"], eps=1e-6, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSS_NAMES)

@@ -10,6 +10,7 @@ from pulse_jax import stylegan1, stylegan2
 from pulse_jax.config import StyleGAN1Config, StyleGAN2Config
 from pulse_jax.generator import Generator
 from pulse_jax.latents import GaussianFit
+from pulse_jax.perceptual import Perceptual
 
 ARCHITECTURES = {
     "stylegan1-4": StyleGAN1Config(resolution=4, latent_dim=5, mapping_layers=0, channels=(7,)),
@@ -59,3 +60,27 @@ def tiny_generator(
         gaussian_fit=GaussianFit(draw(config.latent_dim), 1 + draw(config.latent_dim) ** 2) if fits else None,
         w_avg=draw(config.latent_dim) if fits else None,
     )
+
+
+def perceptual_arrays(widths=(4, 5, 6, 6, 4), seed=0):
+    """A VGG16 of a few channels and heads of LPIPS for it, float32, as torchvision and the lpips program name them."""
+    rng = np.random.default_rng(seed)
+    network, heads = {}, {}
+    places, before = iter((0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)), 3
+    for block, (width, count) in enumerate(zip(widths, (2, 2, 3, 3, 3), strict=True)):
+        for place in (next(places) for _ in range(count)):
+            kernel = rng.standard_normal((width, before, 3, 3)) * (2 / (9 * before)) ** 0.5
+            network[f"features.{place}.weight"] = kernel.astype(np.float32)
+            network[f"features.{place}.bias"] = (0.1 * rng.standard_normal(width)).astype(np.float32)
+            before = width
+        heads[f"lin{block}.model.1.weight"] = rng.random((1, width, 1, 1)).astype(np.float32)
+    return network, heads
+
+
+def tiny_perceptual(dtype=jnp.float32, **options):
+    """The same as `pulse_jax` takes it."""
+    network, heads = perceptual_arrays(**options)
+    kernels = [array.transpose(2, 3, 1, 0) for key, array in network.items() if key.endswith("weight")]
+    biases = [array for key, array in network.items() if key.endswith("bias")]
+    parts = (kernels, biases, [head.reshape(-1) for head in heads.values()])
+    return Perceptual(*(tuple(jnp.asarray(array, dtype) for array in part) for part in parts))
