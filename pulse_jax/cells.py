@@ -23,7 +23,7 @@ from pulse_jax import environment, search
 from pulse_jax.config import SearchConfig
 from pulse_jax.engine import Progress, solve_stream
 from pulse_jax.generator import Generator
-from pulse_jax.lanes import Device, Lanes, start_all
+from pulse_jax.lanes import Device, Lanes, placed, start_all
 from pulse_jax.measures import Costs, costs_of
 from pulse_jax.memory import is_out_of_memory
 from pulse_jax.problems import Problem, Solution, Start, image_number, judge
@@ -158,7 +158,7 @@ def measure(
     """
     cell.problems = len(problems)
     try:
-        _measure(cell, jax.device_put(generator, device), config, problems, device)
+        _measure(cell, placed(generator, config, device), config, problems, device)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
