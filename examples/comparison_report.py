@@ -40,10 +40,10 @@ differs from its input by at most ε = {eps:g} (mean squared error). Evaluations
 search was first feasible: medians of the searches that were; seconds with all lanes busy, without compilation. Steps
 taken: the mean; some presets go on when they are feasible. PSNR and SSIM: the mean, against the truth. SWD: sliced
 Wasserstein distance of 7×7 patches of the solutions to those of as many other held-out renders, mean over a Laplacian
-pyramid's levels; it is biased, the more the fewer the pictures, and the truths' own is its floor. Diversity: root mean square difference of two of four solutions of one input, in what downscaling does not see, over inputs with
-four (how many, in brackets), and with four feasible ones. Norms of w's rows once whitened, relative to √d, and the
-share that is more than three standard deviations of a Gaussian's norm away; the same after the flow, where the
-generator has one.
+pyramid's levels; it is biased, the more the fewer the pictures, and the truths' own is its floor. Diversity: root mean
+square difference of two of four solutions of one input, in what downscaling does not see, over inputs with four (how
+many, in brackets), and with four feasible ones. Norms of w's rows once whitened, relative to √d, and the share that is
+more than three standard deviations of a Gaussian's norm away; the same after the flow, where the generator has one.
 """
 
 
