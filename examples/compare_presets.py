@@ -27,7 +27,7 @@ from pulse_jax.config import InterpolationConfig, SearchConfig, UpsamplingConfig
 from pulse_jax.engine import Progress, solve_stream
 from pulse_jax.generator import Generator, load_generator
 from pulse_jax.images import save_png
-from pulse_jax.objective import split_features
+from pulse_jax.objective import mapped, split_features
 from pulse_jax.problems import Problem, Solution, rank
 
 _DIVERSE = 4  # solutions whose differences are measured
@@ -114,15 +114,7 @@ def rows_of_w(generator: Generator, config: UpsamplingConfig, solution: Solution
     if isinstance(config, InterpolationConfig):
         return None
     latent, _ = split_features(generator, config, jax.numpy.asarray(solution.latent))
-    rows, _ = latents.to_w(
-        config.space,
-        latent,
-        mapping=generator.map,
-        fit=generator.gaussian_fit,
-        num_layers=generator.num_layers,
-        num_filters=generator.num_filters,
-        coordinates=config.coordinates,
-    )
+    rows, _ = mapped(generator, config, latent)
     return np.asarray(rows)
 
 

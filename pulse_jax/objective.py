@@ -31,6 +31,7 @@ __all__ = [
     "evaluate",
     "join_features",
     "latent_shape",
+    "mapped",
     "output_size",
     "quantize",
     "search_manifold",
@@ -211,6 +212,21 @@ def smallest_target(config: UpsamplingConfig) -> int:
     return SMALLEST_SIDE if judged else 1
 
 
+def mapped(
+    generator: Generator, config: SearchConfig, latent: Float[Array, "rows d"]
+) -> tuple[Float[Array, "rows d"], Float[Array, "layers d"]]:
+    """The rows of w that a searched latent stands for, and w as the generator takes it (see `latents.to_w`)."""
+    return to_w(
+        config.space,
+        latent,
+        mapping=generator.map,
+        fit=generator.gaussian_fit,
+        num_layers=generator.num_layers,
+        num_filters=generator.num_filters,
+        coordinates=config.coordinates,
+    )
+
+
 def decode(
     generator: Generator,
     config: SearchConfig,
@@ -221,15 +237,7 @@ def decode(
     latent, features = variables["latent"], variables.get("features")
     if features is None:
         latent, features = split_features(generator, config, latent)
-    rows, w = to_w(
-        config.space,
-        latent,
-        mapping=generator.map,
-        fit=generator.gaussian_fit,
-        num_layers=generator.num_layers,
-        num_filters=generator.num_filters,
-        coordinates=config.coordinates,
-    )
+    rows, w = mapped(generator, config, latent)
     noise = merge_noise(variables["noise"], fixed_noise)
     offsets = dict(zip(searched_blocks(config), features, strict=True))
 

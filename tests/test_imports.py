@@ -17,6 +17,7 @@ ROOT = PACKAGE.parent
 FLOORS = [
     [
         "loss_terms",
+        "architectures",
         "config",
         "sphere",
         "matrix_convolutions",
@@ -76,7 +77,14 @@ FLOORS = [
 ]
 ORDER = [module for floor in FLOORS for module in floor]
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
-WITHOUT_JAX = ["pulse_jax", "pulse_jax.config", "pulse_jax.loss_terms", "pulse_jax.presets", "pulse_jax.cli"]
+WITHOUT_JAX = [
+    "pulse_jax",
+    "pulse_jax.architectures",
+    "pulse_jax.config",
+    "pulse_jax.loss_terms",
+    "pulse_jax.presets",
+    "pulse_jax.cli",
+]
 FORBIDDEN = {"torch", "torchvision", "tensorflow"}
 
 
