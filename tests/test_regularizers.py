@@ -84,16 +84,16 @@ def test_gradients_equal_finite_differences(unchecked, name):
         function, shape = _terms(jnp.float64)[name]
         # Steps small enough to pass no kink of LPIPS.
         point = jnp.asarray(_random(*shape, seed=8))
-        check_grads(function, (point,), order=1, modes=["rev"], eps=1e-6, rtol=1e-6, atol=1e-6)
+        check_grads(jax.jit(function), (point,), order=1, modes=["rev"], eps=1e-6, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSS_NAMES)
 def test_float32_is_close_to_float64(unchecked, name):
     function, shape = _terms(jnp.float32)[name]
-    single = jax.value_and_grad(function)(jnp.asarray(_random(*shape, seed=9), jnp.float32))
+    single = jax.jit(jax.value_and_grad(function))(jnp.asarray(_random(*shape, seed=9), jnp.float32))
     with jax.enable_x64(True):
         function, _ = _terms(jnp.float64)[name]
-        double = jax.value_and_grad(function)(jnp.asarray(_random(*shape, seed=9)))
+        double = jax.jit(jax.value_and_grad(function))(jnp.asarray(_random(*shape, seed=9)))
     for got, expected in zip(single, double, strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-4, atol=1e-5 * np.abs(expected).max())
 
