@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64
 
-__all__ = ["bicubic", "bicubic_float64", "bicubic_kernel", "bicubic_matrix", "unseen"]
+__all__ = ["bicubic", "bicubic_float64", "bicubic_kernel", "bicubic_matrix", "halve", "unseen"]
 
 
 def _check_factor(factor: int) -> None:
@@ -104,6 +104,12 @@ def bicubic(
     precision = jax.lax.Precision.HIGHEST
     image = jnp.einsum("ph,...hwc->...pwc", jnp.asarray(rows, dtype), image, precision=precision)
     return jnp.einsum("qw,...pwc->...pqc", jnp.asarray(columns, dtype), image, precision=precision)
+
+
+def halve(image: Float[Array, "h w c"]) -> Float[Array, "_ _ c"]:
+    """2×2 means; both sides must be even."""
+    height, width, channels = image.shape
+    return jnp.mean(image.reshape(height // 2, 2, width // 2, 2, channels), axis=(1, 3))
 
 
 def bicubic_float64(

@@ -23,7 +23,17 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pulse_jax.moments import SLOPE
 from pulse_jax.principal import PrincipalFit, principal_to_w, w_to_principal
 
-__all__ = ["MAX_LOG_SCALE", "Flow", "autoregress", "forward", "init_blocks", "inverse", "log_prob", "standardize"]
+__all__ = [
+    "MAX_LOG_SCALE",
+    "Flow",
+    "autoregress",
+    "forward",
+    "init_blocks",
+    "inverse",
+    "log_density",
+    "log_prob",
+    "standardize",
+]
 
 MAX_LOG_SCALE = 6.0
 """a = 6 · tanh(a' / 6), so that exp(∓a) lies between 1/403 and 403, and nothing overflows however far w is from the
@@ -162,7 +172,11 @@ def log_prob(flow: Flow, w: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
     Raises:
         ValueError: w has another width than the flow.
     """
-    u, log_det = forward(flow, w)
+    return log_density(*forward(flow, w))
+
+
+def log_density(u: Float[Array, "*batch d"], log_det: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """log p(w) from what `forward` gives: log N(u; 0, I) + log |det dF/dw| (SRLS, equation 5)."""
     return log_det - 0.5 * (jnp.sum(jnp.square(u), axis=-1) + u.shape[-1] * math.log(2 * math.pi))
 
 

@@ -92,6 +92,11 @@ class Generator:
         return self.config.label_dim
 
     @property
+    def _family(self) -> Any:
+        """The module of the networks of this architecture, which is no user's own function."""
+        return stylegan1 if isinstance(self.config, StyleGAN1Config) else stylegan2
+
+    @property
     def priors(self) -> Priors:
         """What is known of w, and the perceptual network, as losses take them."""
         return Priors(self.flow, self.principal, self.w_avg, self.w_std, self.perceptual)
@@ -193,9 +198,8 @@ class Generator:
             raise ValueError(f"label: expected shape (…, {count}), got {label.shape}")
         if isinstance(self.config, FunctionConfig):
             return z if self.mapping_function is None else self.mapping_function(self.params, z)
-        family = stylegan1 if isinstance(self.config, StyleGAN1Config) else stylegan2
         label = self.label if label is None else label
-        return family.Mapping(self.config).apply({"params": self.params["mapping"]}, z, label)  # pyright: ignore
+        return self._family.Mapping(self.config).apply({"params": self.params["mapping"]}, z, label)
 
     def synthesize(
         self,
@@ -239,12 +243,11 @@ class Generator:
             if images.shape[1:] != size:
                 raise ValueError(f"function: expected an image of shape {size}, got {images.shape[1:]}")
         else:
-            family = stylegan1 if isinstance(self.config, StyleGAN1Config) else stylegan2
-            module = family.Synthesis(self.config, dtype=jnp.dtype(precision))  # pyright: ignore
+            module = self._family.Synthesis(self.config, dtype=jnp.dtype(precision))
             variables = {"params": self.params["synthesis"]}
             if self.forms is not None and precision == "float32":
                 variables[COLLECTION] = self.forms
-            images = module.apply(variables, flat, flat_noise, flat_offsets) * 0.5 + 0.5  # pyright: ignore
+            images = module.apply(variables, flat, flat_noise, flat_offsets) * 0.5 + 0.5
         return images.reshape(*batch, self.resolution, self.resolution, 3)
 
     def prepared(self) -> Generator:
@@ -254,8 +257,7 @@ class Generator:
         """
         if isinstance(self.config, FunctionConfig):
             return self
-        family = stylegan1 if isinstance(self.config, StyleGAN1Config) else stylegan2
-        forms = prepare(family.Synthesis(self.config), self.params["synthesis"])  # pyright: ignore
+        forms = prepare(self._family.Synthesis(self.config), self.params["synthesis"])
         return dataclasses.replace(self, forms=forms)
 
     def block_shape(self, block: int) -> tuple[int, int, int]:

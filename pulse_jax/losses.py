@@ -5,6 +5,7 @@ Values are scalars in float32, or wider where the inputs are; a NaN in the input
 (Menon et al. 2020), section 3.1, and its program; others are named where they stand.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pulse_jax import regularizers
+from pulse_jax.degradations import halve
+from pulse_jax.flow import forward
 from pulse_jax.loss_terms import LossTerm
 from pulse_jax.perceptual import lpips
 from pulse_jax.regularizers import Priors, check_priors
@@ -114,8 +117,7 @@ def multiscale(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h
     difference = _difference(generated_low_res, target)
     scales = [jnp.mean(_magnitude(difference))]
     while difference.shape[0] % 2 == 0 and difference.shape[1] % 2 == 0:
-        height, width, channels = difference.shape
-        difference = jnp.mean(difference.reshape(height // 2, 2, width // 2, 2, channels), axis=(1, 3))
+        difference = halve(difference)
         scales.append(jnp.mean(_magnitude(difference)))
     return jnp.mean(jnp.stack(scales))
 
@@ -179,6 +181,8 @@ def total_loss(
     known: Any = Priors() if priors is None else priors
     check_priors([term.name for term in terms], known)
     searched: Any = latent
+    # Once for both losses: XLA would run a loop over the flow's blocks for each.
+    through_flow = functools.cache(lambda: forward(known.flow, w))
     losses: dict[str, Callable[[], Array]] = {
         "L2": lambda: l2(*images, eps),
         "L1": lambda: l1(*images, eps),
@@ -188,8 +192,8 @@ def total_loss(
         "MULTISCALE": lambda: multiscale(*images),
         "LPIPS": lambda: lpips(known.perceptual, *images),
         "GEOCROSS": lambda: geocross(w),
-        "FLOW": lambda: regularizers.flow_prior(w, known.flow),
-        "NORM": lambda: regularizers.flow_norm(w, known.flow),
+        "FLOW": lambda: regularizers.flow_prior(*through_flow()),
+        "NORM": lambda: regularizers.flow_norm(through_flow()[0]),
         "CROSS": lambda: regularizers.cross(w),
         "CROSS_SQUARED": lambda: regularizers.cross_squared(w),
         "WPRIOR": lambda: regularizers.w_prior(w, known.w_avg, known.w_std),

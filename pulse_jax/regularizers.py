@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from pulse_jax import flow as flows
 from pulse_jax import sphere
-from pulse_jax.flow import Flow
+from pulse_jax.degradations import halve
+from pulse_jax.flow import Flow, log_density
 from pulse_jax.perceptual import Perceptual
 from pulse_jax.principal import PrincipalFit, w_to_principal
 
@@ -90,15 +90,14 @@ def _pairs(w: Float[Array, "rows d"]) -> tuple[Array, Array]:
     return w[one], w[other]
 
 
-def flow_prior(w: Float[Array, "rows d"], flow: Flow) -> Float[Array, ""]:
-    """FLOW, SRLS's P_w: minus the mean over rows of log p_F(w), in nats."""
-    return -jnp.mean(flows.log_prob(flow, w))
+def flow_prior(u: Float[Array, "rows d"], log_det: Float[Array, " rows"]) -> Float[Array, ""]:
+    """FLOW, SRLS's P_w: minus the mean over rows of log p_F(w), in nats; of what `flow.forward` makes of w."""
+    return -jnp.mean(log_density(u, log_det))
 
 
-def flow_norm(w: Float[Array, "rows d"], flow: Flow) -> Float[Array, ""]:
-    """NORM, SRLS's P_gaussian: the mean over rows of (‖F(w)‖ − √d)²."""
-    u, _ = flows.forward(flow, w)
-    return jnp.mean(jnp.square(sphere.norm(u) - w.shape[-1] ** 0.5))
+def flow_norm(u: Float[Array, "rows d"]) -> Float[Array, ""]:
+    """NORM, SRLS's P_gaussian: the mean over rows of (‖u‖ − √d)², u = F(w)."""
+    return jnp.mean(jnp.square(sphere.norm(u) - u.shape[-1] ** 0.5))
 
 
 def cross(w: Float[Array, "rows d"]) -> Float[Array, ""]:
@@ -148,8 +147,7 @@ def noise_correlation(noise: Sequence[Float[Array, "r r 1"]]) -> Float[Array, ""
         while True:
             for axis in (0, 1):
                 total += jnp.square(jnp.mean(image * jnp.roll(image, 1, axis=axis)))
-            size = image.shape[0]
-            if size <= _SMALLEST_NOISE:
+            if len(image) <= _SMALLEST_NOISE:
                 break
-            image = jnp.mean(image.reshape(size // 2, 2, size // 2, 2, 1), axis=(1, 3))
+            image = halve(image)
     return total

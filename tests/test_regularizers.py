@@ -49,8 +49,8 @@ def _terms(dtype):
     target = jnp.asarray(0.5 + 0.2 * _random(4, 4, 3, seed=7), dtype)
     scale = jnp.asarray(0.05, dtype)
     rows = {
-        "FLOW": lambda w: regularizers.flow_prior(w, _flow(dtype)),
-        "NORM": lambda w: regularizers.flow_norm(w, _flow(dtype)),
+        "FLOW": lambda w: regularizers.flow_prior(*flows.forward(_flow(dtype), w)),
+        "NORM": lambda w: regularizers.flow_norm(flows.forward(_flow(dtype), w)[0]),
         "CROSS": regularizers.cross,
         "CROSS_SQUARED": regularizers.cross_squared,
         "WPRIOR": lambda w: regularizers.w_prior(w, mean, std),
@@ -133,9 +133,9 @@ def test_the_flow_terms_are_its_density_and_its_norm():
     w, flow = jnp.asarray(_random(ROWS, WIDTH), jnp.float32), _flow()
     u, log_det = flows.forward(flow, w)
     normal = -0.5 * np.sum(np.square(u), -1) - 0.5 * WIDTH * np.log(2 * np.pi)
-    np.testing.assert_allclose(regularizers.flow_prior(w, flow), -np.mean(normal + log_det), rtol=1e-5)
+    np.testing.assert_allclose(regularizers.flow_prior(u, log_det), -np.mean(normal + log_det), rtol=1e-5)
     expected = np.mean((np.linalg.norm(u, axis=-1) - WIDTH**0.5) ** 2)
-    np.testing.assert_allclose(regularizers.flow_norm(w, flow), expected, rtol=1e-5)
+    np.testing.assert_allclose(regularizers.flow_norm(u), expected, rtol=1e-5)
 
 
 def test_the_covariance_prior_is_a_mahalanobis_distance():
