@@ -20,6 +20,7 @@ FLOORS = [
         "architectures",
         "config",
         "sphere",
+        "schedules",
         "matrix_convolutions",
         "layers",
         "degradations",

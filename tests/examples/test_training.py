@@ -22,6 +22,9 @@ CONFIG = gan.TrainConfig(
 )
 
 
+_step = jax.jit(gan.step, static_argnums=(0, 1))
+
+
 @pytest.fixture(scope="module")
 def state():
     return gan.init(CONFIG, 0)
@@ -33,7 +36,7 @@ def trained(state):
     pictures = jnp.full((4, 8, 8, 3), 200, jnp.uint8)
     metrics = []
     for lazy in (True, False):
-        state, seen = jax.jit(lambda s, p=lazy: gan.step(CONFIG, p, s, pictures))(state)
+        state, seen = _step(CONFIG, lazy, state, pictures)
         metrics.append(seen)
     return state, metrics
 
@@ -98,7 +101,7 @@ def test_an_interval_is_its_steps_one_by_one(state):
     whole, metrics = jax.jit(lambda s: gan.interval(CONFIG, s, pictures))(state)
     one = state
     for lazy, batch in zip((True, False), pictures, strict=True):
-        one, _ = jax.jit(lambda s, x, p=lazy: gan.step(CONFIG, p, s, x))(one, batch)
+        one, _ = _step(CONFIG, lazy, one, batch)
     for a, b in zip(jax.tree.leaves(whole.average), jax.tree.leaves(one.average), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
     assert all(np.isfinite(value) for value in metrics.values())
@@ -106,12 +109,13 @@ def test_an_interval_is_its_steps_one_by_one(state):
 
 def test_bfloat16_and_augmented_steps_stay_finite(state):
     half = dataclasses.replace(CONFIG, precision="bfloat16", augment=0.5)
+    generate = jax.jit(gan.generate, static_argnums=(0, 3, 4, 5))
     images = [
-        gan.generate(CONFIG.generator, state.generator, jax.random.key(0), 4, 0.0, p) for p in ("float32", "bfloat16")
+        generate(CONFIG.generator, state.generator, jax.random.key(0), 4, 0.0, p) for p in ("float32", "bfloat16")
     ]
     np.testing.assert_allclose(images[0], images[1], atol=0.05)
     pictures = jnp.full((4, 8, 8, 3), 90, jnp.uint8)
-    after, metrics = jax.jit(lambda s: gan.step(half, True, s, pictures))(state)
+    after, metrics = _step(half, True, state, pictures)
     assert all(np.isfinite(value) for value in metrics.values())
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(after.generator))
 
