@@ -9,8 +9,10 @@ to what is there. A preset that this generator cannot serve is left out, and tol
 """
 
 import dataclasses
+import itertools
 import json
 import pathlib
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -43,7 +45,7 @@ class Options:
         presets: names with commas between them; all by default.
         split: which held-out renders are searched for; the other ones are what solutions' patches are compared with.
         inputs: at most so many of each kind; all by default.
-        restarts: searches of the first inputs of each kind, whose solutions' diversity is measured; of the others one.
+        restarts: searches of the first held-out renders, whose solutions' diversity is measured; of the others one.
         diverse: how many these first inputs are.
         steps: of a search, at most; a preset's own number where that is less.
         shown: inputs of each kind on the sheet.
@@ -175,7 +177,7 @@ def search(
 ) -> None:
     """Makes all searches of one set that are still to be made, and keeps each input when it has all of them."""
     problems = [
-        Problem(low_res=low_res, index=index, restarts=_restarts(config, index, options), seed=options.seed)
+        Problem(low_res=low_res, index=index, restarts=_restarts(config, inputs, index, options), seed=options.seed)
         for index, low_res in enumerate(inputs.low_res)
         if (inputs.name, inputs.names[index]) not in ledger.records
     ]
@@ -189,8 +191,7 @@ def search(
     for solution in solve_stream(problems, generator, config=config, lanes=options.lanes, on_chunk=standing.append):
         group = made.setdefault(solution.index, [])
         group.append(solution)
-        del standing[:-1]
-        if len(group) < _restarts(config, solution.index, options):
+        if len(group) < _restarts(config, inputs, solution.index, options):
             continue
         ranked, label = rank(made.pop(solution.index)), inputs.names[solution.index]
         save_png(folder / f"{label}.png", next(one.image for one in ranked if one.restart == 0))
@@ -203,17 +204,23 @@ def search(
             print(f"{name}, {inputs.name}: {done} of {len(problems)} inputs", flush=True)
 
 
-def _restarts(config: UpsamplingConfig, index: int, options: Options) -> int:
+def _restarts(config: UpsamplingConfig, inputs: InputSet, index: int, options: Options) -> int:
     """How often an input is searched for: an interpolation has one solution."""
-    return options.restarts if isinstance(config, SearchConfig) and index < options.diverse else 1
+    several = isinstance(config, SearchConfig) and inputs.name == "8x" and index < options.diverse
+    return options.restarts if several else 1
 
 
 def step_seconds(standing: Sequence[Progress], lanes: int) -> float | None:
-    """What a step of all lanes took on average, compilation aside; None before the first chunk has ended."""
-    if not standing or not standing[-1].lane_steps:
-        return None
-    last = standing[-1]
-    return (last.seconds - last.compile_seconds) / (last.lane_steps / lanes)
+    """What a step of all lanes took, compilation aside: the median of the chunks; None before the first has ended.
+
+    A median, because other work on the machine must not count.
+    """
+    costs = []
+    for before, after in itertools.pairwise([Progress(0, 0, 0, 0, 0.0, 0.0, 0.0), *standing]):
+        if after.lane_steps > before.lane_steps:
+            seconds = (after.seconds - after.compile_seconds) - (before.seconds - before.compile_seconds)
+            costs.append(seconds / ((after.lane_steps - before.lane_steps) / lanes))
+    return statistics.median(costs) if costs else None
 
 
 def compare(options: Options, generator: Generator) -> dict[str, Any]:
@@ -226,15 +233,20 @@ def compare(options: Options, generator: Generator) -> dict[str, Any]:
     if generator.resolution != sets[0].truths.shape[1]:
         raise SystemExit(f"--generator: expected one of {sets[0].truths.shape[1]} pixels, got {generator.resolution}")
     options.output.mkdir(parents=True, exist_ok=True)
+    configs = {name: configuration(name, options) for name in names}
+    ledgers = {
+        name: Ledger(options.output / f"{name}.jsonl", settings(generator, config, options))
+        for name, config in configs.items()
+    }
     left_out = {}
-    for name in names:
-        config = configuration(name, options)
-        ledger = Ledger(options.output / f"{name}.jsonl", settings(generator, config, options))
-        try:
-            for inputs in sets:
-                search(name, generator, config, inputs, ledger, options)
-        except ValueError as error:
-            left_out[name] = str(error)
+    for inputs in sets:
+        for name in names:
+            if name in left_out:
+                continue
+            try:
+                search(name, generator, configs[name], inputs, ledgers[name], options)
+            except ValueError as error:
+                left_out[name] = str(error)
     _, others = read_pictures(HELDOUT / ("report" if options.split == "tune" else "tune"))
     compared = comparison_report.write(options.output, sets, others, options.eps, options.shown)
     for name, why in left_out.items():

@@ -94,7 +94,6 @@ def input_sets(split: str, count: int | None) -> list[InputSet]:
     unseen = [kinds[name] for name in unusual_names]
     return [
         make("8x", "Held-out renders, 8× smaller", names, truths, bicubic_float64(truths, 8), plain),
-        make("16x", "Held-out renders, 16× smaller", names, truths, bicubic_float64(truths, 16), plain),
         make(
             "unusual",
             "People as the training set never shows them, 8× smaller",
@@ -105,4 +104,5 @@ def input_sets(split: str, count: int | None) -> list[InputSet]:
         ),
         make("blurred", "Moved by 15 pixels, then 8× smaller", few_names, few, bicubic_float64(blurred, 8), turned),
         make("noisy", "8× smaller, then noise", few_names, few, bicubic_float64(few, 8) + noise, noisy),
+        make("16x", "Held-out renders, 16× smaller", names, truths, bicubic_float64(truths, 16), plain),
     ]

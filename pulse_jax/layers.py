@@ -325,21 +325,22 @@ def _instance_norm(x: Activations, scale: Float[Array, "n c"], bias: Float[Array
 def _instance_norm_forward(x: Activations, scale: Array, bias: Array, eps: float) -> tuple[Activations, Any]:
     x32 = x.astype(jnp.float32)
     mean = jnp.mean(x32, axis=(1, 2), keepdims=True)
-    # Centred first: folding mean and scale into one multiply-add is faster, but cancels digits that gradients need.
+    # In the original's order, so that it rounds alike; a single multiply-add would cancel digits that gradients need.
     centred = x32 - mean
     deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True) + eps)
-    gain = scale[:, None, None, :] * deviation
-    return (centred * gain + bias[:, None, None, :]).astype(x.dtype), (x, mean, deviation, scale)
+    normalised = centred * deviation
+    y = normalised * scale[:, None, None, :] + bias[:, None, None, :]
+    return y.astype(x.dtype), (x, mean, deviation, scale)
 
 
 def _instance_norm_backward(eps: float, residuals: Any, cotangent: Activations) -> tuple[Activations, Array, Array]:
     x, mean, deviation, scale = residuals
     pull = cotangent.astype(jnp.float32)
-    centred = x.astype(jnp.float32) - mean
+    normalised = (x.astype(jnp.float32) - mean) * deviation
     pixels = x.shape[1] * x.shape[2]
     along_bias = jnp.sum(pull, axis=(1, 2), keepdims=True)
-    along_scale = jnp.sum(pull * centred, axis=(1, 2), keepdims=True) * deviation
-    rest = (pull - along_bias / pixels) - (centred * deviation) * (along_scale / pixels)
+    along_scale = jnp.sum(pull * normalised, axis=(1, 2), keepdims=True)
+    rest = (pull - along_bias / pixels) - normalised * (along_scale / pixels)
     grad_x = scale[:, None, None, :] * deviation * rest
     return grad_x.astype(x.dtype), along_scale[:, 0, 0], along_bias[:, 0, 0]
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from golden_weights import load, nhwc, state_dict, stylegan1_synthesis
 
@@ -14,8 +15,9 @@ from pulse_jax.config import StyleGAN1Config
 from pulse_jax.degradations import bicubic
 from pulse_jax.generator import Generator
 from pulse_jax.latents import GaussianFit
+from pulse_jax.manifold import Sphere
 from pulse_jax.objective import Evaluation, Variables, decode, degrade, evaluate
-from pulse_jax.optimizers import schedule
+from pulse_jax.optimizers import make_optimizer, schedule
 from pulse_jax.search import Status
 
 
@@ -24,13 +26,14 @@ def golden():
     return load("e_trajectory_adam")
 
 
-@pytest.fixture(scope="module")
-def original(golden):
-    """The original program's generator and settings, at the golden's size."""
+@pytest.fixture(scope="module", params=["plain", "prepared"])
+def original(golden, request):
+    """The original program's generator and settings, at the golden's size; prepared, as the engine does it on CPUs."""
     architecture = StyleGAN1Config(resolution=64, latent_dim=64, channels=(32, 32, 32, 16, 8))
     params = {"mapping": {}, "synthesis": stylegan1_synthesis(state_dict(golden))}
     fit = GaussianFit(jnp.asarray(golden["fit_mean"]), jnp.asarray(golden["fit_std"]))
     generator = Generator(config=architecture, params=params, gaussian_fit=fit)
+    generator = generator.prepared() if request.param == "prepared" else generator
     return generator, presets.pulse_2020(steps=10, zeroed_noise_layers=(9,))
 
 
@@ -39,7 +42,6 @@ class Step(NamedTuple):
 
     before: Variables
     after: Variables
-    gradients: Variables
     rows: jax.Array
     image: jax.Array
     low_res: jax.Array
@@ -58,14 +60,24 @@ def trajectory(golden, original):
 
     def one(state):
         image, rows = decode(generator, config, state.variables, state.fixed_noise)
-        loss = functools.partial(evaluate, generator, config, state.target, fixed_noise=state.fixed_noise)
-        gradients, _ = jax.grad(loss, has_aux=True)(state.variables)
         after, seen = search.step(generator, config, state)
         low_res = degrade(config, image, 16)
-        return after, Step(state.variables, after.variables, gradients, rows, image, low_res, seen)
+        return after, Step(state.variables, after.variables, rows, image, low_res, seen)
 
     end, steps = jax.jit(lambda s: jax.lax.scan(lambda s, _: jax.vmap(one)(s), s, length=10))(start)
     return start, end, steps
+
+
+@pytest.fixture(scope="module")
+def points(golden, trajectory):
+    """Where the original program stood before each of its ten steps, both lanes."""
+    start, *_ = trajectory
+    latents = [start.variables["latent"], *golden["latents"][:9]]
+    noise = [
+        jnp.stack([first, *(nhwc(golden[f"noise_traj/{i:02d}"][k]) for k in range(9))])
+        for i, first in enumerate(start.variables["noise"])
+    ]
+    return {"latent": jnp.stack(latents), "noise": tuple(noise)}
 
 
 def test_the_start_is_mapped_as_the_original_program_does(golden, trajectory):
@@ -80,45 +92,80 @@ def test_the_learning_rate_follows_the_original_program(golden, original):
     np.testing.assert_allclose(rates, golden["lr"], atol=1e-6)
 
 
-def test_gradients_equal_the_original_programs(golden, trajectory):
-    *_, steps = trajectory
-    for got, expected in zip(steps.gradients["latent"], golden["grad_latent"], strict=True):
+def test_losses_and_gradients_equal_the_original_programs_at_its_every_point(golden, original, trajectory, points):
+    generator, config = original
+    start, *_ = trajectory
+
+    def one(variables, state):
+        loss = functools.partial(evaluate, generator, config, state.target, fixed_noise=state.fixed_noise)
+        return jax.grad(loss, has_aux=True)(variables)
+
+    gradients, seen = jax.jit(jax.vmap(jax.vmap(one), in_axes=(0, None)))(points, start)
+    for got, expected in zip(gradients["latent"], golden["grad_latent"], strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-3 * np.abs(expected).max())
-    first = [steps.gradients["latent"][0], *(noise[0] for noise in steps.gradients["noise"])]
+    first = [gradients["latent"][0], *(noise[0] for noise in gradients["noise"])]
     assert len(first) == 6
     for i, got in enumerate(first):
         expected = golden[f"grad_step0/{i:02d}"]
         expected = nhwc(expected) if i else expected
         np.testing.assert_allclose(got, expected, atol=1e-3 * np.abs(expected).max())
+    total, l2, geocross = golden["loss"].T
+    np.testing.assert_allclose(seen.loss.sum(1), total, rtol=1e-5)
+    np.testing.assert_allclose(seen.terms["L2"].sum(1), l2, rtol=1e-5)
+    np.testing.assert_allclose(seen.terms["GEOCROSS"].sum(1), geocross, rtol=1e-5)
 
 
-def test_latents_and_trained_noise_follow_the_original_program_at_every_step(golden, trajectory):
+def test_the_optimiser_goes_the_original_programs_way_along_its_gradients(golden, original):
+    _, config = original
+    rate = schedule(config.schedule, config.learning_rate, config.steps)
+    optimizer = make_optimizer(config.optimizer, rate, Sphere())
+    latent = jnp.asarray(golden["latent_init"])
+    state = optimizer.init(latent)
+    for gradient, expected in zip(golden["grad_latent"], golden["latents"], strict=True):
+        updates, state = optimizer.update(jnp.asarray(gradient), state, latent)
+        latent = optax.apply_updates(latent, updates)
+        np.testing.assert_allclose(latent, expected, atol=2e-6)
+
+
+# From the sixth step on, one of the 65,000 activations of the last layer lies 4e-6 from its kink, nearer than rounding
+# can tell; the original in float32 and in float64 happened to fall on one side. On the other side lies another path.
+ALIKE, AFTERWARDS = 5, 5e-3
+
+
+def test_latents_and_trained_noise_follow_the_original_program(golden, trajectory):
     *_, steps = trajectory
-    np.testing.assert_allclose(steps.after["latent"], golden["latents"], atol=1e-4)
-    assert len(steps.after["noise"]) == 5
-    for i, noise in enumerate(steps.after["noise"]):
-        expected = nhwc(golden[f"noise_traj/{i:02d}"])
-        np.testing.assert_allclose(noise, expected, atol=1e-4)
+    expected = {"latent": golden["latents"]} | {
+        i: np.stack([nhwc(one) for one in golden[f"noise_traj/{i:02d}"]]) for i in range(5)
+    }
+    got = {"latent": steps.after["latent"]} | dict(enumerate(steps.after["noise"]))
+    assert got.keys() == expected.keys()
+    for name in got:
+        np.testing.assert_allclose(got[name][:ALIKE], expected[name][:ALIKE], atol=1e-4)
+        np.testing.assert_allclose(got[name], expected[name], atol=AFTERWARDS)
 
 
-def test_losses_follow_the_original_program_at_every_step(golden, trajectory):
+def test_the_losses_of_a_search_follow_the_original_program(golden, trajectory):
     *_, steps = trajectory
     total, l2, geocross = golden["loss"].T
-    np.testing.assert_allclose(steps.seen.loss.sum(1), total, rtol=1e-5)
-    np.testing.assert_allclose(steps.seen.terms["L2"].sum(1), l2, rtol=1e-5)
-    np.testing.assert_allclose(steps.seen.terms["GEOCROSS"].sum(1), geocross, rtol=1e-5)
+    for got, expected in (
+        (steps.seen.loss, total),
+        (steps.seen.terms["L2"], l2),
+        (steps.seen.terms["GEOCROSS"], geocross),
+    ):
+        np.testing.assert_allclose(got.sum(1)[: ALIKE + 1], expected[: ALIKE + 1], rtol=1e-5)
+        np.testing.assert_allclose(got.sum(1), expected, rtol=AFTERWARDS)
 
 
 def test_the_downscaling_at_the_originals_best_step_is_the_one_it_saved(golden, trajectory):
     *_, steps = trajectory
     # It sums the loss over its batch of two: its best step is one for both. What it saves, it clips.
     best = golden["loss"][:, 0].argmin()
-    np.testing.assert_allclose(jnp.clip(steps.low_res[best], 0, 1), nhwc(golden["final_lr"]), atol=1e-4)
+    np.testing.assert_allclose(jnp.clip(steps.low_res[best], 0, 1), nhwc(golden["final_lr"]), atol=AFTERWARDS)
 
 
 def test_the_last_picture_is_the_one_the_original_saved(golden, trajectory):
     *_, steps = trajectory
-    np.testing.assert_allclose(jnp.clip(steps.image[-1], 0, 1), nhwc(golden["final_hr"]), atol=1e-4)
+    np.testing.assert_allclose(jnp.clip(steps.image[-1], 0, 1), nhwc(golden["final_hr"]), atol=AFTERWARDS)
 
 
 def test_every_lane_keeps_its_own_best_point(trajectory):

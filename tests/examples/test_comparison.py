@@ -141,10 +141,14 @@ def test_norms_are_of_whitened_w_whatever_space_was_searched():
 
 
 def test_a_step_of_all_lanes_costs_what_is_left_without_compilation():
-    last = Progress(done=1, feasible=1, steps=10, lane_steps=80, seconds=7.0, compile_seconds=2.0, idle_seconds=0.0)
-    assert compare_presets.step_seconds([last], lanes=8) == 0.5
+    first = Progress(done=1, feasible=1, steps=10, lane_steps=80, seconds=7.0, compile_seconds=2.0, idle_seconds=0.0)
+    assert compare_presets.step_seconds([first], lanes=8) == 0.5
     assert compare_presets.step_seconds([], lanes=8) is None
-    assert compare_presets.step_seconds([dataclasses.replace(last, lane_steps=0)], lanes=8) is None
+    assert compare_presets.step_seconds([dataclasses.replace(first, lane_steps=0)], lanes=8) is None
+    # The second chunk was held up by something else.
+    second = dataclasses.replace(first, lane_steps=160, seconds=107.0)
+    third = dataclasses.replace(first, lane_steps=240, seconds=113.0)
+    assert compare_presets.step_seconds([first, second, third], lanes=8) == pytest.approx(0.6)
 
 
 def test_numbers_are_shares_medians_and_means():
@@ -231,11 +235,12 @@ def test_a_stopped_comparison_goes_on_and_shows_every_preset(generator, tmp_path
 
     out = options.output
     assert json.loads((out / "compared.json").read_text()) == compared
-    assert list(compared["sets"]) == ["8x", "16x", "unusual", "blurred", "noisy"]
-    for inputs in compared["sets"].values():
+    assert list(compared["sets"]) == ["8x", "unusual", "blurred", "noisy", "16x"]
+    for name, inputs in compared["sets"].items():
         rows = inputs["rows"]
         assert list(rows) == ["the truths", "pulse", "nearest"]
-        assert rows["pulse"]["inputs"] == 2 and rows["pulse"]["diversity_made_inputs"] == 2
+        assert rows["pulse"]["inputs"] == 2
+        assert rows["pulse"]["diversity_made_inputs"] == (2 if name == "8x" else 0)
         assert rows["nearest"]["evaluations"] in (0, None) and rows["nearest"]["diversity_made"] is None
         assert rows["pulse"]["whitened_norm"] == pytest.approx(1, abs=1e-4)
     assert compared["settings"]["pulse"]["config"]["steps"] == 2
