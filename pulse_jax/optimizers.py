@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PyTree, Scalar
+from jaxtyping import PyTree, Scalar
 
 from pulse_jax import manifold as mf
 from pulse_jax.manifold import Sphere
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 
-def _bias_correction(moment: PyTree, decay: float | Scalar, count: Array) -> PyTree:
+def _bias_correction(moment: PyTree, decay: float | Scalar, count: Any) -> PyTree:
     """moment / (1 − decay^count), as `optax.tree.bias_correction`, which in float32 cancels digits for a decay near 1.
 
     After two steps of Adam its 1 − 0.999² is off by 1.5e-5, which moved latents five times as far from the original
