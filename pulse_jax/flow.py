@@ -3,13 +3,15 @@
 F(w) standardises its input, either every dimension of w on its own or, which needs far smaller networks, along the
 principal components of lrelu_5(w), and then runs through blocks. A block's MADE reads x and gives m and a, of which the
 i-th depend on x_1 … x_(i-1) alone, and u = (x − m) · exp(−a); batch normalisation, at evaluation an affine map with the
-statistics of a large fixed set, and a reversal of the dimensions follow. So log |det dF/dw| is a plain sum.
+statistics of a large fixed set, and a reversal of the dimensions follow. So log |det dF/dw| is a plain sum. At the end
+may stand a radial map, which moves every vector along its own ray.
 
 Everything is pure, acts on the last axis with any axes before it, and runs in its arguments' precision; products are at
 the highest precision on every device. `flow_fitting` fits a flow.
 
 Sources: Papamakarios, Pavlakou and Murray 2017, "Masked Autoregressive Flow for Density Estimation" (sections 3.1 and
-3.5, appendix B); Germain et al. 2015 (MADE); SRLS, appendix A.2, which takes five blocks of two hidden layers of 1024.
+3.5, appendix B); Germain et al. 2015 (MADE); SRLS, appendix A.2, which takes five blocks of two hidden layers of 1024;
+Lyu and Simoncelli 2009, "Nonlinear extraction of independent components" (radial Gaussianization), for the radial map.
 """
 
 import math
@@ -49,6 +51,8 @@ class Flow(NamedTuple):
             through `principal.w_to_principal` with the fit (mean, basis, std).
         blocks: the parameters of every block's MADE, as `init_blocks` makes them, along a first axis of k.
         scale, shift: batch normalisation as x · scale + shift, (k, d), scale positive.
+        radial: None: nothing follows the blocks. Two positive numbers (gain, power), (2,): what the blocks make of w,
+            of norm r, becomes as long as gain · r^power.
     """
 
     mean: Float[Array, " d"]
@@ -57,6 +61,7 @@ class Flow(NamedTuple):
     blocks: dict[str, Float[Array, "..."]]
     scale: Float[Array, "k d"]
     shift: Float[Array, "k d"]
+    radial: Float[Array, "2"] | None = None
 
 
 class _MADE(nn.Module):
@@ -138,7 +143,20 @@ def forward(flow: Flow, w: Float[Array, "*batch d"]) -> tuple[Float[Array, "*bat
         return ((u * scale + shift)[..., ::-1], log_det), None
 
     start = standardize(flow.mean, flow.std, flow.basis, w)
-    return jax.lax.scan(block, start, (flow.blocks, flow.scale, flow.shift))[0]
+    u, log_det = jax.lax.scan(block, start, (flow.blocks, flow.scale, flow.shift))[0]
+    if flow.radial is None:
+        return u, log_det
+    gain, power = flow.radial
+    log_stretch, d = _log_stretch(gain, power, u), u.shape[-1]
+    # Across the ray all d − 1 directions grow like the vector itself, along it `power` times as much.
+    return u * jnp.exp(log_stretch)[..., None], log_det + d * log_stretch + jnp.log(power)
+
+
+def _log_stretch(gain: Array, power: Array, u: Array) -> Array:
+    """log(gain · r^(power − 1)), r the norm of u: (…, d) -> (…)."""
+    # The origin, which has no logarithm, stays where it is.
+    squared_norm = jnp.maximum(jnp.sum(jnp.square(u), axis=-1), jnp.finfo(u.dtype).tiny)
+    return jnp.log(gain) + 0.5 * (power - 1) * jnp.log(squared_norm)
 
 
 def inverse(flow: Flow, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
@@ -148,6 +166,9 @@ def inverse(flow: Flow, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]
         ValueError: u has another width than the flow.
     """
     _check_width(flow, "u", u)
+    if flow.radial is not None:
+        gain, power = flow.radial
+        u = u * jnp.exp(_log_stretch(gain ** (-1 / power), 1 / power, u))[..., None]
 
     def block(y: Array, layer: tuple[Any, Array, Array]) -> tuple[Array, None]:
         parameters, scale, shift = layer

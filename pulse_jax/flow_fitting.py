@@ -21,6 +21,7 @@ from pulse_jax.principal import LEAST_VARIANCE, PrincipalFit
 __all__ = ["FitState", "FlowFit", "fit_flow"]
 
 _EPSILON = 1e-5  # added to batch normalisation's variances
+_MOST_POWER = 16.0  # of a radial map, and its inverse the least
 _HELD_OUT = 10  # the last of so many parts of the samples
 _STEPS, _ROWS = 50, 4_000  # at once: steps between two calls of `on_progress`, and rows where nothing is learned
 
@@ -98,8 +99,8 @@ def fit_flow(
         statistics: how many training samples, at most, batch normalisation's statistics are of; they are held together.
         noise: standard deviation of Gaussian noise on lrelu_5(w) while the flow learns, as a share of that vector's own
             (the root mean square over its dimensions). w may lie so close to a thin sheet that without it the density
-            falls off beside the sheet too steeply for any search to follow. What the noise has widened is then scaled
-            back by one number, the likeliest: F(w) of w itself has the mean squared norm d.
+            falls off beside the sheet too steeply for any search to follow. What the noise has done to the norms of
+            F(w) is then set right by the radial map that makes w itself likeliest: their mean square is d.
         state: the leaves, `jax.tree.leaves`, of what `on_progress` got from a call with the same arguments: goes on.
         on_progress: is called every few steps with the state and how many steps an epoch has.
 
@@ -154,9 +155,8 @@ def fit_flow(
         x = jax.lax.map(lambda numbers: standard(draw_with_noise(numbers))[0], numbers)
         flow = Flow(mean, std, basis, parameters["blocks"], *_normalization(parameters, x))
         if noise:
-            squares = jax.lax.map(lambda numbers: jnp.mean(jnp.square(forward(flow, draw(numbers))[0])), numbers)
-            back = jax.lax.rsqrt(jnp.mean(squares))
-            flow = flow._replace(scale=flow.scale.at[-1].multiply(back), shift=flow.shift.at[-1].multiply(back))
+            norms = jax.lax.map(lambda i: jnp.linalg.norm(forward(flow, draw(i))[0], axis=-1), numbers)
+            flow = flow._replace(radial=_likeliest_radial(jnp.log(norms).ravel(), len(mean)))
         held_out = jnp.arange(training, samples, dtype=jnp.uint32)
         return flow, jnp.mean(jax.lax.map(lambda i: log_prob(flow, draw(i[None])[0]), held_out, batch_size=_ROWS))
 
@@ -164,7 +164,11 @@ def fit_flow(
     def shuffled(epoch: Array | int) -> Array:
         return jax.random.permutation(jax.random.fold_in(order_key, epoch), jnp.arange(training, dtype=jnp.uint32))
 
-    now = _restored(_start(weight_key, mean, std, basis, hidden, blocks, optimizer), state)
+    made = jax.jit(init_blocks, static_argnums=(1, 2, 3))(weight_key, blocks, hidden, len(mean))
+    zeros = jnp.zeros((blocks, len(mean)), jnp.float32)
+    radial = jnp.ones(2, jnp.float32) if noise else None
+    flow = Flow(mean, std, basis, made, jnp.ones_like(zeros), zeros, radial)
+    now = _restored(_start(flow, optimizer), state)
     order, ordered = jnp.zeros(0), -1
     while not _is_over(now, patience, epochs):
         epoch = len(now.history)
@@ -219,28 +223,39 @@ def _spread(
     return float(np.sqrt(np.mean(moments.scatter) / (count - 1)))
 
 
-def _start(
-    key: PRNGKeyArray,
-    mean: Array,
-    std: Array,
-    basis: Array | None,
-    hidden: int,
-    blocks: int,
-    optimizer: optax.GradientTransformation,
-) -> FitState:
-    shape = (blocks, len(mean))
-    zeros = jnp.zeros(shape, jnp.float32)
-    made = jax.jit(init_blocks, static_argnums=(1, 2, 3))(key, blocks, hidden, len(mean))
-    parameters = {"blocks": made, "log_gain": zeros, "offset": zeros}
+def _start(flow: Flow, optimizer: optax.GradientTransformation) -> FitState:
+    parameters = {"blocks": flow.blocks, "log_gain": flow.shift, "offset": flow.shift}
     return FitState(
         parameters=parameters,
         optimizer=optimizer.init(parameters),
         step=jnp.zeros((), jnp.int32),
         loss=jnp.zeros((), jnp.float32),
-        best=Flow(mean, std, basis, made, jnp.ones_like(zeros), zeros),
+        best=flow,
         best_epoch=jnp.zeros((), jnp.int32),
         history=jnp.zeros((0, 2), jnp.float32),
     )
+
+
+def _likeliest_radial(log_norms: Float[Array, " n"], d: int) -> Float[Array, "2"]:
+    """The gain and power by which vectors of these norms r become likeliest under a Gaussian of width d.
+
+    For a power p the gain is (d / mean r^2p)^(1/2). What remains, log p + d · (p · mean log r − log(mean r^2p) / 2), is
+    concave in p, and its slope 1/p + d · (mean log r − the mean of log r weighted by r^2p).
+    """
+    centre = jnp.mean(log_norms)
+    log_norms = log_norms - centre
+
+    def halve(_: Array, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        power = jnp.sqrt(low * high)
+        weighted = jnp.sum(jax.nn.softmax(2 * power * log_norms) * log_norms)
+        rises = 1 / power > d * weighted
+        return jnp.where(rises, power, low), jnp.where(rises, high, power)
+
+    bound = jnp.float32(_MOST_POWER)
+    power = jax.lax.fori_loop(0, 30, halve, (1 / bound, bound))[0]
+    mean = jax.nn.logsumexp(2 * power * log_norms) - math.log(len(log_norms))
+    return jnp.stack([jnp.exp(0.5 * (math.log(d) - mean) - power * centre), power])
 
 
 def _restored(start: FitState, leaves: Sequence[np.ndarray | Array] | None) -> FitState:

@@ -244,8 +244,9 @@ def _expected_shapes(config: StyleGAN1Config | StyleGAN2Config, names: Mapping[s
         count, hidden = blocks
         rows = jax.ShapeDtypeStruct((count, config.latent_dim), jnp.float32)
         made = jax.eval_shape(functools.partial(init_blocks, blocks=count, hidden=hidden, width=config.latent_dim), key)
-        basis = {"basis": matrix} if "flow/basis" in names else {}
-        tree["flow"] = {"mean": vector, "std": vector, **basis, "blocks": made, "scale": rows, "shift": rows}
+        tree["flow"] = {"mean": vector, "std": vector, "blocks": made, "scale": rows, "shift": rows}
+        optional = {"basis": matrix, "radial": jax.ShapeDtypeStruct((2,), jnp.float32)}
+        tree["flow"] |= {name: shape for name, shape in optional.items() if f"flow/{name}" in names}
     if "w_avg" in names:
         tree["w_avg"] = vector
     if "w_std" in names:

@@ -9,6 +9,7 @@ from golden_weights import load
 from pulse_jax.flow import MAX_LOG_SCALE, Flow, autoregress, forward, init_blocks, inverse, log_prob
 
 WIDTH, HIDDEN, BLOCKS = 7, 20, 3
+KINDS = [{}, {"principal": True}, {"radial": np.array([1.7, 0.75])}, {"radial": np.array([0.4, 1.3])}]
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def x64():
         yield
 
 
-def random_flow(width=WIDTH, hidden=HIDDEN, blocks=BLOCKS, *, seed=0, principal=False, dtype=np.float32):
+def random_flow(width=WIDTH, hidden=HIDDEN, blocks=BLOCKS, *, seed=0, principal=False, radial=None, dtype=np.float32):
     """A flow of random arrays, those included that `init_blocks` leaves at 0."""
     draw = np.random.default_rng(seed).normal
     shapes = jax.eval_shape(lambda: init_blocks(jax.random.key(0), blocks, hidden, width))
@@ -29,6 +30,7 @@ def random_flow(width=WIDTH, hidden=HIDDEN, blocks=BLOCKS, *, seed=0, principal=
         blocks={name: 0.25 * draw(size=leaf.shape) for name, leaf in shapes.items()},
         scale=np.exp(0.3 * draw(size=(blocks, width))),
         shift=draw(size=(blocks, width)),
+        radial=radial,
     )
     return jax.tree.map(lambda array: jnp.asarray(array, dtype), flow)
 
@@ -50,18 +52,18 @@ def test_an_output_of_a_block_depends_on_nothing_but_earlier_inputs(width, hidde
         assert np.all(reach[np.tril_indices(width, -1)] > 0)
 
 
-@pytest.mark.parametrize("principal", [False, True])
-def test_the_log_determinant_is_that_of_the_dense_jacobian(x64, principal):
-    flow = random_flow(principal=principal, dtype=np.float64)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_log_determinant_is_that_of_the_dense_jacobian(x64, kind):
+    flow = random_flow(**kind, dtype=np.float64)
     w = random_w(20, WIDTH, dtype=np.float64)
     _, log_det = forward(flow, w)
     jacobian = jax.vmap(jax.jacobian(lambda x: forward(flow, x)[0]))(w)
     np.testing.assert_allclose(log_det, np.linalg.slogdet(np.asarray(jacobian))[1], rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("principal", [False, True])
-def test_the_inverse_leads_back(x64, principal):
-    flow = random_flow(principal=principal, dtype=np.float64)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_inverse_leads_back(x64, kind):
+    flow = random_flow(**kind, dtype=np.float64)
     w = random_w(4, 5, WIDTH, dtype=np.float64)
     u, log_det = forward(flow, w)
     assert u.shape == w.shape and log_det.shape == w.shape[:-1]
@@ -88,8 +90,9 @@ def test_float32_meets_float64():
     np.testing.assert_allclose(jax.jit(log_prob)(flow, w), expected, rtol=2e-4, atol=1e-3)
 
 
-def test_the_density_sums_to_one(x64):
-    flow = random_flow(2, 8, 2, dtype=np.float64)
+@pytest.mark.parametrize("radial", [None, np.array([1.7, 0.75])])
+def test_the_density_sums_to_one(x64, radial):
+    flow = random_flow(2, 8, 2, radial=radial, dtype=np.float64)
     grid = np.linspace(-40, 40, 1601)
     w = np.stack(np.meshgrid(grid, grid, indexing="ij"), axis=-1)
     total = np.exp(np.asarray(jax.jit(log_prob)(flow, jnp.asarray(w)))).sum() * (grid[1] - grid[0]) ** 2
@@ -97,7 +100,7 @@ def test_the_density_sums_to_one(x64):
 
 
 def test_gradients_are_those_of_finite_differences(x64):
-    flow = random_flow(principal=True, dtype=np.float64)
+    flow = random_flow(principal=True, radial=np.array([1.7, 0.75]), dtype=np.float64)
     w, direction = random_w(6, WIDTH, dtype=np.float64), random_w(6, WIDTH, seed=2, dtype=np.float64)
     for function in (lambda w: log_prob(flow, w).sum(), lambda u: jnp.square(inverse(flow, u)).sum()):
         step = 1e-6
@@ -105,9 +108,9 @@ def test_gradients_are_those_of_finite_differences(x64):
         np.testing.assert_allclose(jnp.vdot(jax.grad(function)(w), direction), slope, rtol=1e-5)
 
 
-@pytest.mark.parametrize("principal", [False, True])
-def test_nothing_overflows_far_from_the_samples(principal):
-    flow = random_flow(principal=principal)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_overflows_far_from_the_samples(kind):
+    flow = random_flow(**kind)
     # Log-scales at their bound, both ways.
     for sign in (-1, 1):
         bound = jnp.full_like(flow.blocks["bias_log_scale"], sign * 100.0)
@@ -128,6 +131,24 @@ def test_a_fresh_flow_only_standardises():
     u, log_det = forward(flow, w)
     np.testing.assert_allclose(u, ((w - 2) / 0.5)[:, ::-1], rtol=1e-6)  # three reversals are one
     np.testing.assert_allclose(log_det, WIDTH * np.log(2), rtol=1e-6)
+
+
+def test_a_radial_map_moves_vectors_along_their_rays(x64):
+    plain = random_flow(dtype=np.float64)
+    w = random_w(9, WIDTH, dtype=np.float64)
+    before, _ = forward(plain, w)
+    after, _ = forward(plain._replace(radial=jnp.asarray([1.7, 0.75])), w)
+    lengths = np.linalg.norm(before, axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(after, axis=-1), 1.7 * lengths**0.75, rtol=1e-12)
+    np.testing.assert_allclose(after / before, np.tile(1.7 * lengths[:, None] ** -0.25, WIDTH), rtol=1e-12)
+
+
+def test_the_origin_stays_where_it_is():
+    blocks = init_blocks(jax.random.key(3), BLOCKS, HIDDEN, WIDTH)
+    ones = jnp.ones((BLOCKS, WIDTH))
+    flow = Flow(jnp.ones(WIDTH), jnp.ones(WIDTH), None, blocks, ones, 0 * ones, jnp.asarray([1.7, 0.75]))
+    u, slope = jax.value_and_grad(lambda w: jnp.square(forward(flow, w)[0]).sum())(jnp.ones(WIDTH))
+    assert u == 0 and np.isfinite(slope).all() and np.isfinite(log_prob(flow, jnp.ones(WIDTH)))
 
 
 def test_a_flow_is_an_argument_of_compiled_functions():

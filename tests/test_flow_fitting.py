@@ -164,24 +164,45 @@ def sheet(z):
     return jax.nn.leaky_relu(jnp.stack([z[..., 0], z[..., 0] + 0.01 * z[..., 1]], axis=-1), 0.2)
 
 
-def test_noise_makes_a_thin_density_smooth_and_one_number_scales_it_back():
-    """With noise s, a Gaussian of covariance C becomes one of (C + s²) / c², c² the mean squared norm of w by d."""
+def test_noise_makes_a_thin_density_smooth_and_a_radial_map_sets_the_norms_right():
+    """With noise s, a Gaussian of covariance C becomes one of C + s², seen through the likeliest gain and power."""
     start = fit_principal(sheet, jax.random.key(5), 2, samples=20_000)
     found = fit(sheet, 2, principal=start, noise=0.2, epochs=8, samples=8000).flow
     covariance = np.array([[1.0, 1.0], [1.0, 1.0001]])
-    spread = 0.2**2 * np.trace(covariance) / 2
-    widened = covariance + spread * np.eye(2)
-    back = np.trace(np.linalg.solve(widened, covariance)) / 2
-    expected = back * widened
+    widened = covariance + 0.2**2 * np.trace(covariance) / 2 * np.eye(2)
+    # Up to a turn, what the blocks make of a vector v of the sheet is widened^(-1/2) v.
+    drawn = np.random.default_rng(4).multivariate_normal(np.zeros(2), covariance, size=50_000)
+    log_norms = 0.5 * np.log(np.einsum("ni,ij,nj->n", drawn, np.linalg.inv(widened), drawn))
+
+    def gain_of(power):
+        return np.sqrt(2 / np.mean(np.exp(2 * power * log_norms)))
+
+    def likelihood(power):  # of the drawn vectors, less what no power changes
+        return 2 * np.log(gain_of(power)) + np.log(power) + 2 * power * log_norms.mean()
+
+    powers = np.geomspace(0.2, 5, 2001)
+    power = powers[np.argmax([likelihood(power) for power in powers])]
+    gain = gain_of(power)
+    assert power < 0.9
+    np.testing.assert_allclose(found.radial, [gain, power], rtol=0.05)
     w = sheet(draw_latents(jax.random.key(6), jnp.arange(2000, dtype=jnp.uint32), 2))
     u, _ = forward(found, w)
     np.testing.assert_allclose(jnp.mean(jnp.square(u)), 1.0, atol=0.05)
-    # Beside the sheet, half a standard deviation off, where the density without noise is e^(−1250) of what it is on it.
+    # Beside the sheet, half a standard deviation off, where the density without noise is e^(-1250) of what it is on it.
     off = np.asarray([[0.5, -0.2], [1.0, 0.5], [-0.1, 0.05]])
     o = np.where(off < 0, 5 * off, off)
-    truth = -0.5 * np.einsum("ni,ij,nj->n", o, np.linalg.inv(expected), o) - LOG_2PI
-    truth += -0.5 * np.linalg.slogdet(expected)[1] + np.log(5) * np.sum(off < 0, axis=1)
+    norm = np.sqrt(np.einsum("ni,ij,nj->n", o, np.linalg.inv(widened), o))
+    truth = -0.5 * gain**2 * norm ** (2 * power) + 2 * np.log(gain * norm ** (power - 1)) + np.log(power) - LOG_2PI
+    truth += -0.5 * np.linalg.slogdet(widened)[1] + np.log(5) * np.sum(off < 0, axis=1)
     np.testing.assert_allclose(log_prob(found, jnp.asarray(off, jnp.float32)), truth, rtol=0.15, atol=0.3)
+
+
+def test_a_fit_with_noise_goes_on_as_if_it_had_never_stopped():
+    start = fit_principal(sheet, jax.random.key(5), 2, samples=20_000)
+    states = []
+    whole = fit(sheet, 2, principal=start, noise=0.2, epochs=2, on_progress=lambda state, _: states.append(state))
+    again = fit(sheet, 2, principal=start, noise=0.2, epochs=2, state=jax.tree.leaves(states[0]))
+    jax.tree.map(np.testing.assert_array_equal, again.flow, whole.flow)
 
 
 def test_negative_noise_is_refused():

@@ -83,7 +83,7 @@ def test_float16_halves_the_networks_and_keeps_the_fits(tmp_path):
     assert not np.array_equal(again.params["synthesis"]["const"], generator.params["synthesis"]["const"])
 
 
-def _with_priors(generator, *, basis=True, seed=0):
+def _with_priors(generator, *, basis=True, radial=False, seed=0):
     rng = np.random.default_rng(seed)
     d = generator.latent_dim
 
@@ -92,13 +92,14 @@ def _with_priors(generator, *, basis=True, seed=0):
 
     blocks = jax.tree.map(lambda a: draw(*a.shape), init_blocks(jax.random.key(0), 2, 5, d))
     flow = Flow(draw(d), 1 + draw(d) ** 2, draw(d, d) if basis else None, blocks, 1 + draw(2, d) ** 2, draw(2, d))
+    flow = flow._replace(radial=jnp.asarray([1.7, 0.75]) if radial else None)
     principal = PrincipalFit(draw(d), draw(d, d), 1 + draw(d) ** 2)
     return dataclasses.replace(generator, flow=flow, principal=principal, w_std=jnp.float32(3.5))
 
 
-@pytest.mark.parametrize("basis", [True, False], ids=["principal", "dimensions"])
-def test_priors_come_back_bit_for_bit(tmp_path, basis):
-    generator = _with_priors(tiny_generator(), basis=basis)
+@pytest.mark.parametrize(("basis", "radial"), [(True, True), (False, False)], ids=["principal", "dimensions"])
+def test_priors_come_back_bit_for_bit(tmp_path, basis, radial):
+    generator = _with_priors(tiny_generator(), basis=basis, radial=radial)
     generator.save(tmp_path / "g", reports={"prior.json": b"{}"})
     _assert_equal(Generator.load(tmp_path / "g"), generator)
     # The report is accounted for like every other file.
