@@ -49,8 +49,8 @@ def sets():
 
 def test_the_sets_are_renders_in_two_sizes_and_fifty_others(sets):
     assert {name: (len(inputs), inputs.low_res.shape[1]) for name, inputs in sets.items()} == {
-        "8x": (32, 8),
-        "16x": (32, 4),
+        "8x": (50, 8),
+        "16x": (50, 4),
         "unusual": (30, 8),
         "blurred": (10, 8),
         "noisy": (10, 8),
