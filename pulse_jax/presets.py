@@ -165,7 +165,7 @@ def pn(**overrides: Any) -> SearchConfig:
     Weight, rate and steps were chosen on tuning faces of the embedded generator. Needs the covariance
     (`pulse-jax fit-prior --kind pca`).
     """
-    settings = {"loss": "1*L2+0.000001*PRINCIPAL", "steps": 300, "learning_rate": 0.05, "schedule": "ramps"}
+    settings = {"loss": "1*L2+0.000001*PRINCIPAL", "steps": 300, "learning_rate": 0.1, "schedule": "ramps"}
     return _inversion(settings, overrides)
 
 
