@@ -10,8 +10,9 @@ Everything is pure, acts on the last axis with any axes before it, and runs in i
 the highest precision on every device. `flow_fitting` fits a flow.
 
 Sources: Papamakarios, Pavlakou and Murray 2017, "Masked Autoregressive Flow for Density Estimation" (sections 3.1 and
-3.5, appendix B); Germain et al. 2015 (MADE); SRLS, appendix A.2, which takes five blocks of two hidden layers of 1024;
-Lyu and Simoncelli 2009, "Nonlinear extraction of independent components" (radial Gaussianization), for the radial map.
+3.5, appendix B); Germain et al. 2015 (MADE); SRLS, appendix A.2, which takes five blocks of two hidden layers of 1024.
+The radial map: Lyu and Simoncelli 2009, "Nonlinear extraction of independent components of natural images using radial
+Gaussianization".
 """
 
 import math
@@ -41,6 +42,8 @@ MAX_LOG_SCALE = 6.0
 """a = 6 · tanh(a' / 6), so that exp(∓a) lies between 1/403 and 403, and nothing overflows however far w is from the
 samples that the flow was fitted to (the original does not bound it)."""
 
+_INNER = 0.1  # of √d: how far from the origin a radial map is linear
+
 
 class Flow(NamedTuple):
     """A fitted flow, k blocks on vectors of width d; a pytree of arrays, so it can be an argument of jitted functions.
@@ -51,8 +54,9 @@ class Flow(NamedTuple):
             through `principal.w_to_principal` with the fit (mean, basis, std).
         blocks: the parameters of every block's MADE, as `init_blocks` makes them, along a first axis of k.
         scale, shift: batch normalisation as x · scale + shift, (k, d), scale positive.
-        radial: None: nothing follows the blocks. Two positive numbers (gain, power), (2,): what the blocks make of w,
-            of norm r, becomes as long as gain · r^power.
+        radial: None: nothing follows the blocks. Two numbers (gain, power), (2,), positive, power at most 1: what the
+            blocks make of w, of norm r, becomes as long as gain · r^power; within √d / 10, where no sample is, the map
+            is linear, since a power would let the density grow without end towards the origin.
     """
 
     mean: Float[Array, " d"]
@@ -147,16 +151,18 @@ def forward(flow: Flow, w: Float[Array, "*batch d"]) -> tuple[Float[Array, "*bat
     if flow.radial is None:
         return u, log_det
     gain, power = flow.radial
-    log_stretch, d = _log_stretch(gain, power, u), u.shape[-1]
+    inner = _INNER * math.sqrt(u.shape[-1])
+    log_stretch, outside = _log_stretch(gain, power, inner, u)
     # Across the ray all d − 1 directions grow like the vector itself, along it `power` times as much.
-    return u * jnp.exp(log_stretch)[..., None], log_det + d * log_stretch + jnp.log(power)
+    log_det = log_det + u.shape[-1] * log_stretch + jnp.where(outside, jnp.log(power), 0.0)
+    return u * jnp.exp(log_stretch)[..., None], log_det
 
 
-def _log_stretch(gain: Array, power: Array, u: Array) -> Array:
-    """log(gain · r^(power − 1)), r the norm of u: (…, d) -> (…)."""
-    # The origin, which has no logarithm, stays where it is.
-    squared_norm = jnp.maximum(jnp.sum(jnp.square(u), axis=-1), jnp.finfo(u.dtype).tiny)
-    return jnp.log(gain) + 0.5 * (power - 1) * jnp.log(squared_norm)
+def _log_stretch(gain: Array, power: Array, inner: Array | float, u: Array) -> tuple[Array, Array]:
+    """log(gain · r^(power − 1)), r the norm of u or, if that is more, `inner`; and whether u is outside of that."""
+    squared_norm = jnp.sum(jnp.square(u), axis=-1)
+    bound = jnp.square(inner)
+    return jnp.log(gain) + 0.5 * (power - 1) * jnp.log(jnp.maximum(squared_norm, bound)), squared_norm > bound
 
 
 def inverse(flow: Flow, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
@@ -168,7 +174,8 @@ def inverse(flow: Flow, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]
     _check_width(flow, "u", u)
     if flow.radial is not None:
         gain, power = flow.radial
-        u = u * jnp.exp(_log_stretch(gain ** (-1 / power), 1 / power, u))[..., None]
+        inner = gain * (_INNER * math.sqrt(u.shape[-1])) ** power
+        u = u * jnp.exp(_log_stretch(gain ** (-1 / power), 1 / power, inner, u)[0])[..., None]
 
     def block(y: Array, layer: tuple[Any, Array, Array]) -> tuple[Array, None]:
         parameters, scale, shift = layer

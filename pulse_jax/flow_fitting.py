@@ -21,7 +21,7 @@ from pulse_jax.principal import LEAST_VARIANCE, PrincipalFit
 __all__ = ["FitState", "FlowFit", "fit_flow"]
 
 _EPSILON = 1e-5  # added to batch normalisation's variances
-_MOST_POWER = 16.0  # of a radial map, and its inverse the least
+_LEAST_POWER = 1 / 16  # of a radial map; the most is 1, with which nothing far away can overflow
 _HELD_OUT = 10  # the last of so many parts of the samples
 _STEPS, _ROWS = 50, 4_000  # at once: steps between two calls of `on_progress`, and rows where nothing is learned
 
@@ -96,7 +96,8 @@ def fit_flow(
         weight_decay: added to the gradients, times the weights.
         patience: epochs without gain on the held-out samples after which it ends.
         epochs: how many at most; None: as `patience` decides.
-        statistics: how many training samples, at most, batch normalisation's statistics are of; they are held together.
+        statistics: how many training samples, at most, batch normalisation's statistics and the radial map are of; they
+            are held together.
         noise: standard deviation of Gaussian noise on lrelu_5(w) while the flow learns, as a share of that vector's own
             (the root mean square over its dimensions). w may lie so close to a thin sheet that without it the density
             falls off beside the sheet too steeply for any search to follow. What the noise has done to the norms of
@@ -224,7 +225,7 @@ def _spread(
 
 
 def _start(flow: Flow, optimizer: optax.GradientTransformation) -> FitState:
-    parameters = {"blocks": flow.blocks, "log_gain": flow.shift, "offset": flow.shift}
+    parameters = {"blocks": flow.blocks, "log_gain": jnp.log(flow.scale), "offset": flow.shift}
     return FitState(
         parameters=parameters,
         optimizer=optimizer.init(parameters),
@@ -237,7 +238,7 @@ def _start(flow: Flow, optimizer: optax.GradientTransformation) -> FitState:
 
 
 def _likeliest_radial(log_norms: Float[Array, " n"], d: int) -> Float[Array, "2"]:
-    """The gain and power by which vectors of these norms r become likeliest under a Gaussian of width d.
+    """The gain, and the power up to 1, by which vectors of these norms r become likeliest under a Gaussian of width d.
 
     For a power p the gain is (d / mean r^2p)^(1/2). What remains, log p + d · (p · mean log r − log(mean r^2p) / 2), is
     concave in p, and its slope 1/p + d · (mean log r − the mean of log r weighted by r^2p).
@@ -252,8 +253,7 @@ def _likeliest_radial(log_norms: Float[Array, " n"], d: int) -> Float[Array, "2"
         rises = 1 / power > d * weighted
         return jnp.where(rises, power, low), jnp.where(rises, high, power)
 
-    bound = jnp.float32(_MOST_POWER)
-    power = jax.lax.fori_loop(0, 30, halve, (1 / bound, bound))[0]
+    power = jax.lax.fori_loop(0, 30, halve, (jnp.float32(_LEAST_POWER), jnp.float32(1)))[0]
     mean = jax.nn.logsumexp(2 * power * log_norms) - math.log(len(log_norms))
     return jnp.stack([jnp.exp(0.5 * (math.log(d) - mean) - power * centre), power])
 

@@ -9,7 +9,8 @@ from golden_weights import load
 from pulse_jax.flow import MAX_LOG_SCALE, Flow, autoregress, forward, init_blocks, inverse, log_prob
 
 WIDTH, HIDDEN, BLOCKS = 7, 20, 3
-KINDS = [{}, {"principal": True}, {"radial": np.array([1.7, 0.75])}, {"radial": np.array([0.4, 1.3])}]
+RADIAL = np.array([1.7, 0.75])
+KINDS = [{}, {"principal": True}, {"radial": RADIAL}, {"principal": True, "radial": np.array([0.6, 0.85])}]
 
 
 @pytest.fixture
@@ -82,15 +83,16 @@ def test_the_numbers_are_those_of_tensorflow_probability(x64):
     np.testing.assert_allclose(inverse(flow, golden["base"]), golden["sample"], rtol=1e-8)
 
 
-def test_float32_meets_float64():
-    flow, w = random_flow(principal=True), random_w(200, WIDTH)
+@pytest.mark.parametrize("kind", KINDS)
+def test_float32_meets_float64(kind):
+    flow, w = random_flow(**kind), random_w(200, WIDTH)
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda array: jnp.asarray(np.asarray(array, np.float64)), (flow, w))
         expected = np.asarray(log_prob(*wide))
     np.testing.assert_allclose(jax.jit(log_prob)(flow, w), expected, rtol=2e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("radial", [None, np.array([1.7, 0.75])])
+@pytest.mark.parametrize("radial", [None, RADIAL])
 def test_the_density_sums_to_one(x64, radial):
     flow = random_flow(2, 8, 2, radial=radial, dtype=np.float64)
     grid = np.linspace(-40, 40, 1601)
@@ -100,7 +102,7 @@ def test_the_density_sums_to_one(x64, radial):
 
 
 def test_gradients_are_those_of_finite_differences(x64):
-    flow = random_flow(principal=True, radial=np.array([1.7, 0.75]), dtype=np.float64)
+    flow = random_flow(principal=True, radial=RADIAL, dtype=np.float64)
     w, direction = random_w(6, WIDTH, dtype=np.float64), random_w(6, WIDTH, seed=2, dtype=np.float64)
     for function in (lambda w: log_prob(flow, w).sum(), lambda u: jnp.square(inverse(flow, u)).sum()):
         step = 1e-6
@@ -110,7 +112,7 @@ def test_gradients_are_those_of_finite_differences(x64):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_overflows_far_from_the_samples(kind):
-    flow = random_flow(**kind)
+    flow = random_flow(**kind, blocks=5)
     # Log-scales at their bound, both ways.
     for sign in (-1, 1):
         bound = jnp.full_like(flow.blocks["bias_log_scale"], sign * 100.0)
@@ -143,12 +145,26 @@ def test_a_radial_map_moves_vectors_along_their_rays(x64):
     np.testing.assert_allclose(after / before, np.tile(1.7 * lengths[:, None] ** -0.25, WIDTH), rtol=1e-12)
 
 
-def test_the_origin_stays_where_it_is():
-    blocks = init_blocks(jax.random.key(3), BLOCKS, HIDDEN, WIDTH)
-    ones = jnp.ones((BLOCKS, WIDTH))
-    flow = Flow(jnp.ones(WIDTH), jnp.ones(WIDTH), None, blocks, ones, 0 * ones, jnp.asarray([1.7, 0.75]))
-    u, slope = jax.value_and_grad(lambda w: jnp.square(forward(flow, w)[0]).sum())(jnp.ones(WIDTH))
-    assert u == 0 and np.isfinite(slope).all() and np.isfinite(log_prob(flow, jnp.ones(WIDTH)))
+def test_a_radial_map_is_linear_near_the_origin(x64):
+    """There the density is that of a Gaussian, where the power alone would let it grow without end."""
+    width = 256
+    blocks = init_blocks(jax.random.key(3), 1, 2, width)
+    ones = jnp.ones((1, width))
+    flow = Flow(jnp.ones(width), jnp.ones(width), None, blocks, ones, 0 * ones, jnp.asarray(RADIAL))
+    direction = random_w(width, dtype=np.float64)
+    direction = direction / jnp.linalg.norm(direction)
+    # √d / 10 is 1.6.
+    stretch = 1.7 * 1.6**-0.25
+    for length in (0.0, 0.3, 1.59):
+        w = 1 + length * direction
+        expected = width * np.log(stretch) - 0.5 * (stretch * length) ** 2 - 0.5 * width * np.log(2 * np.pi)
+        np.testing.assert_allclose(log_prob(flow, w), expected, rtol=1e-10)
+        np.testing.assert_allclose(jax.grad(log_prob, 1)(flow, w), -(stretch**2) * (w - 1), atol=1e-10)
+        np.testing.assert_allclose(inverse(flow, forward(flow, w)[0]), w, rtol=1e-10)
+    u, _ = forward(flow, 1 + 1.61 * direction)
+    np.testing.assert_allclose(jnp.linalg.norm(u), 1.7 * 1.61**0.75, rtol=1e-10)
+    narrow = jax.tree.map(lambda array: array.astype(np.float32), flow)
+    assert np.isfinite(jax.grad(log_prob, 1)(narrow, jnp.ones(width, np.float32))).all()
 
 
 def test_a_flow_is_an_argument_of_compiled_functions():

@@ -201,8 +201,9 @@ def test_a_fit_with_noise_goes_on_as_if_it_had_never_stopped():
     start = fit_principal(sheet, jax.random.key(5), 2, samples=20_000)
     states = []
     whole = fit(sheet, 2, principal=start, noise=0.2, epochs=2, on_progress=lambda state, _: states.append(state))
-    again = fit(sheet, 2, principal=start, noise=0.2, epochs=2, state=jax.tree.leaves(states[0]))
-    jax.tree.map(np.testing.assert_array_equal, again.flow, whole.flow)
+    for state in (states[0], states[-1]):
+        again = fit(sheet, 2, principal=start, noise=0.2, epochs=2, state=jax.tree.leaves(state))
+        jax.tree.map(np.testing.assert_array_equal, again.flow, whole.flow)
 
 
 def test_negative_noise_is_refused():

@@ -35,6 +35,7 @@ def _flow(dtype=jnp.float32):
         blocks=blocks,
         scale=rows(np.linspace(0.8, 1.3, 2 * WIDTH).reshape(2, WIDTH)),
         shift=rows(0.1 * _random(2, WIDTH, seed=2)),
+        radial=rows([1.3, 0.8]),
     )
 
 

@@ -121,6 +121,7 @@ def test_float16_halves_the_flows_blocks_too(tmp_path):
     [
         ("scale", jnp.ones((3, 8)), r"array 'flow/scale': expected shape \(2, 8\), got \(3, 8\)"),
         ("basis", jnp.ones((8, 7)), r"array 'flow/basis': expected shape \(8, 8\), got \(8, 7\)"),
+        ("radial", jnp.ones(3), r"array 'flow/radial': expected shape \(2,\), got \(3,\)"),
         ("blocks", {"bias_1": jnp.ones((2, 5))}, "array 'flow/blocks/bias_2' of shape .* is missing"),
     ],
 )
