@@ -139,15 +139,8 @@ def forward(flow: Flow, w: Float[Array, "*batch d"]) -> tuple[Float[Array, "*bat
     """
     _check_width(flow, "w", w)
 
-    def block(carry: tuple[Array, Array], layer: tuple[Any, Array, Array]) -> tuple[tuple[Array, Array], None]:
-        x, log_det = carry
-        parameters, scale, shift = layer
-        u, block_log_det = autoregress(parameters, x)
-        log_det = log_det + block_log_det + jnp.sum(jnp.log(scale))
-        return ((u * scale + shift)[..., ::-1], log_det), None
-
     start = standardize(flow.mean, flow.std, flow.basis, w)
-    u, log_det = jax.lax.scan(block, start, (flow.blocks, flow.scale, flow.shift))[0]
+    u, log_det = jax.lax.scan(_through_block, start, (flow.blocks, flow.scale, flow.shift))[0]
     if flow.radial is None:
         return u, log_det
     gain, power = flow.radial
@@ -156,6 +149,27 @@ def forward(flow: Flow, w: Float[Array, "*batch d"]) -> tuple[Float[Array, "*bat
     # Across the ray all d − 1 directions grow like the vector itself, along it `power` times as much.
     log_det = log_det + u.shape[-1] * log_stretch + jnp.where(outside, jnp.log(power), 0.0)
     return u * jnp.exp(log_stretch)[..., None], log_det
+
+
+# Outside of the functions that loop over them: called without `jit`, those would compile a loop of their own each time.
+def _through_block(carry: tuple[Array, Array], layer: tuple[Any, Array, Array]) -> tuple[tuple[Array, Array], None]:
+    x, log_det = carry
+    parameters, scale, shift = layer
+    u, block_log_det = autoregress(parameters, x)
+    log_det = log_det + block_log_det + jnp.sum(jnp.log(scale))
+    return ((u * scale + shift)[..., ::-1], log_det), None
+
+
+def _back_through_block(y: Array, layer: tuple[Any, Array, Array]) -> tuple[Array, None]:
+    parameters, scale, shift = layer
+    u = (y[..., ::-1] - shift) / scale
+
+    def dimension(x: Array, i: Array) -> tuple[Array, None]:
+        mean, log_scale = _conditions(parameters, x)
+        # Later dimensions wait as zeros; left wild, they could overflow and 0 · inf would reach this one.
+        return jnp.where(jnp.arange(u.shape[-1]) == i, u * jnp.exp(log_scale) + mean, x), None
+
+    return jax.lax.scan(dimension, jnp.zeros_like(u), jnp.arange(u.shape[-1]))[0], None
 
 
 def _log_stretch(gain: Array, power: Array, inner: Array | float, u: Array) -> tuple[Array, Array]:
@@ -177,18 +191,7 @@ def inverse(flow: Flow, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]
         inner = gain * (_INNER * math.sqrt(u.shape[-1])) ** power
         u = u * jnp.exp(_log_stretch(gain ** (-1 / power), 1 / power, inner, u)[0])[..., None]
 
-    def block(y: Array, layer: tuple[Any, Array, Array]) -> tuple[Array, None]:
-        parameters, scale, shift = layer
-        u = (y[..., ::-1] - shift) / scale
-
-        def dimension(x: Array, i: Array) -> tuple[Array, None]:
-            mean, log_scale = _conditions(parameters, x)
-            # Later dimensions wait as zeros; left wild, they could overflow and 0 · inf would reach this one.
-            return jnp.where(jnp.arange(u.shape[-1]) == i, u * jnp.exp(log_scale) + mean, x), None
-
-        return jax.lax.scan(dimension, jnp.zeros_like(u), jnp.arange(u.shape[-1]))[0], None
-
-    x, _ = jax.lax.scan(block, u, (flow.blocks, flow.scale, flow.shift), reverse=True)
+    x, _ = jax.lax.scan(_back_through_block, u, (flow.blocks, flow.scale, flow.shift), reverse=True)
     if flow.basis is None:
         return x * flow.std + flow.mean
     return principal_to_w(x, PrincipalFit(flow.mean, flow.basis, flow.std))

@@ -1,5 +1,7 @@
 """The masked autoregressive flow: its mask, its determinant, its inverse, and numbers of another implementation."""
 
+import logging
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -180,6 +182,17 @@ def test_a_flow_is_an_argument_of_compiled_functions():
     assert first != second and len(traced) == 1
     lanes = jax.vmap(log_prob, in_axes=(None, 0))(random_flow(), jnp.stack([w, 2 * w]))
     np.testing.assert_allclose(lanes[0], first, rtol=1e-5)
+
+
+@pytest.mark.parametrize("function", [forward, inverse, log_prob])
+def test_a_second_call_without_jit_compiles_nothing(unchecked, function):
+    flow, vectors = random_flow(radial=RADIAL), random_w(2, 3, WIDTH)
+    function(flow, vectors[0])
+    with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+        logged = []
+        patch.setattr(logging.Logger, "handle", lambda self, record: logged.append(record.getMessage()))
+        function(flow, vectors[1])
+    assert not [message for message in logged if "Compiling" in message]
 
 
 @pytest.mark.parametrize("function", [forward, inverse, log_prob])
