@@ -32,6 +32,7 @@ COLUMNS = {
     "diversity_feasible": "diversity, feasible",
     "whitened_norm": "norm/√d",
     "whitened_far": "far from √d",
+    "flow_norm": "norm/√d, flow",
     "flow_far": "far, flow",
 }
 _MEANINGS = """\
