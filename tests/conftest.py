@@ -1,5 +1,6 @@
 """Shape annotations are checked while testing: jaxtyping's hook must be in place before pulse_jax is first imported."""
 
+import logging
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -9,10 +10,25 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu
 # Nothing that was compiled earlier takes part, and nothing is left behind.
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 
+import jax
 import jaxtyping
 import pytest
 
 jaxtyping.install_import_hook("pulse_jax", "beartype.beartype")
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """What JAX has compiled since the test began or `clear` was called, a message each."""
+    messages = []
+
+    def keep(_: logging.Logger, record: logging.LogRecord) -> None:
+        if "Compiling" in record.getMessage():
+            messages.append(record.getMessage())
+
+    monkeypatch.setattr(logging.Logger, "handle", keep)
+    with jax.log_compiles():
+        yield messages
 
 
 @pytest.fixture
