@@ -18,10 +18,10 @@ from convert.detect import Account, account
 from convert.families import FAMILIES, ada, lernapparat
 from convert.perceptual import convert_perceptual, read_perceptual
 from convert.source import CheckpointError, read_source, shown
-from pulse_jax.config import StyleGAN2Config
+from pulse_jax.generators.architectures import StyleGAN2Config
 
 if TYPE_CHECKING:
-    from pulse_jax.generator import Generator
+    from pulse_jax.generators.generator import Generator
 
 __all__ = [
     "CheckpointError",
@@ -154,8 +154,8 @@ def convert(
 def _generator(plan: Plan, arrays: dict[str, np.ndarray]) -> Generator:
     import jax.numpy as jnp
 
-    from pulse_jax.generator import Generator
-    from pulse_jax.latents import GaussianFit
+    from pulse_jax.generators.generator import Generator
+    from pulse_jax.generators.priors.gaussian import GaussianFit
 
     params: dict = {"mapping": {}, "synthesis": {}}
     extras = {}
@@ -189,7 +189,7 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
         ValueError: the generator is a user's own function or has a fixed label, or the naming is unknown, of another
             architecture or without a place for its labels.
     """
-    from pulse_jax.config import FunctionConfig
+    from pulse_jax.generators.architectures import FunctionConfig
 
     config = generator.config
     if isinstance(config, FunctionConfig):

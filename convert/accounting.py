@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from convert.source import CheckpointError, Plain, shown
-from pulse_jax.config import StyleGAN1Config, StyleGAN2Config
+from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
 
 __all__ = [
     "Architecture",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from convert.accounting import Clamp, State
 from convert.source import CheckpointError, Plain, shown
-from pulse_jax.architectures import MAX_MAPPING_LAYERS, MAX_RESOLUTION, StyleGAN1Config, StyleGAN2Config
+from pulse_jax.generators.architectures import MAX_MAPPING_LAYERS, MAX_RESOLUTION, StyleGAN1Config, StyleGAN2Config
 
 __all__ = ["Inference"]
 

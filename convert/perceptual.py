@@ -19,7 +19,7 @@ from convert.safetensors_file import save_safetensors
 from convert.source import CheckpointError, read_source, shown
 
 if TYPE_CHECKING:
-    from pulse_jax.perceptual import Perceptual
+    from pulse_jax.generators.networks.lpips import Perceptual
 
 __all__ = ["convert_perceptual", "read_perceptual"]
 
@@ -44,7 +44,7 @@ def read_perceptual(paths: Paths) -> Perceptual:
     """
     import jax.numpy as jnp
 
-    from pulse_jax.perceptual import Perceptual
+    from pulse_jax.generators.networks.lpips import Perceptual
 
     arrays = _arrays(paths)
     places = [place for block in _PLACES for place in block]

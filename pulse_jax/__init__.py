@@ -7,44 +7,65 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pulse_jax import optimizers, presets, sphere
-    from pulse_jax.engine import Solutions, solve_stream, upsample
-    from pulse_jax.generator import Generator, load_generator
-    from pulse_jax.problems import Problem, Solution
+    from pulse_jax import manifold, optimizers
+    from pulse_jax.engine.batch import Solutions, upsample
+    from pulse_jax.engine.stream import solve_stream
+    from pulse_jax.generators.generator import Generator, load_generator
+    from pulse_jax.generators.networks import lpips as perceptual
+    from pulse_jax.manifold import sphere
+    from pulse_jax.objectives import losses, regularizers
+    from pulse_jax.search import animations, diversity, presets, variations
+    from pulse_jax.search.problems import Problem, Solution
 
 __all__ = [
     "Generator",
     "Problem",
     "Solution",
     "Solutions",
+    "animations",
+    "diversity",
     "load_generator",
+    "losses",
+    "manifold",
     "optimizers",
+    "perceptual",
     "presets",
+    "regularizers",
     "solve_stream",
     "sphere",
     "upsample",
+    "variations",
 ]
 
+_MODULES = {
+    "animations": "search.animations",
+    "diversity": "search.diversity",
+    "losses": "objectives.losses",
+    "manifold": "manifold",
+    "optimizers": "optimizers",
+    "perceptual": "generators.networks.lpips",
+    "presets": "search.presets",
+    "regularizers": "objectives.regularizers",
+    "sphere": "manifold.sphere",
+    "variations": "search.variations",
+}
 _HOMES = {
-    "Generator": "generator",
-    "Problem": "problems",
-    "Solution": "problems",
-    "Solutions": "engine",
-    "load_generator": "generator",
-    "optimizers": None,
-    "presets": None,
-    "solve_stream": "engine",
-    "sphere": None,
-    "upsample": "engine",
+    "Generator": "generators.generator",
+    "Problem": "search.problems",
+    "Solution": "search.problems",
+    "Solutions": "engine.batch",
+    "load_generator": "generators.generator",
+    "solve_stream": "engine.stream",
+    "upsample": "engine.batch",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pulse_jax' has no attribute {name!r}")
-    home = _HOMES[name]
-    module = importlib.import_module(f"pulse_jax.{home or name}")
-    return getattr(module, name) if home else module
+    if name in _MODULES:
+        return importlib.import_module(f"pulse_jax.{_MODULES[name]}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"pulse_jax.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'pulse_jax' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pulse_jax import stylegan1, stylegan2
-from pulse_jax.config import StyleGAN1Config, StyleGAN2Config
-from pulse_jax.generator import Generator
-from pulse_jax.latents import GaussianFit
-from pulse_jax.perceptual import Perceptual
+from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
+from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.networks import stylegan1, stylegan2
+from pulse_jax.generators.networks.lpips import Perceptual
+from pulse_jax.generators.priors.gaussian import GaussianFit
 
 ARCHITECTURES = {
     "stylegan1-4": StyleGAN1Config(resolution=4, latent_dim=5, mapping_layers=0, channels=(7,)),

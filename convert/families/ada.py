@@ -19,7 +19,7 @@ from convert.accounting import (
     resample_filter,
 )
 from convert.inference import Inference
-from pulse_jax.config import StyleGAN2Config
+from pulse_jax.generators.architectures import StyleGAN2Config
 
 __all__ = ["STYLEGAN2"]
 

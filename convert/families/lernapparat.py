@@ -22,7 +22,7 @@ from convert.accounting import (
 )
 from convert.families.tensorflow import FUSED_FROM
 from convert.inference import Inference
-from pulse_jax.config import StyleGAN1Config
+from pulse_jax.generators.architectures import StyleGAN1Config
 
 __all__ = ["STYLEGAN1", "STYLEGAN1_HUANGZH13"]
 

@@ -21,7 +21,7 @@ from convert.accounting import (
 )
 from convert.families.kernels import equalised_kernel
 from convert.inference import Inference
-from pulse_jax.config import StyleGAN2Config
+from pulse_jax.generators.architectures import StyleGAN2Config
 
 __all__ = ["STYLEGAN2", "counted_colours", "counted_config", "counted_convs"]
 

@@ -22,7 +22,7 @@ from convert.accounting import (
 )
 from convert.families.kernels import equalised_kernel
 from convert.inference import Inference
-from pulse_jax.config import StyleGAN1Config
+from pulse_jax.generators.architectures import StyleGAN1Config
 
 __all__ = ["FUSED_FROM", "STYLEGAN1", "STYLEGAN2"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from convert.safetensors_file import save_safetensors
 from pulse_jax.cli import main
-from pulse_jax.generator import load_generator
+from pulse_jax.generators.generator import load_generator
 from tests.convert import writers
 
 

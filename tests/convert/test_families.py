@@ -7,18 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_weights import load, nhwc, state_dict
 
 import convert
 from convert.accounting import fill, targets
 from convert.detect import account
 from convert.families.tensorflow import FUSED_FROM
 from convert.source import CheckpointError
-from pulse_jax import layers
-from pulse_jax.config import StyleGAN1Config, StyleGAN2Config
-from pulse_jax.generator import Generator
-from pulse_jax.storage import _expected_shapes
+from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
+from pulse_jax.generators.folder import _expected_shapes
+from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.networks import layers
 from tests.convert import writers
+from tests.golden_weights import load, nhwc, state_dict
 
 SYNTHESIZE = jax.jit(Generator.synthesize)
 MAP = jax.jit(Generator.map)

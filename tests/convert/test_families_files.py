@@ -11,7 +11,7 @@ import convert
 from convert.accounting import fill
 from convert.detect import account
 from convert.source import CheckpointError, read_source
-from pulse_jax.generator import load_generator
+from pulse_jax.generators.generator import load_generator
 from tests.convert import hostile, writers
 from tests.convert.files import CASES, SOURCES, write_files
 

@@ -12,8 +12,8 @@ from convert.accounting import fill
 from convert.detect import account
 from convert.families import FAMILIES
 from convert.source import CheckpointError
-from pulse_jax.config import StyleGAN1Config
-from pulse_jax.generator import Generator, load_generator
+from pulse_jax.generators.architectures import StyleGAN1Config
+from pulse_jax.generators.generator import Generator, load_generator
 from tests.convert import writers
 
 ONE = np.ones((1,), np.float32)

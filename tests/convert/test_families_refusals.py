@@ -13,7 +13,8 @@ from convert.detect import account
 from convert.families import FAMILIES
 from convert.safetensors_file import save_safetensors
 from convert.source import CheckpointError
-from pulse_jax.generator import Generator, GeneratorError, load_generator
+from pulse_jax.generators.folder import GeneratorError
+from pulse_jax.generators.generator import Generator, load_generator
 from tests.convert import writers
 
 ONE = np.ones((1,), np.float32)

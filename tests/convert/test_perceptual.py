@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from tiny_networks import perceptual_arrays, tiny_perceptual
 
 import convert
 from convert import CheckpointError, convert_perceptual, perceptual, read_perceptual
 from convert.safetensors_file import save_safetensors
 from pulse_jax.cli import main
-from pulse_jax.perceptual import lpips
+from pulse_jax.generators.networks.lpips import lpips
 from tests.convert import hostile, writers
+from tests.tiny_networks import perceptual_arrays, tiny_perceptual
 
 WIDTHS = (4, 5, 6, 6, 4)
 CLASSIFIER = {"classifier.0.weight": np.ones((3, 4), np.float32), "classifier.0.bias": np.ones(3, np.float32)}

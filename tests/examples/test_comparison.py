@@ -5,21 +5,19 @@ import html.parser
 import json
 from typing import Any
 
-import compare_presets
-import comparison_inputs
-import comparison_report
 import jax
 import numpy as np
 import pytest
-from comparison_inputs import input_sets, motion_blurred
 from PIL import Image
 
-from pulse_jax import metrics, presets
-from pulse_jax.engine import Progress
-from pulse_jax.generator import Generator
-from pulse_jax.latents import GaussianFit
-from pulse_jax.problems import Solution
-from pulse_jax.search import Status
+from examples.benchmarks import compare_presets, comparison_inputs, comparison_report
+from examples.benchmarks.comparison_inputs import input_sets, motion_blurred
+from pulse_jax.engine.progress import Progress
+from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.priors.gaussian import GaussianFit
+from pulse_jax.reports import metrics
+from pulse_jax.search import presets
+from pulse_jax.search.problems import Solution, Status
 
 # --- inputs ---------------------------------------------------------------------------------------------------------
 

@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import render as script
-from heads import STYLE_NAMES, Assets, Person, describe, load_pack, sample_person
-from heads.attributes import (
+from PIL import Image
+
+from examples.training import render as script
+from examples.training.heads import STYLE_NAMES, Assets, Person, describe, load_pack, sample_person
+from examples.training.heads.attributes import (
     BEARD_CUTS,
     BROWS,
     CAP,
@@ -34,20 +36,19 @@ from heads.attributes import (
     SCARF,
     SCENES,
 )
-from heads.background import draw_background
-from heads.camera import develop
-from heads.colours import skin_colour
-from heads.details import detail_pairs
-from heads.earrings import earring_triangles, earring_vertices
-from heads.focus import circle_of_confusion, defocus
-from heads.functions import smooth, smoothstep, value_noise
-from heads.geometry import build_head
-from heads.lighting import behind_ear, clear_of_head, shade
-from heads.materials import Surface
-from heads.pack import EXPRESSIONS, JEWELLERY
-from heads.regions import grow, hat_cover, necklace_cover, thin_ear
-from PIL import Image
-from shards import read_shard
+from examples.training.heads.background import draw_background
+from examples.training.heads.camera import develop
+from examples.training.heads.colours import skin_colour
+from examples.training.heads.details import detail_pairs
+from examples.training.heads.earrings import earring_triangles, earring_vertices
+from examples.training.heads.focus import circle_of_confusion, defocus
+from examples.training.heads.functions import smooth, smoothstep, value_noise
+from examples.training.heads.geometry import build_head
+from examples.training.heads.lighting import behind_ear, clear_of_head, shade
+from examples.training.heads.materials import Surface
+from examples.training.heads.pack import EXPRESSIONS, JEWELLERY
+from examples.training.heads.regions import grow, hat_cover, necklace_cover, thin_ear
+from examples.training.shards import read_shard
 
 SIZE, SUPERSAMPLE, SAMPLES = 16, 2, 6000
 

@@ -7,25 +7,19 @@ import sys
 import types
 from typing import Any
 
-import detection
-import features
 import jax
-import judge
-import judge_search
 import numpy as np
-import points
 import pytest
-import shards
-import tables
-import targets
-from heads import describe, sample_person
 from PIL import Image
-from targets import Target
 
-from pulse_jax.degradations import bicubic_float64, bicubic_matrix, unseen
-from pulse_jax.generator import Generator
-from pulse_jax.images import save_png
-from pulse_jax.latents import GaussianFit
+from examples.training import detection, features, judge, judge_search, points, shards, targets
+from examples.training.heads import describe, sample_person
+from examples.training.targets import Target
+from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.priors.gaussian import GaussianFit
+from pulse_jax.images.degradations import bicubic_float64, bicubic_matrix, unseen
+from pulse_jax.images.files import save_png
+from pulse_jax.reports import tables
 
 RNG = np.random.default_rng(0)
 

@@ -3,19 +3,16 @@
 import dataclasses
 import json
 
-import checkpoint
-import discriminator
-import export
 import flax.linen as nn
-import gan
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pulse_jax import stylegan2
-from pulse_jax.config import StyleGAN2Config
-from pulse_jax.generator import Generator
+from examples.training import checkpoint, discriminator, export, gan
+from pulse_jax.generators.architectures import StyleGAN2Config
+from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.networks import stylegan2
 
 CONFIG = gan.TrainConfig(
     StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8)), (8,), batch=4, lazy_interval=2

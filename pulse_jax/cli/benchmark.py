@@ -1,0 +1,311 @@
+"""The command that measures this machine: a grid of lane counts and precisions, as tables, `benchmark.json` and a plot.
+
+Half of the problems are easy, the generator's own pictures; the other half are pictures it was not trained on, or noise
+that it cannot reach. So searches end at different times, as in real use.
+"""
+
+import dataclasses
+import datetime
+import importlib.resources
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.table import Table
+
+from pulse_jax.cli import generators
+from pulse_jax.cli.options import Benchmark
+from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config, architecture_to_dict
+from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.networks import stylegan1, stylegan2
+from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.files import read_image, save_png
+from pulse_jax.reports.line_plots import Line, Panel, draw_panels
+from pulse_jax.reports.machine import copy_rate, product_rate
+from pulse_jax.reports.speed import Cell, measure
+from pulse_jax.runs.folder import RunFolder
+from pulse_jax.search.config import SearchConfig
+from pulse_jax.search.presets import PRESETS
+from pulse_jax.search.problems import Problem
+from pulse_jax.search.requirements import admissible_sizes
+from pulse_jax.system.devices import device_summary, versions
+from pulse_jax.system.errors import UsageError
+from pulse_jax.system.screen import Screen
+from pulse_jax.system.text import printable
+
+__all__ = ["PRECISIONS", "make_problems", "random_generator", "run_benchmark"]
+
+PRECISIONS = ("float32", "bfloat16")
+"""In the order in which they are measured."""
+_LANES_CPU, _LANES = (1, 4, 8, 16), (1, 4, 16, 64, 128)
+# Problems per lane, and in all at least so many; pictures of each kind, used again and again with other seeds.
+_PER_LANE, _LEAST, _PICTURES = 4, 8, 8
+# Draws for the fit of random weights, of which nobody needs a good one.
+_DRAWS = 16_384
+# The standard deviation of a picture of random weights; noise between black and white has 0.5.
+_CONTRAST = 0.2
+
+
+def run_benchmark(options: Benchmark, screen: Screen) -> int:
+    """Measures every cell, shows and writes the results; the exit code: 130 if the user has cut it short.
+
+    Raises:
+        UsageError: a setting is out of range or the output folder cannot be used; nothing was written.
+        RunError: a generator cannot be used, or writing failed.
+    """
+    configs = {precision: _config(options, precision) for precision in _precisions(options)}
+    config = next(iter(configs.values()))
+    architecture = _architecture(options)
+    folder = RunFolder(options.output, overwrite=options.overwrite, replaces=("benchmark",))
+    if architecture is None:
+        generator = generators.open_generator(options.generator)
+        described = generators.generator_summary(generator, options.generator)
+        # Any class: they are all as fast.
+        label = 0 if generator.label_dim and generator.label is None else None
+        generator = generator if label is None else generator.with_label(label)
+    else:
+        described = {"folder": None, "architecture": architecture_to_dict(architecture)}
+        screen.note("drawing random weights ...")
+        generator, label = random_generator(architecture), None
+    factor = _factor(options, generator.resolution, config)
+    generator = generators.with_fit(generator, options.generator, config, label, screen)
+    report: dict[str, Any] = {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "device": {**device_summary(), "cpus": os.cpu_count()},
+        "generator": described,
+        "factor": factor,
+        "config": {name: value for name, value in dataclasses.asdict(config).items() if name != "precision"},
+    }
+    settings = {"command": "benchmark", **{name: report[name] for name in ("generator", "versions", "device")}}
+    device = jax.local_devices()[0]
+    lanes = sorted(set(options.lanes)) or (_LANES_CPU if device.platform == "cpu" else _LANES)
+    # The machine's peaks of memory only grow: fewer lanes first.
+    cells = [Cell(lanes=count, precision=precision) for count in lanes for precision in configs]
+    done: list[Cell] = []
+    with folder.write_once(["benchmark.json", "benchmark.png"], settings) as part:
+        screen.note("measuring a matrix product and a copy ...")
+        report["machine"] = {
+            "products": {precision: product_rate(precision, device) for precision in configs},
+            "copy": copy_rate(device),
+        }
+        problems = make_problems(generator, factor, _count(max(lanes)))
+        try:
+            for number, cell in enumerate(cells, 1):
+                screen.note(f"{number}/{len(cells)}: lanes {cell.lanes}, {cell.precision} ...")
+                measure(cell, generator, configs[cell.precision], problems[: _count(cell.lanes)], device)
+                done.append(cell)
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            screen.note(f"interrupted: {len(done)} of {len(cells)} cells were measured")
+        report |= {"finished": len(done) == len(cells), "cells": [_record(cell, report["machine"]) for cell in done]}
+        (part / "benchmark.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        save_png(part / "benchmark.png", _plot(done, report))
+    _show(screen, report)
+    screen.result(f"Look at {printable(options.output / 'benchmark.png')}; all numbers: benchmark.json", "bold")
+    return 0 if report["finished"] else 130
+
+
+def _count(lanes: int) -> int:
+    """How many problems a cell has: whole batches."""
+    return lanes * max(_PER_LANE, -(-_LEAST // lanes))
+
+
+def _precisions(options: Benchmark) -> Sequence[str]:
+    if options.precision:
+        return [precision for precision in PRECISIONS if precision in options.precision]
+    return PRECISIONS[:1] if jax.default_backend() == "cpu" else PRECISIONS
+
+
+def _config(options: Benchmark, precision: str) -> SearchConfig:
+    overrides: dict[str, Any] = {} if options.steps is None else {"steps": options.steps}
+    try:
+        return PRESETS[options.preset](**overrides, precision=precision)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from error
+
+
+def _architecture(options: Benchmark) -> StyleGAN1Config | StyleGAN2Config | None:
+    if options.architecture is None:
+        return None
+    kind = StyleGAN1Config if options.architecture == "stylegan1" else StyleGAN2Config
+    try:
+        return kind(resolution=options.resolution or 1024, channels=options.channels)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from error
+
+
+def _factor(options: Benchmark, resolution: int, config: SearchConfig) -> int:
+    """The factor that was asked for, or one that leaves 8x8 pixels of 64x64, and 32x32 of 256x256 and more."""
+    factors = sorted(resolution // size for size in admissible_sizes(resolution, config) if size < resolution)
+    if options.factor is None and factors:
+        wanted = min(32, max(2, resolution // 8))
+        return max((factor for factor in factors if factor <= wanted), default=factors[0])
+    if options.factor not in factors:
+        known = ", ".join(map(str, factors)) or "none"
+        raise UsageError(f"--factor: expected one of {known} for {resolution}x{resolution}, got {options.factor}")
+    return options.factor
+
+
+def random_generator(architecture: StyleGAN1Config | StyleGAN2Config) -> Generator:
+    """A generator of random weights, with a fit of its own, whose pictures lie about grey within [0, 1]."""
+    family = stylegan1 if isinstance(architecture, StyleGAN1Config) else stylegan2
+    z = jnp.zeros((1, architecture.latent_dim))
+    w = jnp.zeros((1, architecture.num_layers, architecture.latent_dim))
+    noise = tuple(jnp.zeros((1, *shape)) for shape in architecture.noise_shapes)
+    # In jit, so that the picture, which nobody asks for, is not computed.
+    mapping = jax.jit(family.Mapping(architecture).init)(jax.random.key(0), z)  # pyright: ignore
+    synthesis = jax.jit(family.Synthesis(architecture).init)(jax.random.key(1), w, noise)  # pyright: ignore
+    params = {"mapping": mapping.get("params", {}), "synthesis": synthesis["params"]}
+    generator = Generator(config=architecture, params=params)
+    scale = _CONTRAST / jnp.std(generator.sample(jax.random.key(2), 8))
+
+    def fade(path: Any, leaf: jax.Array) -> jax.Array:
+        name = jax.tree_util.keystr(path)
+        return leaf * scale if "torgb" in name and "style" not in name else leaf
+
+    faded = jax.tree_util.tree_map_with_path(fade, params)
+    return dataclasses.replace(generator, params=faded).fitted(samples=_DRAWS)
+
+
+def make_problems(generator: Generator, factor: int, count: int) -> list[Problem]:
+    """Easy and hard problems in turn, each with a seed of its own."""
+    easy = np.clip(np.asarray(generator.sample(jax.random.key(0), _PICTURES)), 0, 1)
+    kinds = (_downscaled(easy, factor), _hard(generator.resolution, factor))
+    pictures = [kinds[i % 2][i // 2 % len(kinds[i % 2])] for i in range(count)]
+    return [Problem(low_res=picture, index=i, seed=i) for i, picture in enumerate(pictures)]
+
+
+def _downscaled(images: Iterable[np.ndarray], factor: int) -> list[np.ndarray]:
+    return [bicubic_float64(image, factor).astype(np.float32) for image in images]
+
+
+def _hard(resolution: int, factor: int) -> list[np.ndarray]:
+    """The demonstration's originals if they have the generator's resolution, else black and white noise."""
+    home = Path(str(importlib.resources.files("pulse_jax") / "data" / "demo" / "truth"))
+    originals = [read_image(path).pixels for path in sorted(home.glob("*.png"))]
+    if originals and all(len(original) == resolution for original in originals):
+        return _downscaled(originals, factor)
+    side = resolution // factor
+    return list(np.random.default_rng(0).integers(0, 2, (_PICTURES, side, side, 3)).astype(np.float32))
+
+
+def _record(cell: Cell, machine: dict[str, Any]) -> dict[str, Any]:
+    """A cell's entry of `benchmark.json`: its fields, and what follows from them."""
+    steps = None if cell.median_rate is None else cell.median_rate / cell.lanes
+    flops, moved = (cell.costs.flops, cell.costs.bytes) if cell.costs else (None, None)
+    return {
+        **dataclasses.asdict(cell),
+        "median_steps_per_second": cell.median_rate,
+        "best_steps_per_second": cell.best_rate,
+        "against_batch": cell.against(cell.batch_solutions_per_second),
+        "against_single": cell.against(cell.single_solutions_per_second),
+        "share_of_product": steps and flops and steps * flops / machine["products"][cell.precision],
+        "share_of_copy": steps and moved and steps * moved / machine["copy"],
+    }
+
+
+def _show(screen: Screen, report: dict[str, Any]) -> None:
+    def table(title: str, columns: dict[str, Any]) -> None:
+        # Within 80 columns.
+        shown = Table(box=None, pad_edge=False, collapse_padding=True, title=title, title_justify="left")
+        for heading in ("lanes", "precision", *columns):
+            shown.add_column(heading, justify="left" if heading == "precision" else "right")
+        for cell in report["cells"]:
+            row = [str(cell["lanes"]), cell["precision"]]
+            row += [tell(cell) for tell in columns.values()]
+            if cell["fault"]:
+                row[2] = cell["fault"]
+            shown.add_row(*row)
+        screen.out.print(shown)
+
+    table("Speed", _SPEED)
+    screen.result(
+        "steps/s: looks per second with all lanes at work, median and best. solved/s: of the engine, and how many "
+        "times as many as one by one and as in plain batches. seconds: of the median feasible search, in its lane."
+    )
+    screen.result("")
+    table("Machine", _MACHINE)
+    screen.result(
+        "process, device: peaks of memory so far; program: what a step needs; all in MiB. GFLOP: of a step of all "
+        "lanes. product, copy: its share of what the machine does in a plain matrix product and a plain copy. XLA "
+        "estimates what a step needs; its bytes count what caches serve, too."
+    )
+    products = ", ".join(
+        f"{_digits(rate / 1e9)} GFLOP/s in {name}" for name, rate in report["machine"]["products"].items()
+    )
+    screen.result(f"A plain matrix product: {products}. A copy: {_digits(report['machine']['copy'] / 1e9)} GB/s.")
+    best = max(report["cells"], key=lambda cell: cell["solutions_per_second"] or 0)
+    if best["solutions_per_second"]:
+        screen.result(
+            f"Most solutions per second: --lanes {best['lanes']} --precision {best['precision']}", "bold green"
+        )
+
+
+def _digits(value: float) -> str:
+    """At least three of them, none in an exponent where the number is large."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _shown(name: str, form: str = "") -> Any:
+    """A column: a number of a cell's entry, in a form."""
+    return lambda cell: "-" if cell[name] is None else form.format(cell[name]) if form else _digits(cell[name])
+
+
+def _memory(kind: str) -> Any:
+    return lambda cell: f"{cell['memory'][kind] / 2**20:,.0f}" if kind in cell["memory"] else "-"
+
+
+def _cost(kind: str, scale: float) -> Any:
+    def tell(cell: dict[str, Any]) -> str:
+        cost = cell["costs"] and cell["costs"][kind]
+        return "-" if cost is None else _digits(cost * scale)
+
+    return tell
+
+
+_SPEED = {
+    "steps/s": _shown("median_steps_per_second"),
+    "best": _shown("best_steps_per_second"),
+    "solved/s": _shown("solutions_per_second"),
+    "x single": _shown("against_single", "{:.2f}"),
+    "x batch": _shown("against_batch", "{:.2f}"),
+    "occupied": _shown("occupancy", "{:.0%}"),
+    "seconds": _shown("seconds_to_feasible"),
+}
+_MACHINE = {
+    "compiling": _shown("compile_seconds", "{:,.1f} s"),
+    "process": _memory("process"),
+    "device": _memory("device"),
+    "program": _cost("memory", 2**-20),
+    "GFLOP": _cost("flops", 1e-9),
+    "product": _shown("share_of_product", "{:.0%}"),
+    "copy": _shown("share_of_copy", "{:.0%}"),
+}
+
+
+def _plot(cells: Sequence[Cell], report: dict[str, Any]) -> np.ndarray:
+    rates, solutions = [], []
+    precisions = [precision for precision in PRECISIONS if any(cell.precision == precision for cell in cells)]
+    for colour, precision in enumerate(precisions):
+        row = [cell for cell in cells if cell.precision == precision]
+        plain = [(cell.lanes, cell.batch_solutions_per_second) for cell in row]
+        rates.append(Line(precision, [(cell.lanes, cell.median_rate) for cell in row], colour))
+        solutions.append(Line(precision, [(cell.lanes, cell.solutions_per_second) for cell in row], colour))
+        solutions.append(Line(f"{precision}, plain batches that wait for their slowest", plain, colour, dashed=True))
+    device, architecture = report["device"], report["generator"]["architecture"]
+    size, side = architecture["resolution"], architecture["resolution"] // report["factor"]
+    chip = f"{device['cpus']} cores" if device["platform"] == "cpu" else device["kind"]
+    return draw_panels(
+        [Panel("Image-steps per second", rates), Panel("Solutions per second", solutions)],
+        title="Searches at once, and what they bring",
+        subtitle=f"{architecture['family']}, {size}x{size} from {side}x{side}, on {chip} ({report['date'][:10]})",
+        x_label="lanes",
+        footer="A cross on the axis: out of memory." if any(cell.fault for cell in cells) else "",
+    )

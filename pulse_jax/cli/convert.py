@@ -1,0 +1,45 @@
+"""The command `convert`: a generator folder from a checkpoint of another program."""
+
+import jax
+
+from pulse_jax.cli.options import Convert
+from pulse_jax.generators.folder import GeneratorError
+from pulse_jax.system.errors import RunError
+from pulse_jax.system.screen import Count, Screen
+from pulse_jax.system.text import printable
+
+__all__ = ["run_convert"]
+
+
+def run_convert(options: Convert, screen: Screen) -> int:
+    # Here, because the package of converters imports this one.
+    import convert
+
+    clamp = "file" if options.clamp is None else options.clamp or None
+    try:
+        if options.inspect:
+            inspection = convert.inspect(options.paths, clamp=clamp)
+            for line in inspection.lines():
+                screen.result(line)
+            return 1 if inspection.fault else 0
+        *checkpoints, output = options.paths
+        if options.perceptual:
+            convert.convert_perceptual(checkpoints, output, overwrite=options.overwrite)
+            screen.result(f"VGG16 and the heads of LPIPS in {printable(output)}", "bold")
+            return 0
+        screen.note("reading; then a Gaussian is fitted to the mapping network, unless a file holds one ...")
+        with Count(screen, "fitting") as count:
+            generator = convert.convert(
+                checkpoints,
+                output,
+                samples=options.samples,
+                clamp=clamp,
+                overwrite=options.overwrite,
+                on_progress=count.update,
+            )
+    except (convert.CheckpointError, GeneratorError) as error:
+        raise RunError(printable(error, 600)) from error
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(generator.params))
+    size = generator.resolution
+    screen.result(f"{size}x{size}, {parameters:,} parameters in {printable(output)}", "bold")
+    return 0

@@ -1,0 +1,91 @@
+"""The command `downscale`: low-resolution inputs from pictures, with exactly the downscaling that is inverted."""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pulse_jax.cli.options import Downscale
+from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.files import ImageError, ReadImage, centre_crop, save_png, to_uint8
+from pulse_jax.runs.folder import RunFolder, check_output_apart
+from pulse_jax.runs.inputs import find_inputs, read_each, report_failures
+from pulse_jax.system import devices
+from pulse_jax.system.screen import Screen
+from pulse_jax.system.text import printable
+
+__all__ = ["run_downscale"]
+
+
+def run_downscale(options: Downscale, screen: Screen) -> int:
+    folder = RunFolder(options.output, overwrite=options.overwrite)
+    check_output_apart(options.output, options.inputs)
+    found, failures = find_inputs(options.inputs, options.output)
+    total = len(found) + len(failures)
+    small = _usable(read_each(found, functools.partial(_shrink, options)), failures)
+    first = next(small, None)
+    if first is not None:
+        records: list[dict[str, Any]] = []
+        summary: dict[str, Any] = {
+            "command": "downscale",
+            "size": options.size,
+            "factor": options.factor,
+            "versions": devices.versions(),
+            "inputs": records,
+            "failed": [],
+        }
+        with folder.write_once([f"{path.stem}.png" for path in found], summary) as part:
+            for pixels, record in itertools.chain([first], small):
+                save_png(part / record["image"], pixels)
+                records.append(record)
+                told = ", ".join((*record["notes"], f"factor {record['factor']}"))
+                screen.note(f"{printable(Path(record['input']).name)}: {told}")
+            summary["failed"] += [{"input": failure.source, "message": failure.message} for failure in failures]
+        count = len(records)
+        screen.result(f"{count} picture{'s' if count > 1 else ''} in {printable(options.output)}", "bold")
+    report_failures(failures, total, screen)
+    return 1 if failures else 0
+
+
+def _usable(
+    results: Iterable[tuple[np.ndarray, dict[str, Any]] | ImageError], failures: list[ImageError]
+) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """Passes on what could be made; the rest is added to `failures`."""
+    for result in results:
+        if isinstance(result, ImageError):
+            failures.append(result)
+        else:
+            yield result
+
+
+def _shrink(options: Downscale, path: Path, picture: ReadImage) -> tuple[np.ndarray, dict[str, Any]]:
+    """The centre square of a picture, as large as the factor allows, downscaled; and its entry of `summary.json`."""
+    height, width = picture.pixels.shape[:2]
+    side = min(height, width)
+    step = options.size or options.factor or 1
+    if side < step:
+        wanted = f"--size {step}" if options.size else f"--factor {step}"
+        raise ImageError(path, f"the picture is {width}x{height}, too small for {wanted}; choose a smaller one")
+    side -= side % step
+    factor = side // step if options.size else step
+    notes = list(picture.notes)
+    if not height == width == side:
+        notes.append(f"cropped from {width}x{height} to its centre {side}x{side}")
+    try:
+        small = bicubic_float64(centre_crop(picture.pixels, side), factor)
+    except ValueError:
+        raise ImageError(
+            path,
+            f"a square of {side}x{side} is too small to be downscaled by {factor}; "
+            "choose a smaller factor or a larger size",
+        ) from None
+    return to_uint8(small), {
+        "input": str(path.absolute()),
+        "notes": notes,
+        "factor": factor,
+        "size": len(small),
+        "image": f"{path.stem}.png",
+    }

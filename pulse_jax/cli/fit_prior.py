@@ -1,0 +1,211 @@
+"""The command `fit-prior`: a prior of w, fitted, measured and put into the generator folder; a killed fit goes on."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import signal
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from PIL import Image
+
+from pulse_jax.cli import generators
+from pulse_jax.cli.interrupts import Interrupt, Stopped
+from pulse_jax.cli.options import FitPrior
+from pulse_jax.engine.checkpoints import Checkpoint, CheckpointError, digest
+from pulse_jax.generators.folder import GeneratorError, read_description
+from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.priors.flow_fitting import FitState, fit_flow
+from pulse_jax.generators.priors.principal import fit_principal
+from pulse_jax.reports.prior_plots import draw_coordinates, draw_norms
+from pulse_jax.reports.prior_quality import PriorReport, measure_priors
+from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.system.screen import Count, Screen
+from pulse_jax.system.text import duration, printable, reason_of
+
+__all__ = ["run_fit_prior"]
+
+_FIELDS = {"flow": "flow", "pca": "principal", "gaussian": "gaussian_fit"}
+_NAMES = {"flow": "flow", "pca": "principal components", "gaussian": "Gaussian fit"}
+_ROWS = {
+    "whitening": "whitening",
+    "principal": "principal components",
+    "flow": "flow",
+    "gaussian_of_w": "Gaussian of w",
+}
+_PART = "fit"
+
+
+def run_fit_prior(options: FitPrior, screen: Screen) -> int:
+    """Runs the command; the exit code.
+
+    Raises:
+        UsageError: the folder holds such a prior already, or an unfinished fit with other settings.
+        RunError: the generator or the disk cannot be used, or nothing can be fitted.
+    """
+    folder = options.generator
+    generator = generators.open_generator(folder)
+    if getattr(generator, _FIELDS[options.kind]) is not None and not options.overwrite:
+        raise UsageError(f"{printable(folder)}: holds a {_NAMES[options.kind]} already; --overwrite replaces it")
+    interrupt, finished = Interrupt(screen), False
+    # Beside the folder, in which every file is accounted for.
+    place = folder.absolute().with_name(f".{folder.absolute().name}.fit-prior")
+    checkpoint = _open(place, options, generator)
+    try:
+        with interrupt:
+            fitted = _Fit(options, generator, checkpoint, interrupt, screen).run()
+            with Count(screen, "measuring") as count:
+                # Not the key of the fits: these samples are new to them.
+                report = measure_priors(fitted, jax.random.key(options.seed + 1), on_progress=count.update)
+        description = read_description(folder, str(folder))
+        fitted.save(
+            folder,
+            dtype=description["dtype"],
+            source=str(description.get("source", "")),
+            overwrite=True,
+            reports=_reports(report),
+        )
+        finished = True
+    except (Stopped, KeyboardInterrupt):
+        screen.error("Interrupted. The same command goes on from here.")
+        return 128 + (interrupt.number or signal.SIGINT)
+    except GeneratorError as error:
+        raise RunError(printable(error, 600)) from error
+    except ValueError as error:
+        raise RunError(f"{printable(folder)}: {printable(error, 600)}") from error
+    except OSError as error:
+        raise RunError(f"{printable(place)}: cannot be written to ({reason_of(error)}); make room") from error
+    finally:
+        checkpoint.close(finished=finished)
+    _tell(report, screen)
+    screen.result(f"{_NAMES[options.kind]} and reports in {printable(folder)}", "bold")
+    return 0
+
+
+def _open(place: Path, options: FitPrior, generator: Generator) -> Checkpoint:
+    settings = {
+        name: value for name, value in dataclasses.asdict(options).items() if name not in ("generator", "overwrite")
+    }
+    try:
+        return Checkpoint(place, {**settings, "weights": digest((generator.params, generator.label))})
+    except CheckpointError as error:
+        raise UsageError(
+            f"{printable(error, 600)}; go on with those, or remove {printable(place)} to begin anew"
+        ) from error
+    except OSError as error:
+        raise RunError(f"{printable(place)}: cannot be written to ({reason_of(error)})") from error
+
+
+class _Fit:
+    """One fit under way, and what is shown and saved of it."""
+
+    def __init__(
+        self, options: FitPrior, generator: Generator, checkpoint: Checkpoint, interrupt: Interrupt, screen: Screen
+    ) -> None:
+        self._options, self._generator, self._checkpoint = options, generator, checkpoint
+        self._interrupt, self._screen = interrupt, screen
+        self._bars = contextlib.ExitStack()
+        self._count = Count(screen, "")
+        self._told: int | None = None
+        self._began = time.monotonic()
+
+    def run(self) -> Generator:
+        """The generator with the prior."""
+        options = self._options
+        mapping, width = self._generator.latent_sampler()
+        key = jax.random.key(options.seed)
+        with self._bars:
+            if options.kind == "gaussian":
+                self._show("fitting")
+                return self._generator.fitted(samples=options.draws, seed=options.seed, on_progress=self._advance)
+            if options.kind == "pca":
+                self._show("fitting")
+                found = fit_principal(mapping, key, width, samples=options.draws, on_progress=self._advance)
+                return dataclasses.replace(self._generator, principal=found)
+            principal = self._generator.principal
+            if options.standardize == "principal" and principal is None:
+                self._show("principal components")
+                principal = fit_principal(mapping, key, width, on_progress=self._advance)
+            saved = self._checkpoint.saved.get(_PART)
+            if saved is not None:
+                self._screen.note("going on with an earlier fit")
+            found = fit_flow(
+                mapping,
+                key,
+                width,
+                principal=principal if options.standardize == "principal" else None,
+                hidden=options.hidden,
+                blocks=options.blocks,
+                samples=options.draws,
+                batch=options.batch,
+                learning_rate=options.learning_rate,
+                patience=options.patience,
+                epochs=options.epochs,
+                noise=options.noise,
+                state=saved,
+                on_progress=self._learned,
+            )
+        return dataclasses.replace(self._generator, flow=found.flow, principal=principal)
+
+    def _show(self, what: str) -> None:
+        self._bars.close()
+        self._count = self._bars.enter_context(Count(self._screen, what))
+
+    def _advance(self, done: int, total: int) -> None:
+        self._count.update(done, total)
+        self._interrupt.check()
+
+    def _learned(self, state: FitState, steps: int) -> None:
+        epoch, step = len(state.history), int(state.step)
+        if self._told is None:
+            self._told = epoch
+            self._show(f"epoch {epoch + 1}")
+        if epoch > self._told:
+            training, held_out = (float(value) for value in state.history[-1])
+            gained = "the best" if int(state.best_epoch) == epoch else f"best in epoch {int(state.best_epoch)}"
+            spent = duration(time.monotonic() - self._began)
+            self._screen.note(
+                f"epoch {epoch}: log likelihood {training:.2f}, held out {held_out:.2f} ({gained}), {spent}"
+            )
+            self._told = epoch
+            self._show(f"epoch {epoch + 1}")
+        else:
+            self._count.update(step - epoch * steps, steps)
+        if self._checkpoint.due(0) or self._interrupt.number:
+            self._checkpoint.save(0, {_PART: [np.asarray(leaf) for leaf in jax.tree.leaves(state)]})
+        self._interrupt.check()
+
+
+def _reports(report: PriorReport) -> dict[str, bytes]:
+    def png(picture: np.ndarray) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    return {
+        "prior.json": (json.dumps(report.numbers, indent=1) + "\n").encode(),
+        "norms.png": png(draw_norms(report)),
+        "coordinates.png": png(draw_coordinates(report)),
+    }
+
+
+def _tell(report: PriorReport, screen: Screen) -> None:
+    """A table: for every prior, how far its squared norms are from chi-squared, and its log likelihood."""
+    vectors, likelihoods = report.numbers["vectors"], report.numbers["log_likelihood"]
+    screen.result(f"{'':22}{'distance of norms':>18}{'rescaled':>10}{'log likelihood':>16}")
+    for name, title in _ROWS.items():
+        if name in vectors or name in likelihoods:
+            measured = vectors.get(name, {})
+            cells = (
+                _number(measured.get("wasserstein_of_squared_norms"), 18),
+                _number(measured.get("wasserstein_of_rescaled_squared_norms"), 10),
+                _number(likelihoods.get(name), 16),
+            )
+            screen.result(f"{title:22}{''.join(cells)}")
+
+
+def _number(value: float | None, width: int) -> str:
+    return f"{'-' if value is None else f'{value:,.2f}':>{width}}"

@@ -1,0 +1,128 @@
+"""The command `sample`: random pictures of a generator, or stored solutions drawn again."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from pulse_jax.cli import generators
+from pulse_jax.cli.options import Sample
+from pulse_jax.generators.generator import Generator
+from pulse_jax.images.degradations import quantize
+from pulse_jax.images.files import ImageError, read_image, save_png, to_uint8
+from pulse_jax.runs.folder import RunFolder, check_output_apart
+from pulse_jax.runs.records import file_names
+from pulse_jax.runs.solution_files import StoredSolutions, read_solutions
+from pulse_jax.search.config import SearchConfig
+from pulse_jax.search.objective import decode
+from pulse_jax.search.space import Variables
+from pulse_jax.system.devices import device_summary, versions
+from pulse_jax.system.errors import UsageError
+from pulse_jax.system.screen import Screen
+from pulse_jax.system.text import printable
+
+__all__ = ["run_sample"]
+
+_PER_CALL = 8
+_SHEET_MOST = 64
+
+
+def run_sample(options: Sample, screen: Screen) -> int:
+    folder = RunFolder(options.output, overwrite=options.overwrite)
+    check_output_apart(options.output, (), options.latents)
+    stored = None if options.latents is None else read_solutions(options.latents)
+    generator = generators.with_label(generators.open_generator(options.generator), options.label)
+    described = generators.generator_summary(generator, options.generator)
+    count, seed, truncation = options.draw
+    if stored is None:
+        if truncation != 1.0 and generator.w_avg is None:
+            raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
+        images = to_uint8(np.asarray(generator.sample(jax.random.key(seed), count, truncation=truncation)))
+    else:
+        # The loss, and what only it takes, has no part in drawing.
+        drawn = dataclasses.replace(stored.config, loss="L2")
+        generator = generators.with_fit(generator, options.generator, drawn, options.label, screen)
+        images = _draw_again(generator, stored, options.latents, described, screen)
+    names = [f"sample_{number:04}.png" for number in range(1, len(images) + 1)]
+    summary = {
+        "command": "sample",
+        "seed": seed if stored is None else None,
+        "truncation": truncation if stored is None else None,
+        "latents": None if options.latents is None else str(options.latents.absolute()),
+        "label": options.label,
+        "generator": described,
+        "versions": versions(),
+        "device": device_summary(),
+    }
+    with folder.write_once([*names, "sheet.png"], summary) as part:
+        for name, image in zip(names, images, strict=True):
+            save_png(part / name, image)
+        save_png(part / "sheet.png", _grid(images[:_SHEET_MOST]))
+    if options.latents is not None:
+        _compare(options.latents.parent, images, screen)
+    shown = f" (the first {_SHEET_MOST})" if len(images) > _SHEET_MOST else ""
+    screen.result(f"{len(images)} pictures; look at {printable(options.output / 'sheet.png')}{shown}", "bold")
+    return 0
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def _decode(generator: Generator, config: SearchConfig, latents: jax.Array, noise: tuple[jax.Array, ...]) -> jax.Array:
+    def one(latent: jax.Array, fixed: tuple[jax.Array, ...]) -> jax.Array:
+        # All noise inputs are given, so that none is left to be searched.
+        return quantize(decode(generator, config, Variables(latent=latent, noise=()), fixed)[0])
+
+    return jax.vmap(one)(latents, noise)
+
+
+def _draw_again(
+    generator: Generator, stored: StoredSolutions, path: Path | None, described: dict[str, Any], screen: Screen
+) -> np.ndarray:
+    """The pictures (k, H, W, 3) uint8 of stored solutions."""
+    stored.check(generator, printable(path))
+    if stored.generator != described["sha256"]:
+        screen.note(
+            f"{printable(path)} was made with another generator of the same shape, or another label: other pictures.",
+            "yellow",
+        )
+    images = []
+    for first in range(0, len(stored.latents), _PER_CALL):
+        rows = np.minimum(np.arange(first, first + _PER_CALL), len(stored.latents) - 1)
+        some = _decode(
+            generator, stored.config, jnp.asarray(stored.latents[rows]), tuple(n[rows] for n in stored.noise)
+        )
+        images.append(to_uint8(np.nan_to_num(np.asarray(some))))
+    return np.concatenate(images)[: len(stored.latents)]
+
+
+def _compare(folder: Path, images: np.ndarray, screen: Screen) -> None:
+    """Says how well the pictures agree with those that lie beside the latents."""
+    files = [folder / image for image, _ in file_names(len(images))]
+    try:
+        earlier = [to_uint8(read_image(file).pixels) for file in files]
+        differences = [int(np.abs(a.astype(int) - b).max()) for a, b in zip(earlier, images, strict=True)]
+    except (ImageError, ValueError):
+        return
+    largest = max(differences)
+    same = "exactly the same" if largest == 0 else f"the same within {largest} of 255 levels"
+    screen.result(
+        f"Compared with {printable(files[0])} and the others beside the latents: "
+        + (same if largest <= 1 else f"different, by up to {largest} of 255 levels"),
+        "green" if largest <= 1 else "yellow",
+    )
+
+
+def _grid(images: np.ndarray) -> np.ndarray:
+    """Pictures (n, H, W, 3) uint8 as one, eight to a line, small ones enlarged."""
+    side = 128 if images.shape[1] <= 128 else 256
+    columns = min(8, len(images))
+    lines = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * (side + 8) + 8, lines * (side + 8) + 8), (250, 249, 246))
+    for i, image in enumerate(images):
+        picture = Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS)
+        sheet.paste(picture, (8 + i % columns * (side + 8), 8 + i // columns * (side + 8)))
+    return np.asarray(sheet)

@@ -1,0 +1,166 @@
+"""Searches under way, kept in a folder: a killed run goes on in the middle of them, bit for bit.
+
+A folder holds `run.json`, the fingerprint of what determines a search's bits; `lanes_N.npz`, the searches of each
+device; and `earlier.npz`, what an earlier process had under way. Each is written whole or not at all. Arrays and JSON
+only: nothing in it is ever run.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import filelock
+import jax
+import numpy as np
+
+from pulse_jax.generators.generator import Generator
+from pulse_jax.search.config import UpsamplingConfig
+from pulse_jax.system.devices import Device
+from pulse_jax.system.files import UNFINISHED, write_whole
+from pulse_jax.system.text import differences
+
+__all__ = ["Checkpoint", "CheckpointError", "digest", "fingerprint"]
+
+# Saving may take this share of the time.
+_SHARE = 0.02
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+_FLAGS = ("jax_enable_x64", "jax_default_matmul_precision")
+Saved = dict[str, Sequence[np.ndarray]]
+"""The arrays of searches, by their names."""
+
+
+class CheckpointError(ValueError):
+    """A folder of searches under way is in use, another run's or damaged; one line for the user."""
+
+
+class Checkpoint:
+    """The folder of one run's searches under way, locked until it is closed.
+
+    Args:
+        folder: made if missing.
+        fingerprint: what determines a search's bits, JSON values by name; a folder with another one is refused.
+
+    Attributes:
+        saved: the searches that an earlier process had under way.
+
+    Raises:
+        CheckpointError: another process works in the folder, it holds searches of another run, or it is damaged.
+        OSError: the folder cannot be made or read.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], fingerprint: Mapping[str, Any]) -> None:
+        self.saved: Saved = {}
+        self._folder = Path(folder)
+        self._due: dict[int, float] = {}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(self._folder / "lock", blocking=False)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise CheckpointError(f"{self._folder}: another process is working here; wait until it has ended") from None
+        try:
+            self._compare(json.loads(json.dumps(fingerprint)))
+            self._gather()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _compare(self, fingerprint: dict[str, Any]) -> None:
+        path = self._folder / "run.json"
+        if not path.exists():
+            write_whole(path, lambda file: file.write(json.dumps(fingerprint, indent=1).encode()))
+            return
+        try:
+            earlier = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise CheckpointError(f"{path}: damaged; remove {self._folder} to begin its searches again") from error
+        told = differences(earlier, fingerprint)
+        if told:
+            raise CheckpointError(f"{self._folder}: holds searches of a run with other settings: {'; '.join(told)}")
+
+    def _gather(self) -> None:
+        """Reads all searches into one file, which stays until the stream has ended: devices may change their places."""
+        for part in self._folder.glob(UNFINISHED):
+            part.unlink()
+        lanes = sorted(self._folder.glob("lanes_*.npz"))
+        for path in (self._folder / "earlier.npz", *lanes):
+            if path.exists():
+                self._read(path)
+        if lanes:
+            self._write("earlier.npz", self.saved)
+        for path in lanes:
+            path.unlink()
+
+    def _read(self, path: Path) -> None:
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+                names = [str(name) for name in stored["names"]]
+                leaves = [stored[f"leaf_{k:03}"] for k in range(len(stored) - 1)]
+            found = {name: [np.asarray(leaf[row]) for leaf in leaves] for row, name in enumerate(names)}
+        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+            raise CheckpointError(f"{path}: damaged; remove it to begin its searches again") from error
+        self.saved |= found
+
+    def due(self, device: int) -> bool:
+        """Whether a device's searches should be saved now: so seldom that it costs little."""
+        return time.monotonic() >= self._due.get(device, 0.0)
+
+    def save(self, device: int, searches: Saved) -> None:
+        """Replaces what is saved of a device's searches.
+
+        Raises:
+            OSError: the disk is full or the like; what was saved before stays.
+        """
+        began = time.monotonic()
+        self._write(f"lanes_{device}.npz", searches)
+        now = time.monotonic()
+        self._due[device] = now + (now - began) / _SHARE
+
+    def _write(self, name: str, searches: Saved) -> None:
+        arrays = {f"leaf_{k:03}": np.stack(leaf) for k, leaf in enumerate(zip(*searches.values(), strict=True))}
+        names = np.array(list(searches), np.str_)
+        write_whole(self._folder / name, lambda file: np.savez(file, allow_pickle=False, names=names, **arrays))
+
+    def close(self, *, finished: bool) -> None:
+        """Releases the folder; of a finished run nothing is kept."""
+        if finished:
+            for name in ("earlier.npz", "run.json", "lock"):
+                (self._folder / name).unlink(missing_ok=True)
+            for path in self._folder.glob("lanes_*.npz"):
+                path.unlink(missing_ok=True)
+        self._lock.release()
+        if finished:
+            with contextlib.suppress(OSError):  # it holds other files too, and stays
+                self._folder.rmdir()
+
+
+def digest(tree: Any) -> str:
+    """sha256 over the paths, types, shapes and bytes of a pytree's arrays."""
+    result = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        array = np.ascontiguousarray(jax.device_get(leaf))
+        result.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}\n".encode())
+        result.update(array.data if array.size else b"")
+    return result.hexdigest()
+
+
+def fingerprint(generator: Generator, config: UpsamplingConfig, lanes: int, device: Device) -> dict[str, Any]:
+    """What determines a search's bits beside its problem, as JSON values by name."""
+    return {
+        "config": dataclasses.asdict(config),
+        "generator": digest(generator),
+        "function": getattr(generator.function, "__qualname__", None),
+        "lanes": lanes,
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "device": f"{device.platform} {device.device_kind}",
+        "compiler": os.environ.get("XLA_FLAGS", ""),
+        "arithmetic": {name: str(getattr(jax.config, name, None)) for name in _FLAGS},
+    }

@@ -1,0 +1,281 @@
+"""Lanes: a fixed number of searches that run at once on one device, in jitted chunks.
+
+Work always runs on all lanes, padded with empty ones, so that a search's bits depend on its problem, the config, the
+number of lanes and the kind of device, and not on its company. Everything compiles once for each size of input.
+"""
+
+import functools
+import time
+from collections.abc import MutableMapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from pulse_jax.engine.tasks import Task
+from pulse_jax.generators.generator import Generator
+from pulse_jax.search import step as search
+from pulse_jax.search.config import Numbers, SearchConfig
+from pulse_jax.search.problems import Start, Status, image_number, problem_key
+from pulse_jax.search.step import SearchState
+from pulse_jax.system.devices import Device, program_memory
+
+__all__ = ["Ended", "Lanes", "kept_leaves", "placed", "start_all"]
+
+# A chunk ends early once this share of the lanes has ended in it, if others wait for them.
+_ENOUGH = 1 / 16
+
+
+def placed(generator: Generator, config: SearchConfig, device: Device) -> Generator:
+    """The generator on a device, in the form that searches of this config are fastest with there."""
+    generator = jax.device_put(generator, device)
+    # Other devices have convolutions of their own that are hard to beat.
+    return generator.prepared() if device.platform == "cpu" and config.precision == "float32" else generator
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def start_all(
+    generator: Generator,
+    config: SearchConfig,
+    targets: Array,
+    seeds: Array,
+    numbers: Array,
+    restarts: Array,
+    start: Start,
+) -> tuple[SearchState, Array]:
+    """Every lane at its start, and the data of the keys that the starts are drawn from."""
+    one = functools.partial(search.init, generator, config)
+    keys = jax.vmap(problem_key)(seeds, numbers, restarts)
+    states = jax.vmap(one)(targets, keys, start.latents, start.noise, restarts == 0)
+    return states, jax.random.key_data(keys)
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _refill(state: SearchState, fresh: SearchState, filled: Array, emptied: Array) -> SearchState:
+    def choose(fill: Array, drain: Array, new: SearchState, old: SearchState) -> SearchState:
+        kept = jax.tree.map(lambda a, b: jnp.where(drain, a, b), search.empty(old), old)
+        return jax.tree.map(lambda a, b: jnp.where(fill, a, b), new, kept)
+
+    return jax.vmap(choose)(filled, emptied, fresh, state)
+
+
+@functools.partial(jax.jit, static_argnames="config", donate_argnames="state")
+def _chunk(
+    generator: Generator, config: SearchConfig, numbers: Numbers, state: SearchState, limit: Array, enough: Array
+) -> tuple[SearchState, Array]:
+    """Steps until `limit` of them are taken or `enough` lanes have ended; and how many steps that were."""
+    one = functools.partial(search.step, generator, config, numbers=numbers)
+
+    def running(state: SearchState) -> Array:
+        return jnp.sum(state.status == Status.RUNNING)
+
+    at_first = running(state)
+
+    def goes_on(carry: tuple[Array, SearchState]) -> Array:
+        return (carry[0] < limit) & (at_first - running(carry[1]) < enough)
+
+    def body(carry: tuple[Array, SearchState]) -> tuple[Array, SearchState]:
+        return carry[0] + 1, jax.vmap(one)(carry[1])[0]
+
+    taken, state = jax.lax.while_loop(goes_on, body, (jnp.int32(0), state))
+    return state, taken
+
+
+def _scalar(number: int | float) -> np.generic:
+    return np.int32(number) if isinstance(number, int) else np.float32(number)
+
+
+@jax.jit
+def _take(state: SearchState, lane: Array) -> SearchState:
+    return jax.tree.map(lambda leaf: leaf[lane], state)
+
+
+def _kept(state: SearchState) -> SearchState:
+    """All of a state but what filling a lane gives again: the target, the noise that is not searched, and the key."""
+    return state._replace(target=None, fixed_noise=None, key=None)
+
+
+def kept_leaves(state: SearchState) -> list[Any]:
+    """What is saved of a state: all but what filling a lane gives again."""
+    return jax.tree.leaves(_kept(state))
+
+
+class Ended(NamedTuple):
+    """A search that has ended: its lane's state, still on the device, and the data of its start's key."""
+
+    task: Task
+    state: SearchState
+    key: np.ndarray
+
+
+class Lanes:
+    """`count` lanes on one device for inputs of one size.
+
+    Args:
+        generator: on the device, as `placed` gives it.
+        config: of the searches.
+        side: of the inputs.
+        count: how many run at once.
+        device: where.
+
+    Attributes:
+        running: the task of each lane that holds one.
+        looks: taken by the running searches, when the last chunk was collected.
+        step_seconds: what a step of all lanes took in the last chunk that had been compiled before; None before one.
+        ended: when the last chunk was found to have ended, by `time.perf_counter`; 0 before one.
+        compile_seconds: what the first calls took to return, which is tracing and compiling.
+    """
+
+    def __init__(self, generator: Generator, config: SearchConfig, side: int, count: int, device: Device) -> None:
+        self.running: dict[int, Task] = {}
+        self.looks = 0
+        self.step_seconds: float | None = None
+        self.ended = 0.0
+        self.count = count
+        self.compile_seconds = 0.0
+        self._generator = generator
+        # Numbers as data: one program serves all configs of a structure.
+        self._config = config.structure
+        self._given = jax.tree.map(_scalar, config.numbers)
+        self._device = device
+        self._targets = np.zeros((count, side, side, 3), np.float32)
+        self._numbers = np.zeros((3, count), np.uint32)  # of seed, image and restart
+        self._state: SearchState | None = None
+        self._keys: dict[int, Array] = {}  # for each lane, the keys of all lanes as they were when it was filled
+        self._taken: Array | None = None
+        self._called: set[str] = set()
+        self._dispatched: float | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a chunk is on its way."""
+        return self._taken is not None
+
+    def is_ready(self) -> bool:
+        """Whether the chunk on its way has ended."""
+        return self._taken is not None and self._taken.is_ready()  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a chunk failed, and the state of the running searches with it."""
+        return self._state is None and bool(self.running)
+
+    def fill(self, tasks: Sequence[Task], saved: MutableMapping[str, Sequence[np.ndarray]]) -> None:
+        """Gives tasks to lanes that hold none; the others stand still.
+
+        Args:
+            tasks: at most as many as there are free lanes.
+            saved: the `kept_leaves` of searches that were under way before, by the names of their tasks; those that are
+                put into lanes are removed.
+        """
+        if not tasks:
+            return
+        free = [lane for lane in range(self.count) if lane not in self.running]
+        places = list(zip(free, tasks, strict=False))
+        # Searches with given starts, and those that draw theirs, are filled by different programs.
+        kinds = {jax.tree.structure(task.problem.start): None for task in tasks}
+        for kind in kinds:
+            some = [(lane, task) for lane, task in places if jax.tree.structure(task.problem.start) == kind]
+            self._fill(some, saved)
+            self.running.update(some)
+            for _, task in some:
+                saved.pop(task.name, None)
+
+    def _fill(self, places: Sequence[tuple[int, Task]], saved: MutableMapping[str, Sequence[np.ndarray]]) -> None:
+        filled = np.zeros(self.count, bool)
+        starts = Start(None)
+        for lane, task in places:
+            problem = task.problem
+            filled[lane] = True
+            self._targets[lane] = problem.low_res
+            self._numbers[:, lane] = problem.seed, image_number(problem.low_res), task.restart
+        if (given := places[0][1].problem.start) is not None:
+            starts = jax.tree.map(lambda a: np.zeros((self.count, *a.shape[1:]), np.float32), given)
+            for lane, task in places:
+                for place, value in zip(jax.tree.leaves(starts), jax.tree.leaves(task.problem.start), strict=True):
+                    place[lane] = value[task.restart]
+        # Copies: on a CPU the device may go on reading a NumPy array after the call has returned.
+        inputs = jax.device_put((self._targets.copy(), *self._numbers.copy(), starts), self._device)
+        fresh, keys = self._timed("fill", start_all, self._generator, self._config, *inputs)
+        self._keys |= {lane: keys for lane, _ in places}
+        begun = [(lane, saved[task.name]) for lane, task in places if task.name in saved]
+        if begun:
+            fresh = self._restored(fresh, begun)
+        if self._state is None:
+            self._state = jax.tree.map(jnp.copy, fresh)
+        emptied = np.array([lane not in self.running for lane in range(self.count)]) & ~filled
+        self._state = self._timed("refill", _refill, self._state, fresh, filled, emptied)
+
+    def _restored(self, fresh: SearchState, begun: Sequence[tuple[int, Sequence[np.ndarray]]]) -> SearchState:
+        """The freshly filled state with lanes put where they were."""
+        kept = _kept(fresh)
+        leaves = [np.array(leaf) for leaf in jax.device_get(jax.tree.leaves(kept))]
+        for lane, values in begun:
+            if [(value.shape, value.dtype) for value in values] != [(leaf.shape[1:], leaf.dtype) for leaf in leaves]:
+                raise ValueError("saved searches: expected those of this generator and config, got other shapes")
+            for leaf, value in zip(leaves, values, strict=True):
+                leaf[lane] = value
+        placed = jax.device_put(leaves, self._device)
+        restored = jax.tree.unflatten(jax.tree.structure(kept), placed)
+        return restored._replace(target=fresh.target, fixed_noise=fresh.fixed_noise, key=fresh.key)
+
+    def memory(self) -> int:
+        """Bytes that a chunk takes on the device, the generator included, by XLA's account; 0 where it gives none.
+
+        Compiles, but runs nothing.
+        """
+
+        def filled(targets: Array, seeds: Array, numbers: Array, restarts: Array) -> SearchState:
+            return start_all(self._generator, self._config, targets, seeds, numbers, restarts, Start(None))[0]
+
+        state = jax.eval_shape(filled, self._targets, *self._numbers)
+        program = _chunk.lower(self._generator, self._config, self._given, state, np.int32(1), np.int32(1)).compile()
+        return program_memory(program) or 0
+
+    def dispatch(self, limit: int, *, waiting: bool) -> None:
+        """Starts a chunk of at most `limit` steps and returns at once; `waiting`: other tasks wait for free lanes."""
+        enough = max(1, round(self.count * _ENOUGH)) if waiting else len(self.running)
+        limits = np.int32(limit), np.int32(min(enough, len(self.running)))
+        self._dispatched = None if "chunk" not in self._called else time.perf_counter()
+        state, self._state = self._state, None  # donated: gone if the chunk fails
+        self._state, self._taken = self._timed(
+            "chunk", _chunk, self._generator, self._config, self._given, state, *limits
+        )
+
+    def collect(self) -> tuple[list[Ended], int]:
+        """Waits for the chunk; the searches that ended in it, and the steps that it took."""
+        assert self._taken is not None and self._state is not None
+        state, self._state = self._state, None  # gone if the chunk has failed
+        taken, status, looks = jax.device_get((self._taken, state.status, state.steps))
+        self._state, self._taken = state, None
+        self.ended = time.perf_counter()
+        if self._dispatched is not None and taken:
+            self.step_seconds = (self.ended - self._dispatched) / int(taken)
+        ended = []
+        for lane in sorted(self.running):
+            if status[lane] != Status.RUNNING:
+                one = _take(state, np.int32(lane))
+                for leaf in jax.tree.leaves(one):
+                    leaf.copy_to_host_async()
+                # Now, while the device has nothing to do: later it would first finish its chunk.
+                key = np.asarray(self._keys.pop(lane))[lane]
+                ended.append(Ended(self.running.pop(lane), one, key))
+        self.looks = sum(int(looks[lane]) for lane in self.running)
+        return ended, int(taken)
+
+    def snapshot(self) -> dict[str, list[np.ndarray]]:
+        """The `kept_leaves` of every running search by its task's name; waits for the chunk on its way."""
+        if self._state is None or not self.running:
+            return {}
+        leaves = jax.device_get(kept_leaves(self._state))
+        return {task.name: [np.array(leaf[lane]) for leaf in leaves] for lane, task in self.running.items()}
+
+    def _timed(self, name: str, program: Any, *arguments: Any) -> Any:
+        began = time.perf_counter()
+        result = program(*arguments)
+        if name not in self._called:
+            self._called.add(name)
+            self.compile_seconds += time.perf_counter() - began
+        return result

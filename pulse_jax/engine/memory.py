@@ -1,0 +1,44 @@
+"""How much memory a lane takes, and how many lanes fit a device."""
+
+import numpy as np
+
+from pulse_jax.engine.lanes import Lanes, placed
+from pulse_jax.generators.generator import Generator
+from pulse_jax.search.config import SearchConfig
+from pulse_jax.system.devices import Device, free_memory
+
+__all__ = ["fitting_lanes", "lane_memory"]
+
+# Lanes beyond these gain little speed and cost latency; of the free memory, the rest is left to others.
+_MOST = {"cpu": 8}
+_MOST_ELSEWHERE = 64
+_SHARE = 0.8
+
+
+def lane_memory(generator: Generator, config: SearchConfig, side: int, device: Device) -> tuple[int, int]:
+    """Bytes that a chunk takes beside its lanes, and for each lane, by XLA's account of two compiled programs.
+
+    Args:
+        generator, config: of the search.
+        side: of the low-resolution inputs.
+        device: where it is to run.
+    """
+    generator = placed(generator, config, device)
+    one, two = (Lanes(generator, config, side, count, device).memory() for count in (1, 2))
+    return max(0, 2 * one - two), max(1, two - one)
+
+
+def fitting_lanes(generator: Generator, config: SearchConfig, side: int, device: Device, beside: int = 0) -> int:
+    """As many lanes as a device has memory for, a power of two, and no more than make it faster.
+
+    Args:
+        generator, config, side, device: as in `lane_memory`.
+        beside: bytes that other programs take on the device while the lanes are there.
+    """
+    most = _MOST.get(device.platform, _MOST_ELSEWHERE)
+    free = free_memory(device)
+    if free is None:
+        return most
+    fixed, each = lane_memory(generator, config, side, device)
+    fits = max(1, min(most, int((_SHARE * free - fixed - beside) / each)))
+    return 2 ** int(np.log2(fits))

@@ -1,0 +1,28 @@
+"""Where a stream of searches stands, as plain data."""
+
+from dataclasses import dataclass
+
+__all__ = ["Progress"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a stream stands after a chunk.
+
+    Attributes:
+        done, feasible: searches that have ended, and feasible ones among them.
+        steps: looks taken, over all searches.
+        lane_steps: looks that the lanes could have taken; `steps / lane_steps` is their occupancy.
+        seconds: since the stream began.
+        compile_seconds: of these in tracing and compiling.
+        idle_seconds: of these between two chunks, in which the device waited for the host, compiling left out; of
+            several devices the mean.
+    """
+
+    done: int
+    feasible: int
+    steps: int
+    lane_steps: int
+    seconds: float
+    compile_seconds: float
+    idle_seconds: float

@@ -1,0 +1,252 @@
+"""Problems in, solutions out: lanes on every device run in short chunks, and a host loop refills them from a stream.
+
+A search's result depends on its image, restart number, seed, config, lane count and kind of device, and on nothing
+else: not on what shares the batch, nor on order, nor on interruption.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Generator as Stream
+from typing import Any
+
+import jax
+import numpy as np
+
+from pulse_jax.engine.checkpoints import Checkpoint, Saved, fingerprint
+from pulse_jax.engine.lanes import Ended, kept_leaves
+from pulse_jax.engine.progress import Progress
+from pulse_jax.engine.tasks import TaskQueue
+from pulse_jax.engine.workers import Worker
+from pulse_jax.generators.generator import Generator
+from pulse_jax.search import step as search
+from pulse_jax.search.config import InterpolationConfig, SearchConfig, UpsamplingConfig
+from pulse_jax.search.interpolation import interpolate
+from pulse_jax.search.judge import judge
+from pulse_jax.search.presets import pulse
+from pulse_jax.search.problems import Problem, Solution
+from pulse_jax.search.requirements import admissible_sizes, check_fits, output_size
+from pulse_jax.search.space import latent_shape
+from pulse_jax.system.devices import Device
+
+__all__ = ["solve_stream"]
+
+# Searches that are read ahead: as many times the lanes of all devices, and at least so many.
+_AHEAD, _AHEAD_LEAST = 4, 64
+# Between two looks at several devices.
+_POLL_SECONDS = 2e-4
+
+
+def solve_stream(
+    problems: Iterable[Problem | np.ndarray],
+    generator: Generator,
+    *,
+    config: UpsamplingConfig | None = None,
+    lanes: int = 8,
+    chunk_steps: int = 100,
+    devices: Sequence[Device] | None = None,
+    checkpoint_dir: str | os.PathLike[str] | None = None,
+    on_chunk: Callable[[Progress], Any] | None = None,
+) -> Stream[Solution, None, None]:
+    """Yield the solution of every search as soon as it has ended, in the order in which they end.
+
+    Problems are read as lanes become free, a few ahead; memory does not grow with their number. Inputs of several sizes
+    may be mixed: each size has lanes and a compilation of its own, and full lanes go first.
+
+    Args:
+        problems: any iterable, each with an index of its own; an image (h, h, 3) alone is a problem of one restart
+            whose index is its place.
+        generator: any `Generator`.
+        config: `presets.pulse()` if None. An interpolation makes one solution of each problem, whatever its restarts,
+            and saves nothing.
+        lanes: searches that run at once on each device; part of what determines a result's last bits.
+        chunk_steps: steps between two looks from the host, at most, and fewer where they take more than about a
+            second; results do not depend on it.
+        devices: all local ones if None. They share one queue, and none waits for another.
+        checkpoint_dir: a folder where searches under way are saved, now and then and when the stream ends early. The
+            same call goes on from there; problems say in `ended` what the caller has already.
+        on_chunk: called after each chunk. If it raises, or the iterator is closed, the stream ends as after a chunk.
+
+    Raises:
+        ValueError: an argument is out of range, or, when it is read, a problem's image has a size that the generator
+            cannot serve or its start other shapes.
+        CheckpointError: the folder is in use, damaged, or holds searches with another config, generator, lane count,
+            versions or kind of device.
+        OSError: saving failed.
+    """
+    config = pulse() if config is None else config
+    for name, value in (("lanes", lanes), ("chunk_steps", chunk_steps)):
+        if value < 1:
+            raise ValueError(f"{name}: expected 1 or more, got {value}")
+    output_size(generator, config)
+    checked = _checked(problems, generator, config)
+    if isinstance(config, InterpolationConfig):
+        return _reported(interpolate(checked, generator, config), on_chunk)
+    check_fits(generator, config)
+    places = jax.local_devices() if devices is None else list(devices)
+    kinds = {(device.platform, device.device_kind) for device in places}
+    if len(kinds) != 1:
+        raise ValueError(f"devices: expected one or more of one kind, got {places}")
+    checkpoint = None
+    if checkpoint_dir is not None:
+        checkpoint = Checkpoint(checkpoint_dir, fingerprint(generator, config, lanes, places[0]))
+    return _Stream(checked, generator, config, lanes, chunk_steps, places, checkpoint, on_chunk).run()
+
+
+def _checked(
+    problems: Iterable[Problem | np.ndarray], generator: Generator, config: UpsamplingConfig
+) -> Iterator[Problem]:
+    sizes = admissible_sizes(output_size(generator, config), config)
+    for place, given in enumerate(problems):
+        problem = given if isinstance(given, Problem) else Problem(low_res=given, index=place)
+        if len(problem.low_res) not in sizes:
+            raise ValueError(f"low_res: expected a side of {', '.join(map(str, sizes))}, got {len(problem.low_res)}")
+        if problem.start is not None:
+            if isinstance(config, InterpolationConfig):
+                raise ValueError("start: expected none, an interpolation starts nowhere")
+            rows = latent_shape(generator, config)
+            expected = [(problem.restarts, *shape) for shape in (rows, *generator.noise_shapes)]
+            got = [np.shape(array) for array in jax.tree.leaves(problem.start)]
+            if got != expected[: len(got)] or len(got) not in (1, len(expected)):
+                raise ValueError(f"start: expected shapes {expected}, got {got}")
+        yield problem
+
+
+def _reported(
+    solutions: Iterable[Solution], on_chunk: Callable[[Progress], Any] | None
+) -> Stream[Solution, None, None]:
+    """The same solutions, and a report on each, of no steps."""
+    began, feasible = time.perf_counter(), 0
+    for done, solution in enumerate(solutions, 1):
+        feasible += solution.feasible
+        yield solution
+        if on_chunk is not None:
+            on_chunk(Progress(done, feasible, 0, 0, time.perf_counter() - began, 0.0, 0.0))
+
+
+class _Stream:
+    """One call of `solve_stream`."""
+
+    def __init__(
+        self,
+        problems: Iterator[Problem],
+        generator: Generator,
+        config: SearchConfig,
+        lanes: int,
+        chunk_steps: int,
+        devices: Sequence[Device],
+        checkpoint: Checkpoint | None,
+        on_chunk: Callable[[Progress], Any] | None,
+    ) -> None:
+        self._config = config
+        self._lanes = lanes
+        self._chunk_steps = chunk_steps
+        self._checkpoint = checkpoint
+        self._saved: Saved = {} if checkpoint is None else checkpoint.saved
+        self._report = on_chunk or (lambda progress: None)
+        self._queue = TaskQueue(problems, max(_AHEAD * lanes * len(devices), _AHEAD_LEAST))
+        self._workers = [Worker(generator, config, lanes, device) for device in devices]
+        # Ended, not yet taken by the caller; their lanes have gone on.
+        self._ended: deque[Ended] = deque()
+        # Taken from devices between two chunks, to be saved while they compute.
+        self._snapshots: dict[int, Saved] = {}
+        self._last = 0
+        self._done = self._feasible = self._steps = self._lane_steps = 0
+        self._began = time.perf_counter()
+
+    def run(self) -> Stream[Solution, None, None]:
+        """The solutions; whatever ends the stream, searches under way are saved."""
+        finished = False
+        try:
+            yield from self._solve()
+            finished = True
+        finally:
+            if self._checkpoint is not None:
+                try:
+                    for number, worker in enumerate(self._workers):
+                        # After a chunk that failed, what was taken before is all there is.
+                        if not finished and not worker.is_lost:
+                            self._snapshots[number] = self._searches(number)
+                    self._save()
+                finally:
+                    self._checkpoint.close(finished=finished)
+
+    def _solve(self) -> Iterator[Solution]:
+        collected = False
+        while True:
+            self._queue.pull()
+            for worker in self._workers:
+                if not worker.busy:
+                    worker.begin(self._queue, self._chunk_steps, self._saved)
+            # Now that devices compute: save, read ahead, judge, let the caller write, and report.
+            self._save()
+            self._queue.pull()
+            self._watch()
+            yield from self._deliver()
+            if collected:
+                self._report(self._progress())
+                self._watch()
+            busy = [number for number, worker in enumerate(self._workers) if worker.busy]
+            if busy:
+                self._collect(self._first_ready(busy))
+                collected = True
+            elif not self._queue.waiting():
+                return
+
+    def _watch(self) -> None:
+        for worker in self._workers:
+            worker.watch()
+
+    def _first_ready(self, busy: Sequence[int]) -> int:
+        while len(busy) > 1:
+            # After the last one first, so that none starves.
+            for number in sorted(busy, key=lambda n: n <= self._last):
+                if self._workers[number].is_ready():
+                    self._last = number
+                    return number
+            time.sleep(_POLL_SECONDS)
+        return busy[0]
+
+    def _collect(self, number: int) -> None:
+        """Waits for a device's chunk and takes what has ended in it."""
+        ended, taken = self._workers[number].collect()
+        self._ended.extend(ended)
+        self._lane_steps += taken * self._lanes
+        if self._checkpoint is not None and self._checkpoint.due(number):
+            self._snapshots[number] = self._searches(number)
+
+    def _deliver(self) -> Iterator[Solution]:
+        while self._ended:
+            task, state, key = self._ended[0]
+            solution = judge(task.problem, task.restart, jax.device_get(search.finish(state)), self._config, key)
+            self._queue.ended(task, feasible=solution.feasible)
+            self._done += 1
+            self._steps += solution.steps
+            self._feasible += solution.feasible
+            yield solution
+            self._ended.popleft()
+            self._watch()
+
+    def _searches(self, number: int) -> Saved:
+        """A device's searches, and those that have ended but were not taken yet."""
+        ended = {one.task.name: jax.device_get(kept_leaves(one.state)) for one in self._ended}
+        return self._workers[number].snapshot() | ended
+
+    def _save(self) -> None:
+        while self._snapshots:
+            number, searches = self._snapshots.popitem()
+            assert self._checkpoint is not None
+            self._checkpoint.save(number, searches)
+
+    def _progress(self) -> Progress:
+        sets = [lanes for worker in self._workers for lanes in worker.sets.values()]
+        return Progress(
+            done=self._done,
+            feasible=self._feasible,
+            steps=self._steps + sum(lanes.looks for lanes in sets),
+            lane_steps=self._lane_steps,
+            seconds=time.perf_counter() - self._began,
+            compile_seconds=sum(worker.compile_seconds for worker in self._workers),
+            idle_seconds=sum(worker.idle_seconds for worker in self._workers) / len(self._workers),
+        )

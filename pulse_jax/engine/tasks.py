@@ -1,0 +1,83 @@
+"""Searches that wait for a lane: problems read ahead, and which restart follows which outcome."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from pulse_jax.search.problems import Problem, image_number
+
+__all__ = ["Task", "TaskQueue"]
+
+
+class Task(NamedTuple):
+    """One search: a restart of a problem."""
+
+    problem: Problem
+    restart: int
+
+    @property
+    def side(self) -> int:
+        """Of the low-resolution image, in pixels."""
+        return len(self.problem.low_res)
+
+    @property
+    def name(self) -> str:
+        """Which search it is, among all of a stream."""
+        problem = self.problem
+        return f"{problem.index}-{self.restart}-{problem.seed}-{image_number(problem.low_res):08x}"
+
+
+class TaskQueue:
+    """Searches that wait, by the side of their input; the next restart after a failed one goes before new images."""
+
+    def __init__(self, problems: Iterator[Problem], ahead: int) -> None:
+        self._problems = problems
+        self._ahead = ahead
+        self._waiting: dict[int, deque[Task]] = {}
+        # By a problem's identity: restarts begun, and those of them that have not ended.
+        self._begun: dict[int, int] = {}
+        self._open: dict[int, int] = {}
+
+    def pull(self) -> None:
+        """Reads problems until enough searches wait or the stream has ended."""
+        while sum(map(len, self._waiting.values())) < self._ahead:
+            problem = next(self._problems, None)
+            if problem is None:
+                return
+            self._begun[id(problem)] = self._open[id(problem)] = 0
+            for _ in range(min(problem.solutions or problem.restarts, problem.restarts)):
+                self._begin(problem, deque.append)
+            self._forget(problem)
+
+    def _begin(self, problem: Problem, put: Callable[[deque[Task], Task], None]) -> None:
+        """Queues the next restart, or what follows from those whose outcome is known."""
+        while (restart := self._begun[id(problem)]) < problem.restarts:
+            self._begun[id(problem)] += 1
+            if restart not in problem.ended:
+                self._open[id(problem)] += 1
+                task = Task(problem, restart)
+                put(self._waiting.setdefault(task.side, deque()), task)
+                return
+            if problem.ended[restart] or problem.solutions is None:
+                return
+
+    def _forget(self, problem: Problem) -> None:
+        if not self._open[id(problem)]:
+            del self._open[id(problem)], self._begun[id(problem)]
+
+    def ended(self, task: Task, *, feasible: bool) -> None:
+        """A search has ended: another restart follows if more solutions are wanted."""
+        problem = task.problem
+        self._open[id(problem)] -= 1
+        if problem.solutions is not None and not feasible:
+            self._begin(problem, deque.appendleft)
+        self._forget(problem)
+
+    def waiting(self) -> dict[int, int]:
+        """How many searches wait, by side."""
+        return {side: len(tasks) for side, tasks in self._waiting.items() if tasks}
+
+    def take(self, side: int, most: int) -> list[Task]:
+        """The next searches of one side."""
+        tasks = self._waiting.get(side, deque())
+        return [tasks.popleft() for _ in range(min(most, len(tasks)))]

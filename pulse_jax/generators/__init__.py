@@ -1,0 +1,1 @@
+"""Generators: architectures, networks, priors of w, and the folder they lie in."""

@@ -1,0 +1,364 @@
+"""A generator folder: a StyleGAN's settings and arrays on disk, written whole or not at all and verified before use.
+
+`params/` holds the arrays (orbax), `config.json` the architecture, the storage dtype, every array's shape and the
+sha256 of every file. All of it is verified, because orbax itself notices neither a flipped bit nor a wrong shape. Sizes
+are checked before anything is allocated; no code from the folder is run and no link in it is followed.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pulse_jax.generators.architectures import (
+    ArchitectureConfig,
+    StyleGAN1Config,
+    StyleGAN2Config,
+    architecture_from_dict,
+    architecture_to_dict,
+)
+from pulse_jax.generators.networks import stylegan1, stylegan2
+from pulse_jax.generators.priors.flow import init_blocks
+
+__all__ = ["GeneratorError", "flatten", "read_description", "read_folder", "write_folder"]
+
+_FORMAT = 1
+_DTYPES = ("float32", "float16")
+_CAST = ("networks/", "flow/blocks/")  # what is stored in another type than float32, if any is
+_REPORTS = "reports"
+_CONFIG_LIMIT = 16 * 2**20
+# Arrays may take this much memory whatever the files' size, and beyond it so many times the files' size.
+_FREE_BYTES = 256 * 2**20
+_BYTES_PER_STORED_BYTE = 16
+_COPY = "copy the folder again"
+_CONVERT = "make the folder again with Generator.save"
+
+
+class GeneratorError(ValueError):
+    """A generator folder that cannot be used or made; the text is one line: where, what was found, what to do."""
+
+
+def write_folder(
+    folder: str | os.PathLike[str],
+    config: ArchitectureConfig,
+    tree: dict[str, Any],
+    *,
+    dtype: str,
+    source: str,
+    overwrite: bool,
+    reports: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write a generator folder, whole or not at all.
+
+    Args:
+        folder: the folder to make.
+        config: the architecture.
+        tree: the arrays: `networks`, and where there are any the fits `gaussian_fit` (`mean`, `std`), `principal`
+            (`mean`, `basis`, `std`), `flow` (the fields of `flow.Flow`), `w_avg` and `w_std`, and the `label` that is
+            fixed.
+        dtype: how `networks` and the flow's `blocks` are stored, `float32` or `float16`; the rest, small and sensitive,
+            stays float32.
+        source: what the weights come from.
+        overwrite: replace a generator folder that stands there; anything else is never replaced.
+        reports: files about the fits, by their names; they lie in a folder of their own.
+
+    Raises:
+        GeneratorError: the folder exists or cannot be written, or the arrays do not fit the architecture or `dtype`.
+    """
+    import orbax.checkpoint as ocp
+
+    name = str(folder)
+    target = pathlib.Path(os.path.realpath(folder))
+    if dtype not in _DTYPES:
+        raise GeneratorError(f"dtype: expected {' or '.join(_DTYPES)}, got {dtype!r:.20}")
+    try:
+        architecture = architecture_to_dict(config)
+    except ValueError as error:
+        raise GeneratorError(str(error)) from None
+    arrays = flatten(tree)
+    shapes = {key: np.shape(array) for key, array in arrays.items()}
+    expected = _expected_shapes(architecture_from_dict(architecture), shapes)
+    _check_shapes(name, shapes, expected, "save the arrays of this architecture, or another architecture")
+    arrays = _cast(arrays, dtype)
+    part = None
+    try:
+        _check_free(target, name, overwrite)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name:.80}.", suffix=".part", dir=target.parent))
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(part / "params", _nest(arrays))
+        # It would tell the path that the folder was made under; restoring does not need it.
+        (part / "params" / "commit_success.txt").unlink(missing_ok=True)
+        for file, content in (reports or {}).items():
+            (part / _REPORTS).mkdir(exist_ok=True)
+            (part / _REPORTS / file).write_bytes(content)
+        description = {
+            "format": _FORMAT,
+            "architecture": architecture,
+            "source": source,
+            "dtype": dtype,
+            "arrays": {key: list(shape) for key, shape in shapes.items()},
+            "sha256": {key: _sha256(path) for key, path in _files(part, name).items()},
+        }
+        description["description_sha256"] = _description_hash(description)
+        (part / "config.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        part.chmod(0o755)
+        _put_in_place(part, target)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise GeneratorError(f"{name}: cannot be written ({reason}); choose another folder") from error
+    finally:
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def read_folder(folder: str | os.PathLike[str]) -> tuple[StyleGAN1Config | StyleGAN2Config, dict[str, Any]]:
+    """The architecture and the arrays of a generator folder, NumPy, in the dtypes that they are stored in.
+
+    Raises:
+        GeneratorError: the folder is missing, foreign or damaged, or holds NaN or infinite weights.
+    """
+    try:
+        return _read(pathlib.Path(folder).absolute(), str(folder))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise GeneratorError(f"{folder}: cannot be read ({reason}); check its permissions or {_COPY}") from error
+
+
+def _read(folder: pathlib.Path, name: str) -> tuple[StyleGAN1Config | StyleGAN2Config, dict[str, Any]]:
+    import orbax.checkpoint as ocp
+
+    description = read_description(folder, name)
+    try:
+        config = architecture_from_dict(description["architecture"])
+    except ValueError as error:
+        raise GeneratorError(f"{name}: {error}; it is damaged or made by another pulse_jax, {_CONVERT}") from None
+    stated = {key: tuple(value) if isinstance(value, list) else None for key, value in description["arrays"].items()}
+    shapes = _expected_shapes(config, stated)
+    _check_shapes(name, stated, shapes)
+    dtypes = {key: _dtype_of(key, description["dtype"]) for key in shapes}
+
+    files = _files(folder, name)
+    del files["config.json"]
+    _check_files(name, files, description["sha256"])
+    needed = sum(math.prod(shape) * np.dtype(dtypes[key]).itemsize for key, shape in shapes.items())
+    held = sum(path.stat().st_size for path in files.values())
+    if needed > _FREE_BYTES + _BYTES_PER_STORED_BYTE * held:
+        raise GeneratorError(f"{name}: config.json claims arrays of {needed} bytes, the files hold {held}; {_CONVERT}")
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            # The arrays' own shapes come first: restoring one allocates it.
+            stored = flatten(checkpointer.metadata(folder / "params").item_metadata.tree)  # pyright: ignore
+            _check_shapes(name, {key: tuple(array.shape) for key, array in stored.items()}, shapes)
+            for key, array in stored.items():
+                if array.dtype != dtypes[key]:
+                    raise GeneratorError(
+                        f"{name}: array {key!r:.80}: expected {dtypes[key]}, as config.json says, got {array.dtype}; "
+                        f"{_CONVERT}"
+                    )
+            template = _nest({key: np.zeros(shape, dtypes[key]) for key, shape in shapes.items()})
+            tree = checkpointer.restore(folder / "params", template)
+    except GeneratorError:
+        raise
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise GeneratorError(f"{name}: params cannot be read ({first:.120}); {_COPY} or {_CONVERT}") from error
+    for key, array in flatten(tree).items():
+        if not np.isfinite(array).all():
+            raise GeneratorError(f"{name}: array {key!r:.80} holds NaN or infinite values; {_CONVERT}")
+    # Last, because the checks before it say what is wrong. It alone notices a changed epsilon or clamp.
+    if description.get("description_sha256") != _description_hash(description):
+        raise GeneratorError(f"{name}: config.json was changed (another sha256); {_COPY}")
+    return config, tree
+
+
+def _description_hash(description: Mapping[str, Any]) -> str:
+    """The sha256 of everything else that config.json says."""
+    rest = {key: value for key, value in description.items() if key != "description_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """The leaves of a nested dict by their paths, `a/b/c`."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `_flatten` for nested dicts, but that empty ones are gone."""
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *parents, leaf = key.split("/")
+        functools.reduce(lambda node, part: node.setdefault(part, {}), parents, tree)[leaf] = value
+    return tree
+
+
+def _dtype_of(key: str, dtype: str) -> str:
+    return dtype if key.startswith(_CAST) else "float32"
+
+
+def _cast(arrays: Mapping[str, Any], dtype: str) -> dict[str, np.ndarray]:
+    """The arrays as they are stored; raises `GeneratorError` where a finite value would become infinite."""
+    cast: dict[str, np.ndarray] = {}
+    for key, value in arrays.items():
+        array = np.asarray(value)
+        with np.errstate(over="ignore"):
+            cast[key] = array.astype(_dtype_of(key, dtype))
+        if np.any(np.isfinite(array) & np.isinf(cast[key])):
+            raise GeneratorError(f"array {key!r:.80} has values beyond the range of {dtype}; store it as float32")
+    return cast
+
+
+def _expected_shapes(config: StyleGAN1Config | StyleGAN2Config, names: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Every array's shape, from the architecture alone, without allocating; of the rest, those that `names` has."""
+    family = stylegan1 if isinstance(config, StyleGAN1Config) else stylegan2
+    key = jax.ShapeDtypeStruct((2,), jnp.uint32)
+    w = jax.ShapeDtypeStruct((1, config.num_layers, config.latent_dim), jnp.float32)
+    z = jax.ShapeDtypeStruct((1, config.latent_dim), jnp.float32)
+    noise = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in config.noise_shapes)
+    label = jax.ShapeDtypeStruct((config.label_dim,), jnp.float32)
+    mapping = jax.eval_shape(family.Mapping(config).init, key, z, label)  # pyright: ignore
+    synthesis = jax.eval_shape(family.Synthesis(config).init, key, w, noise)  # pyright: ignore
+    tree: dict[str, Any] = {"networks": {"mapping": mapping.get("params", {}), "synthesis": synthesis["params"]}}
+    vector = jax.ShapeDtypeStruct((config.latent_dim,), jnp.float32)
+    matrix = jax.ShapeDtypeStruct((config.latent_dim, config.latent_dim), jnp.float32)
+    if any(name.startswith("gaussian_fit/") for name in names):
+        tree["gaussian_fit"] = {"mean": vector, "std": vector}
+    if any(name.startswith("principal/") for name in names):
+        tree["principal"] = {"mean": vector, "basis": matrix, "std": vector}
+    blocks = names.get("flow/blocks/bias_1")
+    if isinstance(blocks, tuple) and len(blocks) == 2 and all(type(size) is int and size > 0 for size in blocks):
+        count, hidden = blocks
+        rows = jax.ShapeDtypeStruct((count, config.latent_dim), jnp.float32)
+        made = jax.eval_shape(functools.partial(init_blocks, blocks=count, hidden=hidden, width=config.latent_dim), key)
+        tree["flow"] = {"mean": vector, "std": vector, "blocks": made, "scale": rows, "shift": rows}
+        optional = {"basis": matrix, "radial": jax.ShapeDtypeStruct((2,), jnp.float32)}
+        tree["flow"] |= {name: shape for name, shape in optional.items() if f"flow/{name}" in names}
+    if "w_avg" in names:
+        tree["w_avg"] = vector
+    if "w_std" in names:
+        tree["w_std"] = jax.ShapeDtypeStruct((), jnp.float32)
+    if "label" in names and config.label_dim:
+        tree["label"] = label
+    return {name: leaf.shape for name, leaf in flatten(tree).items()}
+
+
+def _check_shapes(
+    name: str, found: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]], advice: str = _CONVERT
+) -> None:
+    for key in sorted(set(found) | set(expected)):
+        if key not in expected:
+            raise GeneratorError(f"{name}: array {key!r:.80} does not belong to this architecture; {advice}")
+        if key not in found:
+            raise GeneratorError(f"{name}: array {key!r:.80} of shape {expected[key]} is missing; {advice}")
+        if found[key] != expected[key]:
+            raise GeneratorError(
+                f"{name}: array {key!r:.80}: expected shape {expected[key]}, got {found[key]!s:.80}; {advice}"
+            )
+
+
+def _check_free(target: pathlib.Path, name: str, overwrite: bool) -> None:
+    """Nothing but a generator folder is ever replaced, and that only when asked to."""
+    if not os.path.lexists(target):
+        return
+    try:
+        read_description(target, name)
+        ours = set(os.listdir(target)) <= {"config.json", "params", _REPORTS}
+    except GeneratorError:
+        ours = False
+    if not ours:
+        raise GeneratorError(f"{name}: exists already and is not a generator folder; choose another folder")
+    if not overwrite:
+        raise GeneratorError(f"{name}: exists already; choose another folder, or replace it with overwrite=True")
+
+
+def _put_in_place(part: pathlib.Path, target: pathlib.Path) -> None:
+    """Rename the finished folder to its name; what stood there is deleted only afterwards."""
+    old = part.with_suffix(".old")
+    replaced = target.exists()
+    if replaced:
+        target.rename(old)
+    try:
+        part.rename(target)
+    except BaseException:
+        if replaced:
+            old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(folder: pathlib.Path, name: str) -> dict[str, pathlib.Path]:
+    """Every file below the folder by its name in it; links and devices are refused."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    files: dict[str, pathlib.Path] = {}
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        for path in (pathlib.Path(parent, entry) for entry in (*folders, *names)):
+            mode, key = path.lstat().st_mode, path.relative_to(folder).as_posix()
+            if stat.S_ISREG(mode):
+                files[key] = path
+            elif not stat.S_ISDIR(mode):
+                raise GeneratorError(f"{name}: {key!r:.120} is foreign (a link or a device); {_COPY}, links resolved")
+    return files
+
+
+def _check_files(name: str, files: Mapping[str, pathlib.Path], hashes: Mapping[str, Any]) -> None:
+    for key in sorted(set(files) | set(hashes)):
+        if key not in hashes:
+            raise GeneratorError(f"{name}: {key!r:.120} is foreign; remove it, or {_COPY}")
+        if key not in files:
+            raise GeneratorError(f"{name}: {key!r:.120} is missing; {_COPY}")
+        if _sha256(files[key]) != hashes[key]:
+            raise GeneratorError(f"{name}: {key!r:.120} is damaged (another sha256); {_COPY}")
+
+
+def read_description(folder: pathlib.Path, name: str) -> dict[str, Any]:
+    """What a generator folder's `config.json` says, of the right types but otherwise unverified; `name` is for errors.
+
+    Raises:
+        GeneratorError: there is no such folder, or none that this program reads.
+    """
+    path = folder / "config.json"
+    wanted = "expected a folder written by Generator.save"
+    if not folder.is_dir():
+        raise GeneratorError(f"{name}: no such folder; {wanted}")
+    if not path.is_file():
+        raise GeneratorError(f"{name}: not a generator folder, it has no config.json; {wanted}")
+    if path.stat().st_size > _CONFIG_LIMIT:
+        raise GeneratorError(f"{name}: config.json is larger than {_CONFIG_LIMIT >> 20} MiB; {wanted}")
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise GeneratorError(f"{name}: config.json is not valid JSON; {_COPY}") from None
+    kinds = {"format": int, "architecture": dict, "dtype": str, "arrays": dict, "sha256": dict}
+    if not isinstance(description, dict) or any(type(description.get(key)) is not kind for key, kind in kinds.items()):
+        raise GeneratorError(f"{name}: config.json is not a generator's ({', '.join(kinds)}); {wanted}")
+    if description["format"] != _FORMAT:
+        raise GeneratorError(
+            f"{name}: folder format {description['format']!r:.20}, expected {_FORMAT}; update pulse_jax"
+        )
+    if description["dtype"] not in _DTYPES:
+        raise GeneratorError(
+            f"{name}: storage dtype {description['dtype']!r:.20}, expected {' or '.join(_DTYPES)}; {_CONVERT}"
+        )
+    return description

@@ -1,0 +1,421 @@
+"""Generators as values: parameters, static settings and fits in one pytree that can be passed to jitted functions."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.resources
+import operator
+import os
+from collections.abc import Callable
+from collections.abc import Mapping as Dictionary
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pulse_jax.generators.architectures import ArchitectureConfig, FunctionConfig, StyleGAN1Config
+from pulse_jax.generators.folder import read_folder, write_folder
+from pulse_jax.generators.networks import stylegan1, stylegan2
+from pulse_jax.generators.networks.kernel_forms import COLLECTION, prepare
+from pulse_jax.generators.networks.lpips import Perceptual
+from pulse_jax.generators.priors.bundle import Priors
+from pulse_jax.generators.priors.flow import Flow
+from pulse_jax.generators.priors.gaussian import GaussianFit, fit_gaussian
+from pulse_jax.generators.priors.moments import Mapping, measure_moments
+from pulse_jax.generators.priors.principal import PrincipalFit
+
+__all__ = ["Generator", "load_generator"]
+
+_AVERAGED = 100_000  # draws of w_avg and w_std
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["params", "gaussian_fit", "principal", "flow", "w_avg", "w_std", "label", "perceptual", "forms"],
+    meta_fields=["config", "function", "mapping_function"],
+)
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """A trained generator; a pytree whose leaves are its arrays, so that no compiled program holds weights.
+
+    Attributes:
+        config: the architecture (static).
+        params: nested dict of float32 arrays; StyleGANs have `mapping` and `synthesis`.
+        gaussian_fit: PULSE's whitening of w (see `pulse_jax.latents`), of a fixed label's where there is one; or None.
+        principal: the full-covariance whitening of w (see `pulse_jax.principal`), likewise, or None.
+        flow: a flow fitted to w (see `pulse_jax.flow`), likewise, or None.
+        w_avg: the mean of w (d,), over all classes, which truncation needs, or None.
+        w_std: σ = sqrt(mean ‖w − w_avg‖²), a number, or None.
+        label: the label (label_dim,) that `with_label` fixed, or None.
+        perceptual: the network of the loss LPIPS, attached with `dataclasses.replace`, or None; no folder holds it.
+        forms: kernels as `prepared` makes them for CPUs, or None.
+        function, mapping_function: a user's own generator (see `from_function`).
+    """
+
+    config: ArchitectureConfig
+    params: Any
+    gaussian_fit: GaussianFit | None = None
+    principal: PrincipalFit | None = None
+    flow: Flow | None = None
+    w_avg: Array | None = None
+    w_std: Array | None = None
+    label: Array | None = None
+    perceptual: Perceptual | None = None
+    forms: Any = field(default=None, repr=False)
+    function: Callable[..., Array] | None = field(default=None, repr=False)
+    mapping_function: Callable[..., Array] | None = field(default=None, repr=False)
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the images."""
+        return self.config.resolution
+
+    @property
+    def num_layers(self) -> int:
+        """L, the rows of w that `synthesize` takes."""
+        return self.config.num_layers
+
+    @property
+    def latent_dim(self) -> int:
+        """d, the width of z and w."""
+        return self.config.latent_dim
+
+    @property
+    def label_dim(self) -> int:
+        """How many classes are left to choose from: the length of the label that `map` needs, 0 where it needs none."""
+        if isinstance(self.config, FunctionConfig) or self.label is not None:
+            return 0
+        return self.config.label_dim
+
+    @property
+    def _family(self) -> Any:
+        """The module of the networks of this architecture, which is no user's own function."""
+        return stylegan1 if isinstance(self.config, StyleGAN1Config) else stylegan2
+
+    @property
+    def priors(self) -> Priors:
+        """What is known of w, and the perceptual network, as losses take them."""
+        return Priors(self.flow, self.principal, self.w_avg, self.w_std, self.perceptual)
+
+    @property
+    def num_filters(self) -> int:
+        """The rows of w that `synthesize` takes with a style for every filter; 0 for a user's own function."""
+        return sum(self.config.filters)
+
+    @property
+    def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """The shape (r, r, 1) of every noise input."""
+        return self.config.noise_shapes
+
+    @classmethod
+    def from_function(
+        cls,
+        function: Callable[[Any, Array, tuple[Array, ...]], Array],
+        params: Any,
+        *,
+        resolution: int,
+        latent_dim: int,
+        num_layers: int = 1,
+        noise_shapes: tuple[tuple[int, int, int], ...] = (),
+        mapping: Callable[[Any, Array], Array] | None = None,
+        gaussian_fit: GaussianFit | None = None,
+    ) -> Generator:
+        """Let any differentiable latent → image function take part in the search.
+
+        Args:
+            function: `function(params, w, noise)`, for one image: w (L, d) and a tuple of noise images → (H, W, 3),
+                nominally [0, 1]. Mapped over batches with `jax.vmap`.
+            params: whatever pytree of arrays `function` needs.
+            resolution: H = W.
+            latent_dim: d.
+            num_layers: L.
+            noise_shapes: (r, r, 1) per noise input; none by default.
+            mapping: `mapping(params, z)` (…, d) → (…, d); the identity by default.
+            gaussian_fit: needed to search `w` or `w+`; without one, search `z`.
+        """
+        config = FunctionConfig(
+            resolution=resolution,
+            latent_dim=latent_dim,
+            num_layers=num_layers,
+            noise_shapes=tuple((rows, columns, channels) for rows, columns, channels in noise_shapes),
+        )
+        return cls(config=config, params=params, gaussian_fit=gaussian_fit, function=function, mapping_function=mapping)
+
+    def with_label(self, label: int | Array) -> Generator:
+        """This generator for one label, to be searched, sampled and saved like one without classes.
+
+        The label is data, kept beside the weights, so that no arithmetic differs from `map(z, label)`. The Gaussian
+        fit, the principal components and the flow are dropped, because they were not this label's: `fitted` and the
+        functions that fit the others make those. `w_avg` and `w_std` stay those over all classes.
+
+        Args:
+            label: a class, 0 to label_dim − 1, or a vector (label_dim,) of weights of the classes.
+
+        Raises:
+            ValueError: the generator takes no labels, the class is out of range or the vector has another shape.
+        """
+        count = self.label_dim
+        if not count:
+            raise ValueError(f"label: {self._no_label()}")
+        if jnp.ndim(label) == 0:
+            number = operator.index(label)
+            if not 0 <= number < count:
+                raise ValueError(f"label: expected a class from 0 to {count - 1}, got {number}")
+            label = jax.nn.one_hot(number, count)
+        elif jnp.shape(label) != (count,):
+            raise ValueError(
+                f"label: expected a class from 0 to {count - 1} or shape ({count},), got shape {jnp.shape(label)}"
+            )
+        label = jnp.asarray(label, jnp.float32)
+        return dataclasses.replace(self, label=label, gaussian_fit=None, principal=None, flow=None)
+
+    def _no_label(self) -> str:
+        return "this generator's is fixed" if self.label is not None else "this generator takes none"
+
+    def map(self, z: Float[Array, "... d"], label: Float[Array, "... n"] | None = None) -> Float[Array, "... d"]:
+        """The mapping network z → w.
+
+        Args:
+            z: (…, d).
+            label: of a generator with classes, (…, label_dim), one-hot or any weights of the classes; its leading axes
+                are broadcast against z's.
+
+        Raises:
+            ValueError: z has another width than the generator's, or a label is missing, not wanted or of another width.
+        """
+        if z.shape[-1:] != (self.latent_dim,):
+            raise ValueError(f"z: expected shape (…, {self.latent_dim}), got {z.shape}")
+        count = self.label_dim
+        if label is None and count:
+            raise ValueError(f"label: expected shape (…, {count}), or a generator made by with_label, got None")
+        if label is not None and not count:
+            raise ValueError(f"label: expected None because {self._no_label()}, got shape {label.shape}")
+        if label is not None and label.shape[-1:] != (count,):
+            raise ValueError(f"label: expected shape (…, {count}), got {label.shape}")
+        if isinstance(self.config, FunctionConfig):
+            return z if self.mapping_function is None else self.mapping_function(self.params, z)
+        label = self.label if label is None else label
+        return self._family.Mapping(self.config).apply({"params": self.params["mapping"]}, z, label)
+
+    def synthesize(
+        self,
+        w: Float[Array, "*batch layers d"],
+        noise: tuple[Float[Array, "*batch _ _ 1"], ...],
+        *,
+        precision: Literal["float32", "bfloat16"] = "float32",
+        offsets: Dictionary[int, Float[Array, "*batch _ _ c"]] | None = None,
+    ) -> Float[Array, "*batch h w 3"]:
+        """w and noise → images, nominally [0, 1], unclipped.
+
+        Args:
+            w: a row per layer (…, L, d), or one per filter (…, `num_filters`, d): W++ of Poirier-Ginter and Lalonde
+                (2023), layer by layer, and of StyleGAN2 a layer's convolution before the colours.
+            noise: every noise input.
+            precision: the arithmetic of the convolutions.
+            offsets: what is added to the output of a block, by its number (0 is 4×4): Daras et al. (2021), ILO.
+
+        Raises:
+            ValueError: w, a noise input or an offset has another shape than the generator's, or `precision` is unknown.
+        """
+        if not self.num_filters or w.shape[-2:] != (self.num_filters, self.latent_dim):
+            self._check_w(w)
+        if precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision: expected float32 or bfloat16, got {precision!r}")
+        batch = w.shape[:-2]
+        expected = tuple((*batch, *shape) for shape in self.noise_shapes)
+        if tuple(n.shape for n in noise) != expected:
+            raise ValueError(f"noise: expected shapes {expected}, got {tuple(n.shape for n in noise)}")
+        flat = w.reshape(-1, *w.shape[-2:])
+        flat_noise = tuple(n.reshape(-1, *n.shape[-3:]) for n in noise)
+        flat_offsets = {}
+        for block, offset in (offsets or {}).items():
+            if offset.shape != (*batch, *self.block_shape(block)):
+                raise ValueError(f"offsets: expected {self.block_shape(block)} of block {block}, got {offset.shape}")
+            flat_offsets[block] = offset.reshape(-1, *offset.shape[-3:])
+        if isinstance(self.config, FunctionConfig):
+            assert self.function is not None
+            images = jax.vmap(self.function, in_axes=(None, 0, 0))(self.params, flat, flat_noise)
+            size = (self.resolution, self.resolution, 3)
+            if images.shape[1:] != size:
+                raise ValueError(f"function: expected an image of shape {size}, got {images.shape[1:]}")
+        else:
+            module = self._family.Synthesis(self.config, dtype=jnp.dtype(precision))
+            variables = {"params": self.params["synthesis"]}
+            if self.forms is not None and precision == "float32":
+                variables[COLLECTION] = self.forms
+            images = module.apply(variables, flat, flat_noise, flat_offsets) * 0.5 + 0.5
+        return images.reshape(*batch, self.resolution, self.resolution, 3)
+
+    def prepared(self) -> Generator:
+        """This generator with its kernels in the forms that CPUs convolve fastest with, beside its weights.
+
+        Pictures differ from this generator's in rounding only; arithmetic in bfloat16 does not use the forms.
+        """
+        if isinstance(self.config, FunctionConfig):
+            return self
+        forms = prepare(self._family.Synthesis(self.config), self.params["synthesis"])
+        return dataclasses.replace(self, forms=forms)
+
+    def block_shape(self, block: int) -> tuple[int, int, int]:
+        """The shape (r, r, c) of a block's output, numbered from 0 for 4×4.
+
+        Raises:
+            ValueError: there is no such block.
+        """
+        if isinstance(self.config, FunctionConfig) or not 0 <= block < len(self.config.blocks):
+            raise ValueError(f"block: this generator has no block {block}")
+        size = self.config.blocks[block]
+        return size, size, self.config.channels[block]
+
+    def truncate(
+        self, w: Float[Array, "... layers d"], psi: float, cutoff: int | None = None
+    ) -> Float[Array, "... layers d"]:
+        """Pull the first `cutoff` rows (default all) towards the mean of w: w_avg + psi · (w − w_avg).
+
+        Raises:
+            ValueError: the generator knows no mean of w, or w has another shape than the generator's.
+        """
+        self._check_w(w)
+        if self.w_avg is None:
+            raise ValueError("truncation: expected a generator with w_avg, this one has none")
+        rows = jnp.arange(w.shape[-2])[:, None] < (w.shape[-2] if cutoff is None else cutoff)
+        return jnp.where(rows, self.w_avg + psi * (w - self.w_avg), w)
+
+    def _check_w(self, w: Array) -> None:
+        if w.shape[-2:] != (self.num_layers, self.latent_dim):
+            raise ValueError(f"w: expected shape (…, {self.num_layers}, {self.latent_dim}), got {w.shape}")
+
+    def sample(self, key: PRNGKeyArray, n: int, *, truncation: float = 1.0) -> Float[Array, "n h w 3"]:
+        """n random images (n, H, W, 3), nominally [0, 1], unclipped; image i depends on `fold_in(key, i)` alone.
+
+        Raises:
+            ValueError: n is negative, the generator knows no mean of w to truncate to, or its label is not fixed yet.
+        """
+        if n < 0:
+            raise ValueError(f"n: expected 0 or more, got {n}")
+        # Always eight at a time: another batch would compile differently and change last bits.
+        images = [_draw(self, key, jnp.arange(i, i + 8), truncation) for i in range(0, n, 8)]
+        return jnp.concatenate(images)[:n] if images else jnp.zeros((0, self.resolution, self.resolution, 3))
+
+    def fitted(
+        self, *, samples: int = 1_000_000, seed: int = 0, on_progress: Callable[[int, int], object] | None = None
+    ) -> Generator:
+        """This generator with PULSE's Gaussian fit of its mapping network's outputs, over `samples` draws.
+
+        Where they are missing it gets `w_avg` and `w_std` too, over 100,000 draws at most. Of a generator with classes,
+        every draw has a class of its own, all equally likely; after `with_label` the fit is that label's. `on_progress`
+        is called between batches with how many draws are done, and `samples`.
+        """
+        mapping, width = self.latent_sampler()
+        key = jax.random.key(seed)
+        fit = fit_gaussian(mapping, key, width, samples=samples, on_progress=on_progress)
+        average, deviation = self.w_avg, self.w_std
+        if average is None or deviation is None:
+            moments = measure_moments(mapping, key, width, samples=min(samples, _AVERAGED))
+            average = jnp.asarray(moments.mean, jnp.float32) if average is None else average
+            # Around w_avg, which may be another mean: a checkpoint's, or that over all classes.
+            square = moments.scatter.sum() / moments.count + np.square(moments.mean - np.asarray(average)).sum()
+            deviation = jnp.asarray(np.sqrt(square), jnp.float32) if deviation is None else deviation
+        return dataclasses.replace(self, gaussian_fit=fit, w_avg=average, w_std=deviation)
+
+    def latent_sampler(self) -> tuple[Mapping, int]:
+        """A compiled function from Gaussian vectors to random w, (n, width) -> (n, d), and that width.
+
+        For the functions that fit something to w. Of a generator with classes, a vector's last number is its class, all
+        equally likely.
+        """
+        width, count = self.latent_dim, self.label_dim
+        if not count:
+            return jax.jit(self.map), width
+
+        @jax.jit
+        def mapping(draws: Array) -> Array:
+            # The distribution function makes a Gaussian uniform.
+            index = jnp.floor(jax.scipy.stats.norm.cdf(draws[:, width]) * count)
+            return self.map(draws[:, :width], jax.nn.one_hot(jnp.minimum(index, count - 1).astype(int), count))
+
+        return mapping, width + 1
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        dtype: Literal["float32", "float16"] = "float32",
+        source: str = "pulse_jax",
+        overwrite: bool = False,
+        reports: dict[str, bytes] | None = None,
+    ) -> None:
+        """Write a generator folder, whole or not at all.
+
+        Args:
+            folder: the folder to make.
+            dtype: how the arrays of the networks and of the flow's blocks are stored; loading gives float32.
+            source: what the weights come from, kept in `config.json`.
+            overwrite: replace an existing generator folder; anything else is never replaced.
+            reports: files about the fits, by their names.
+
+        Raises:
+            GeneratorError: the folder exists or cannot be written, the generator is a user's own function, or its
+                arrays do not fit its architecture or `dtype`.
+        """
+        tree: dict[str, Any] = {"networks": self.params}
+        if self.gaussian_fit is not None:
+            tree["gaussian_fit"] = self.gaussian_fit._asdict()
+        for name in ("principal", "flow"):
+            if getattr(self, name) is not None:
+                tree[name] = getattr(self, name)._asdict()
+        for name in ("w_avg", "w_std", "label"):
+            if getattr(self, name) is not None:
+                tree[name] = getattr(self, name)
+        write_folder(folder, self.config, tree, dtype=dtype, source=source, overwrite=overwrite, reports=reports or {})
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Generator:
+        """Read a generator folder, every file's hash and every array's shape and values verified.
+
+        Raises:
+            GeneratorError: the folder is missing, foreign or damaged, or holds NaN or infinite weights.
+        """
+        config, tree = read_folder(folder)
+        tree = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), tree)
+        return cls(
+            config=config,
+            params={"mapping": {}, **tree["networks"]},  # a mapping network of no layers has no arrays
+            gaussian_fit=GaussianFit(**tree["gaussian_fit"]) if "gaussian_fit" in tree else None,
+            principal=PrincipalFit(**tree["principal"]) if "principal" in tree else None,
+            flow=Flow(**{"basis": None, **tree["flow"]}) if "flow" in tree else None,
+            w_avg=tree.get("w_avg"),
+            w_std=tree.get("w_std"),
+            label=tree.get("label"),
+        )
+
+
+@functools.partial(jax.jit, static_argnames="truncation")
+def _draw(generator: Generator, key: PRNGKeyArray, index: Array, truncation: float) -> Array:
+    def inputs(i: Array) -> tuple[Array, tuple[Array, ...]]:
+        z_key, noise_key = jax.random.split(jax.random.fold_in(key, i))
+        noise = tuple(
+            jax.random.normal(jax.random.fold_in(noise_key, layer), shape)
+            for layer, shape in enumerate(generator.noise_shapes)
+        )
+        return jax.random.normal(z_key, (generator.latent_dim,)), noise
+
+    z, noise = jax.vmap(inputs)(index)
+    w = jnp.broadcast_to(generator.map(z)[:, None], (len(index), generator.num_layers, generator.latent_dim))
+    return generator.synthesize(w if truncation == 1.0 else generator.truncate(w, truncation), noise)
+
+
+def load_generator(folder: str | os.PathLike[str] | None = None) -> Generator:
+    """The embedded generator of synthetic heads, or a folder written by `Generator.save`.
+
+    Raises:
+        GeneratorError: the folder is missing, foreign or damaged, or holds NaN or infinite weights.
+    """
+    if folder is not None:
+        return Generator.load(folder)
+    with importlib.resources.as_file(importlib.resources.files("pulse_jax") / "data" / "heads64") as path:
+        return Generator.load(path)

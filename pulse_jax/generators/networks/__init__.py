@@ -1,0 +1,1 @@
+"""Networks as Flax modules and pure functions."""

@@ -1,0 +1,348 @@
+"""Building blocks of both StyleGANs as pure functions on float NHWC activations of shape (n, h, w, c).
+
+Convolutions carry their own backward pass: XLA's automatic one is many times slower on CPU inside `lax.scan`, while a
+plain convolution with the flipped, transposed kernel is not. Every kernel is shared by the batch, so that `vmap` over
+lanes stays one ordinary convolution.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pulse_jax.generators.networks.fast_convolutions import Upsampling, Winograd, upsampling_conv, winograd_conv
+
+__all__ = [
+    "BLOCK",
+    "beside",
+    "blur_1_2_1",
+    "conv",
+    "conv3x3",
+    "dense",
+    "instance_norm",
+    "leaky_relu",
+    "modulated_conv",
+    "pixel_norm",
+    "pointwise",
+    "split_rows",
+    "upsample_conv",
+    "upsample_image",
+    "upsample_modulated_conv",
+]
+
+Activations = Float[Array, "_ _ _ _"]
+Kernel = Float[Array, "_ _ _ _"]
+Padding = tuple[tuple[int, int], tuple[int, int]]
+BLOCK = "block"
+"""What the outputs of blocks are called, for rematerialisation (`jax.checkpoint_policies`)."""
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def dense(x: Float[Array, "... i"], weight: Float[Array, "i o"], bias: Float[Array, "..."]) -> Float[Array, "... o"]:
+    """x · weight + bias, in float32 whatever the backend's default matrix precision."""
+    return jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST) + bias
+
+
+def pixel_norm(x: Float[Array, "... d"], eps: float = 1e-8) -> Float[Array, "... d"]:
+    """Divide by the root mean square over the last axis (Karras et al. 2018, section 4.2)."""
+    return x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + eps)
+
+
+def beside(x: Float[Array, "... d"], y: Float[Array, "... e"]) -> Float[Array, "... f"]:
+    """x and y joined along the last axis, f = d + e, their other axes broadcast."""
+    batch = jnp.broadcast_shapes(x.shape[:-1], y.shape[:-1])
+    return jnp.concatenate([jnp.broadcast_to(part, (*batch, part.shape[-1])) for part in (x, y)], axis=-1)
+
+
+@jax.custom_vjp
+def leaky_relu(x: Array) -> Any:
+    """Leaky ReLU of slope 0.2."""
+    return jnp.maximum(x, 0.2 * x)
+
+
+def _leaky_relu_forward(x: Array) -> tuple[Array, Array]:
+    y = leaky_relu(x)
+    return y, y
+
+
+def _leaky_relu_backward(y: Array, cotangent: Array) -> tuple[Array]:
+    # The output has the input's sign, so that the input need not be kept; slope 0.2 at 0, as PyTorch has it. A division
+    # because XLA repeats cheaper operations, and all that leads up to them, for everything that uses the result.
+    return (cotangent / jnp.where(y > 0, jnp.ones((), y.dtype), jnp.full((), 5.0, y.dtype)),)
+
+
+leaky_relu.defvjp(_leaky_relu_forward, _leaky_relu_backward)
+
+
+def _convolve(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
+    # GPUs and TPUs round the inputs of float32 products unless asked not to; bfloat16 ones are left alone.
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), padding, dimension_numbers=_LAYOUT, precision=jax.lax.Precision.HIGHEST
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x: Activations, kernel: Kernel, padding: Padding) -> Any:
+    return _convolve(x, kernel, padding)
+
+
+def conv(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
+    """Correlation with `kernel`, stride 1, zero `padding` per side; differentiable in both, to any order."""
+    result: Any = _conv(x, kernel, padding)
+    return result
+
+
+def _conv_forward(x: Activations, kernel: Kernel, padding: Padding) -> tuple[Activations, tuple[Activations, Kernel]]:
+    return conv(x, kernel, padding), (x, kernel)
+
+
+def _conv_backward(
+    padding: Padding, residuals: tuple[Activations, Kernel], cotangent: Activations
+) -> tuple[Activations, Kernel]:
+    x, kernel = residuals
+    height, width = kernel.shape[:2]
+    (top, bottom), (left, right) = padding
+    opposite = ((height - 1 - top, height - 1 - bottom), (width - 1 - left, width - 1 - right))
+    grad_x = conv(cotangent, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), opposite)
+    return grad_x, _kernel_gradient(x, kernel, padding, cotangent)
+
+
+def _kernel_gradient(x: Activations, kernel: Kernel, padding: Padding, cotangent: Activations) -> Kernel:
+    height, width = kernel.shape[:2]
+    if height == width == 3:
+        return jax.linear_transpose(lambda k: _convolve(x, k, padding), kernel)(cotangent)[0]
+    # Other windows take a path of XLA's that is ten times slower on CPU; one matrix product per tap does not.
+    rows, columns = cotangent.shape[1:3]
+    # lax.pad also crops: the backward pass of a window smaller than its padding pads by less than nothing.
+    edges = ((0, 0, 0), *((before, after, 0) for before, after in padding), (0, 0, 0))
+    padded = jax.lax.pad(x, jnp.zeros((), x.dtype), edges)
+    taps = [
+        jnp.tensordot(
+            padded[:, i : i + rows, j : j + columns], cotangent, axes=((0, 1, 2), (0, 1, 2)), precision="highest"
+        )
+        for i in range(height)
+        for j in range(width)
+    ]
+    return jnp.stack(taps).reshape(kernel.shape)
+
+
+_conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _interleave(phases: list[list[Activations]]) -> Activations:
+    """Weave four (n, h, w, c) phases, by parity of row and column, into (n, 2h, 2w, c).
+
+    Zeros in between and a sum, rather than stacking and transposing: transposed layouts would take the convolutions of
+    the backward pass off XLA's fast path.
+    """
+    zero = jnp.zeros((), phases[0][0].dtype)
+    return sum(
+        (
+            jax.lax.pad(phases[a][b], zero, ((0, 0, 0), (a, 1 - a, 1), (b, 1 - b, 1), (0, 0, 0)))
+            for a in (0, 1)
+            for b in (0, 1)
+        ),
+        start=zero,
+    )
+
+
+def conv3x3(x: Activations, kernel: Kernel, form: Winograd | None = None) -> Activations:
+    """3×3 correlation, zero padding 1; by the kernel's form for CPUs if that is given."""
+    return conv(x, kernel, ((1, 1), (1, 1))) if form is None else winograd_conv(x, form)
+
+
+def upsample_conv(x: Activations, kernel: Kernel, form: Upsampling | None = None) -> Activations:
+    """Nearest ×2, then a 3×3 correlation with zero padding 1, computed at the low resolution.
+
+    Each output phase sees only 2×2 inputs, so taps that fall on the same input are summed beforehand: 16 products per
+    input pixel instead of 36, exactly the same function. By the kernel's form for CPUs, if that is given, it is nine.
+    """
+    if form is not None:
+        return upsampling_conv(x, form)
+    pair = {0: lambda k: jnp.stack([k[0], k[1] + k[2]]), 1: lambda k: jnp.stack([k[0] + k[1], k[2]])}
+    pads = {0: (1, 0), 1: (0, 1)}
+    phases = [
+        [conv(x, pair[b](pair[a](kernel).swapaxes(0, 1)).swapaxes(0, 1), (pads[a], pads[b])) for b in (0, 1)]
+        for a in (0, 1)
+    ]
+    return _interleave(phases)
+
+
+def _transposed_conv(x: Activations, kernel: Kernel) -> Activations:
+    """Correlation of the zero-interleaved input with a 3×3 kernel, padding 2: (n, h, w, i) → (n, 2h + 1, 2w + 1, o)."""
+    pads = {0: (1, 1), 1: (0, 1)}
+    taps = {0: slice(0, 3, 2), 1: slice(1, 2)}
+    phases = [[conv(x, kernel[taps[a], taps[b]], (pads[a], pads[b])) for b in (0, 1)] for a in (0, 1)]
+    return _interleave(phases)[:, :-1, :-1]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _fir(x: Activations, taps: tuple[float, ...], pad: int) -> Any:
+    """Correlate rows and columns with `taps` as shifted sums, zero padding `pad` on every side."""
+    for axis in (1, 2):
+        padding = [(0, 0)] * 4
+        padding[axis] = (pad, pad)
+        padded = jnp.pad(x, padding)
+        size = padded.shape[axis] - len(taps) + 1
+        x = sum(
+            (tap * jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i, tap in enumerate(taps)),
+            start=jnp.zeros((), x.dtype),
+        )
+    return x
+
+
+# The transpose, again as one pass of shifted sums; the automatic one pads and adds once per tap.
+_fir.defvjp(
+    lambda x, taps, pad: (_fir(x, taps, pad), None),
+    lambda taps, pad, _, cotangent: (_fir(cotangent, taps[::-1], len(taps) - 1 - pad),),
+)
+
+
+def blur_1_2_1(x: Activations) -> Activations:
+    """StyleGAN1's blur, [1, 2, 1]⊗[1, 2, 1] / 16, zero padding 1; same size."""
+    return _fir(x, (0.25, 0.5, 0.25), 1)
+
+
+def upsample_image(x: Activations) -> Activations:
+    """StyleGAN2's ×2 of the RGB skip: zero-interleave and filter with [1, 3, 3, 1]⊗[1, 3, 3, 1] / 16."""
+    for axis in (1, 2):
+        pad = [(0, 0)] * 4
+        pad[axis] = (1, 1)
+        padded = jnp.pad(x, pad)
+        size = x.shape[axis]
+        before, here, after = (jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i in range(3))
+        x = jnp.stack([0.25 * before + 0.75 * here, 0.75 * here + 0.25 * after], axis=axis + 1)
+        x = x.reshape(*x.shape[:axis], 2 * size, *x.shape[axis + 2 :])
+    return x
+
+
+@jax.custom_vjp
+def pointwise(x: Float[Array, "... i"], matrix: Float[Array, "i o"]) -> Any:
+    """x · matrix for few outputs, in float32 whatever the backend's default matrix precision."""
+    return jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
+
+
+def _pointwise_backward(residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+    x, matrix = residuals
+    axes = tuple(range(x.ndim - 1))
+    grad_matrix = jnp.tensordot(x, cotangent, axes=(axes, axes), precision=jax.lax.Precision.HIGHEST)
+    # Sums that fuse with what comes next, instead of a matrix product with very few terms.
+    terms = [cotangent[..., i, None] * matrix[:, i] for i in range(matrix.shape[1])]
+    return functools.reduce(jnp.add, terms), grad_matrix
+
+
+pointwise.defvjp(lambda x, matrix: (pointwise(x, matrix), (x, matrix)), _pointwise_backward)
+
+
+def _demodulate(y: Activations, kernel: Kernel, style: Float[Array, "n c_in"]) -> Activations:
+    squares = jnp.sum(jnp.square(kernel.astype(style.dtype)), axis=(0, 1))
+    scale = jax.lax.rsqrt(dense(jnp.square(style), squares, jnp.float32(1e-8)))
+    return y * scale[:, None, None, :].astype(y.dtype)
+
+
+def modulated_conv(
+    x: Activations,
+    kernel: Kernel,
+    style: Float[Array, "n *c_out c_in"],
+    *,
+    demodulate: bool = True,
+    form: Winograd | None = None,
+) -> Activations:
+    """StyleGAN2's modulated convolution, same size (Karras et al. 2020, section 2.2), as scale → shared conv → scale.
+
+    `style` scales the input channels; demodulation divides each output channel by the norm of its modulated kernel.
+    `kernel` is 1×1 or 3×3, then perhaps given in the form that CPUs prefer too. A style (n, c_out, c_in) is every
+    filter's own.
+    """
+    if style.ndim == 3:
+        return _filter_conv(x, kernel, style, upsample=False, demodulate=demodulate)
+    scaled = x * style[:, None, None, :].astype(x.dtype)
+    if kernel.shape[0] == 1:
+        y = pointwise(scaled, kernel[0, 0].astype(x.dtype))
+    else:
+        y = conv3x3(scaled, kernel.astype(x.dtype), form)
+    return _demodulate(y, kernel, style) if demodulate else y
+
+
+def upsample_modulated_conv(x: Activations, kernel: Kernel, style: Float[Array, "n *c_out c_in"]) -> Activations:
+    """As `modulated_conv`, fused with ×2 upsampling: transposed convolution, then the [1, 3, 3, 1] filter of gain 4.
+
+    `kernel` is the correlation kernel over the zero-interleaved input (a PyTorch checkpoint's, flipped in space).
+    """
+    if style.ndim == 3:
+        return _fir(_filter_conv(x, kernel, style, upsample=True, demodulate=True), (0.25, 0.75, 0.75, 0.25), 1)
+    y = _transposed_conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype))
+    return _demodulate(_fir(y, (0.25, 0.75, 0.75, 0.25), 1), kernel, style)
+
+
+def _filter_conv(
+    x: Activations, kernel: Kernel, style: Float[Array, "n c_out c_in"], *, upsample: bool, demodulate: bool
+) -> Activations:
+    """The convolution of either function above, before its filter, with kernels that every image has of its own."""
+    kernels = kernel.astype(style.dtype) * style.swapaxes(1, 2)[:, None, None]
+    if demodulate:
+        kernels *= jax.lax.rsqrt(jnp.sum(jnp.square(kernels), axis=(1, 2, 3), keepdims=True) + 1e-8)
+    kernels = kernels.astype(x.dtype)
+    size = kernel.shape[0]
+    edge = (2, 2, 1) if upsample else (size // 2, size // 2, 0)
+    padded = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), edge, edge, (0, 0, 0)))
+    rows, columns = (length - size + 1 for length in padded.shape[1:3])
+    # A matrix product per tap: grouped convolutions are many times slower on CPU.
+    return sum(
+        (
+            jnp.einsum(
+                "nhwi,nio->nhwo", padded[:, i : i + rows, j : j + columns], kernels[:, i, j], precision="highest"
+            )
+            for i in range(size)
+            for j in range(size)
+        ),
+        start=jnp.zeros((), x.dtype),
+    )
+
+
+def split_rows(w: Float[Array, "n rows d"], filters: tuple[int, ...]) -> list[Float[Array, "n *o d"]]:
+    """The rows of w (n, L, d) as one (n, d) per layer; a row for every filter (n, sum(filters), d) as (n, o, d)."""
+    if w.shape[1] == len(filters):
+        return [w[:, layer] for layer in range(len(filters))]
+    ends = [sum(filters[: layer + 1]) for layer in range(len(filters))]
+    return [w[:, end - count : end] for end, count in zip(ends, filters, strict=True)]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _instance_norm(x: Activations, scale: Float[Array, "n c"], bias: Float[Array, "n c"], eps: float) -> Any:
+    return _instance_norm_forward(x, scale, bias, eps)[0]
+
+
+def _instance_norm_forward(x: Activations, scale: Array, bias: Array, eps: float) -> tuple[Activations, Any]:
+    x32 = x.astype(jnp.float32)
+    mean = jnp.mean(x32, axis=(1, 2), keepdims=True)
+    # In the original's order, so that it rounds alike; a single multiply-add would cancel digits that gradients need.
+    centred = x32 - mean
+    deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centred), axis=(1, 2), keepdims=True) + eps)
+    normalised = centred * deviation
+    y = normalised * scale[:, None, None, :] + bias[:, None, None, :]
+    return y.astype(x.dtype), (x, mean, deviation, scale)
+
+
+def _instance_norm_backward(eps: float, residuals: Any, cotangent: Activations) -> tuple[Activations, Array, Array]:
+    x, mean, deviation, scale = residuals
+    pull = cotangent.astype(jnp.float32)
+    normalised = (x.astype(jnp.float32) - mean) * deviation
+    pixels = x.shape[1] * x.shape[2]
+    along_bias = jnp.sum(pull, axis=(1, 2), keepdims=True)
+    along_scale = jnp.sum(pull * normalised, axis=(1, 2), keepdims=True)
+    rest = (pull - along_bias / pixels) - normalised * (along_scale / pixels)
+    grad_x = scale[:, None, None, :] * deviation * rest
+    return grad_x.astype(x.dtype), along_scale[:, 0, 0], along_bias[:, 0, 0]
+
+
+# Two sums over the image and one pass; the automatic transpose keeps more and passes over it more often.
+_instance_norm.defvjp(_instance_norm_forward, _instance_norm_backward)
+
+
+def instance_norm(x: Activations, scale: Float[Array, "n c"], bias: Float[Array, "n c"], *, eps: float) -> Activations:
+    """Normalise each channel of each image (biased variance), then · scale + bias."""
+    result: Any = _instance_norm(x, scale, bias, eps)
+    return result

@@ -1,0 +1,1 @@
+"""What is known of w: moments, whitening, principal components, a flow."""

@@ -1,0 +1,359 @@
+"""Reading and writing pictures. In memory they are NumPy floats (h, w, 3) in [0, 1], RGB.
+
+Whatever a file holds, the answer is either such an array with notes on what was done to it, or one `ImageError` that
+says what is wrong and what to do.
+"""
+
+import os
+import re
+import stat
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+
+from pulse_jax.system.files import write_whole
+from pulse_jax.system.text import printable, reason_of
+
+__all__ = [
+    "FORMATS_TEXT",
+    "ImageError",
+    "ReadImage",
+    "centre_crop",
+    "check_regular",
+    "file_status",
+    "from_uint8",
+    "read_image",
+    "save_png",
+    "to_uint8",
+]
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+FORMATS_TEXT = "PNG, JPEG, WebP, BMP or TIFF"
+_MAX_PIXELS = 64 * 2**20
+_MAX_SIDE = 16384
+_MAX_BYTES = 256 * 2**20
+_SIGNATURES = (
+    (rb"\x89PNG\r\n\x1a\n", "PNG"),
+    (rb"\xff\xd8\xff", "JPEG"),
+    (rb"RIFF....WEBP", "WebP"),
+    (rb"BM", "BMP"),
+    (rb"II[*+]\0|MM\0[*+]", "TIFF"),
+    (rb"GIF8", "GIF"),
+    (rb"%PDF", "PDF"),
+    (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript"),
+    (rb"....ftypavi", "AVIF"),
+    (rb"....ftyp(hei|hev|mif|msf)", "HEIC"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "JPEG 2000"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "JPEG XL"),
+    (rb"8BPS", "Photoshop"),
+    (rb"\0\0\x01\0", "icon"),
+    (rb"P[1-7]\s", "Netpbm"),
+    (rb"\s*<(\?xml|svg|!DOCTYPE|html)", "XML or web"),
+)
+
+
+class ImageError(ValueError):
+    """A picture that cannot be used. `str(error)` is one printable line, "source: message".
+
+    Attributes:
+        source: the file or folder, printable.
+        message: what was found, what was expected and what to do.
+    """
+
+    def __init__(self, source: object, message: str) -> None:
+        self.source = printable(source)
+        self.message = printable(message, 600)
+        super().__init__(self.source, self.message)
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.message}"
+
+
+@dataclass(frozen=True)
+class ReadImage:
+    """A picture as read: `pixels` float32 (h, w, 3) in [0, 1], sRGB; `notes` say in a few words what was done to it."""
+
+    pixels: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def file_status(path: Path) -> os.stat_result:
+    """`path.stat()`; raises `ImageError` for what is missing or cannot be reached."""
+    try:
+        return path.stat()
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise ImageError(path, "a link to a file that does not exist; mend it or name the file itself") from error
+        raise ImageError(path, "no such file or folder; check the path") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(path, f"cannot be reached ({reason_of(error)}); check the path and its permissions") from error
+
+
+def check_regular(path: Path) -> os.stat_result:
+    """The status of a regular file, the only kind ever opened: a fifo would wait, a device might never end.
+
+    Raises:
+        ImageError: anything else, or missing.
+    """
+    status = file_status(path)
+    if stat.S_ISDIR(status.st_mode):
+        link = "a link to a folder" if path.is_symlink() else "a folder"
+        raise ImageError(path, f"{link}, expected a picture file; name the folder itself to use the pictures in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(path, "a device, pipe or socket, expected a picture file; name a regular file")
+    return status
+
+
+def read_image(path: str | os.PathLike[str]) -> ReadImage:
+    """Reads a PNG, JPEG, WebP, BMP or TIFF file, whatever its name says; no other decoder is ever started.
+
+    The picture comes upright (EXIF), in sRGB (ICC), on white (transparency) and as three channels (grey, palette,
+    CMYK); the notes tell which of these were needed.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ImageError: missing, not a regular file, empty, truncated, damaged, not a picture, of another format, too large
+            (by its header, before it is decoded), animated or of several pages, or with values that have no plain
+            meaning as colours.
+    """
+    path = Path(path)
+    size = check_regular(path).st_size
+    if size == 0:
+        raise ImageError(path, "the file is empty (zero bytes); fetch or save it again")
+    if size > _MAX_BYTES:
+        raise ImageError(
+            path, f"the file has {size / 2**20:.0f} MiB, at most {_MAX_BYTES >> 20} are read; save it smaller"
+        )
+    head = b""
+    # Of all that Pillow warns about, only a picture's size concerns the user.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with open(path, "rb") as file:
+                head = file.read(64)
+                file.seek(0)
+                with Image.open(file, formats=_FORMATS) as image:
+                    _check_header(image, path)
+                    return _decode(image, path)
+        except ImageError:
+            raise
+        except UnidentifiedImageError as error:
+            raise ImageError(path, _describe(head)) from error
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ImageError(path, f"far too large to decode ({reason_of(error)}); save it smaller") from error
+        except PermissionError as error:
+            raise ImageError(path, "no permission to read the file; check its permissions") from error
+        except Exception as error:  # decoders of damaged files raise anything from struct.error to MemoryError
+            raise ImageError(
+                path, f"truncated or damaged, it cannot be decoded ({reason_of(error)}); fetch or save it again"
+            ) from error
+
+
+def _describe(head: bytes) -> str:
+    kind = next((name for signature, name in _SIGNATURES if re.match(signature, head, re.DOTALL)), None)
+    if kind is None:
+        return f"not a picture; expected a {FORMATS_TEXT} file"
+    if kind.upper() in _FORMATS:
+        return f"starts like a {kind} file but is truncated or damaged; fetch or save it again"
+    return f"this is a file of another format ({kind}); expected {FORMATS_TEXT}: convert it, for example to PNG"
+
+
+def _check_header(image: Image.Image, path: Path) -> None:
+    width, height = image.size
+    if width * height > _MAX_PIXELS or max(width, height) > _MAX_SIDE:
+        raise ImageError(
+            path,
+            f"{width}x{height} is too large; at most {_MAX_PIXELS / 1e6:.4g} million pixels and {_MAX_SIDE} a side "
+            "are read: crop it or save it smaller",
+        )
+    # Phones put previews and depth maps behind the picture of an MPO file: that is one picture, not an animation.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if frames > 1:
+        what = f"{frames} pages" if image.format == "TIFF" else f"an animation of {frames} frames"
+        raise ImageError(path, f"{what}, expected a single picture; save the one you want as PNG")
+
+
+def _decode(image: Image.Image, path: Path) -> ReadImage:
+    """The opened picture as upright sRGB floats on white."""
+    notes: list[str] = []
+    if image.format == "MPO":
+        notes.append("first of several pictures in the file")
+    bits = _bits(image)
+    # Pillow turns a TIFF upright while loading it and forgets how it lay.
+    orientation = _orientation(image) if image.format == "TIFF" else 1
+    image.load()
+    profile = image.info.get("icc_profile")
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        grey, alpha = _deep_grey(image, bits, path, notes)
+        if profile:  # colour management works on 8 bits
+            pixels = _to_srgb(Image.fromarray(to_uint8(grey)), profile, notes)
+        else:
+            pixels = np.repeat(grey[..., None], 3, axis=2)
+    else:
+        flat, alpha = _split_alpha(image, bits, path, notes)
+        pixels = _to_srgb(flat, profile, notes)
+    if alpha is not None and alpha.min() < 1:
+        pixels = pixels * alpha[..., None] + (1 - alpha[..., None])
+        notes.append("composited on white")
+    if image.format != "TIFF":
+        orientation = _orientation(image)
+        pixels = _upright(pixels, orientation)
+    if orientation in range(2, 9):
+        notes.append("EXIF rotation applied")
+    return ReadImage(np.ascontiguousarray(pixels, np.float32), tuple(notes))
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits per channel in the file, which decoding hides: known only from the decoder's arguments, before it runs."""
+    found = re.search(r"[A-Z];(\d+)", str(getattr(image, "tile", ""))) if image.format in ("PNG", "TIFF") else None
+    return int(found[1]) if found else 8
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF says nothing, and the picture is fine without
+        return 1
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undoes EXIF orientations 2 to 8 of an (h, w, 3) array."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _deep_grey(image: Image.Image, bits: int, path: Path, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Greyscale of more than 8 bits, or floats, as float32 (h, w) in [0, 1]; its alpha if one value is transparent."""
+    values = np.asarray(image)
+    kind, top = ("floating-point", 1) if image.mode == "F" else ("16-bit", 4095 if bits == 12 else 65535)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= top):
+        raise ImageError(
+            path,
+            f"greyscale values from {low:.6g} to {high:.6g}, expected 0 to {top}; scale them and save it as PNG",
+        )
+    notes.append(f"{kind} greyscale expanded to RGB")
+    key = image.info.get("transparency")
+    alpha = None if key is None else (values != key).astype(np.float32)
+    return (values / np.float64(top)).astype(np.float32), alpha
+
+
+def _split_alpha(image: Image.Image, bits: int, path: Path, notes: list[str]) -> tuple[Image.Image, np.ndarray | None]:
+    """An 8-bit picture as L, RGB or CMYK, and its alpha (h, w) in [0, 1] if it has one."""
+    if bits == 16:
+        notes.append("16-bit colour read as 8-bit")
+    key = image.info.get("transparency")
+    if key is not None and image.mode in ("L", "RGB") and bits != 8:
+        # The file gives its transparent value in its own depth, the decoded pixels have 8 bits.
+        image.info["transparency"] = tuple(k >> 8 for k in key) if bits == 16 else key * 255 // (2**bits - 1)
+    is_grey = image.mode in ("1", "L", "LA", "La")
+    if image.mode in ("P", "PA"):
+        notes.append("palette expanded")
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("LA" if is_grey else "RGBA")
+        alpha = np.asarray(image.getchannel("A"), np.float32) / 255
+    if is_grey:
+        notes.append("greyscale expanded to RGB")
+        return image.convert("L"), alpha
+    if image.mode not in ("RGB", "RGBA", "RGBX", "P", "YCbCr", "CMYK"):
+        raise ImageError(path, f"colours of kind {image.mode!r} are not read; save it as an RGB PNG")
+    return (image if image.mode == "CMYK" else image.convert("RGB")), alpha
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> np.ndarray:
+    """An L, RGB or CMYK picture as float32 (h, w, 3) sRGB, by its ICC profile if it has a sound one."""
+    plain = from_uint8(np.asarray(image.convert("RGB")))
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(BytesIO(profile))
+            mode = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}[profile[16:20]]
+            if mode != image.mode and (image.mode, mode) != ("L", "RGB"):
+                raise ImageCms.PyCMSError(f"a {mode} profile on a {image.mode} picture")
+            # Optimised transforms put dark greys of a linear profile several levels off; 256 levels are quick without.
+            flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+            flags |= ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+            converted = ImageCms.profileToProfile(
+                Image.fromarray(np.arange(256, dtype=np.uint8)[None]) if mode == "L" else image.convert(mode),
+                source,
+                ImageCms.createProfile("sRGB"),
+                ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                outputMode="RGB",
+                flags=flags,
+            )
+            levels = np.asarray(converted)
+            levels = levels[0][np.asarray(image)] if mode == "L" else levels
+            name = printable(ImageCms.getProfileDescription(source).strip(), 60) or "without a name"
+        except (ImageCms.PyCMSError, OSError, KeyError, ValueError):
+            notes.append("damaged or unsuitable ICC profile ignored")
+        else:
+            pixels = from_uint8(levels)
+            # Most profiles are sRGB itself: what differs by a rounding only stays as it was.
+            if np.abs(pixels - plain).max() < 1.5 / 255:
+                return plain
+            notes.append(f"converted from ICC profile {name} to sRGB")
+            return pixels
+    if image.mode == "CMYK":
+        notes.append("CMYK converted without a profile, colours are approximate")
+    return plain
+
+
+def centre_crop(pixels: np.ndarray, side: int) -> np.ndarray:
+    """The centre (side, side, 3) of a picture (h, w, 3), h and w no smaller."""
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+    """Floats in [0, 1] to the nearest of 256 levels, halves upwards; what lies outside is clipped. Any shape.
+
+    Raises:
+        ValueError: not floats, or some are NaN.
+    """
+    image = np.asarray(image)
+    if not np.issubdtype(image.dtype, np.floating):
+        raise ValueError(f"image: expected floats in [0, 1], got {image.dtype}")
+    if np.isnan(image).any():
+        raise ValueError("image: expected numbers, got NaN")
+    # In float64 the product is exact for float32 input, so the only rounding is the one wanted.
+    levels = np.floor(np.clip(image.astype(np.float64), 0.0, 1.0) * 255.0 + 0.5)
+    return np.asarray(levels, np.uint8)
+
+
+def from_uint8(image: np.ndarray) -> np.ndarray:
+    """Levels 0 to 255 to float32 in [0, 1], the inverse of `to_uint8`. Any shape.
+
+    Raises:
+        ValueError: not uint8.
+    """
+    image = np.asarray(image)
+    if image.dtype != np.uint8:
+        raise ValueError(f"image: expected uint8, got {image.dtype}")
+    return np.asarray(image.astype(np.float32) / np.float32(255))
+
+
+def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Writes (h, w, 3) floats in [0, 1], or uint8, as an 8-bit RGB PNG, whole or not at all.
+
+    Raises:
+        ValueError: another shape or dtype, or NaN.
+        OSError: the folder is missing or not writable, or the disk is full.
+    """
+    path = Path(path)
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"image: expected shape (h, w, 3), got {image.shape}")
+    picture = Image.fromarray(image if image.dtype == np.uint8 else to_uint8(image))
+    write_whole(path, lambda file: picture.save(file, format="PNG"))

@@ -1,0 +1,192 @@
+"""The inputs of a run: finding picture files in what the user names, and fitting them to what a generator takes."""
+
+import os
+import re
+import stat
+import unicodedata
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from pulse_jax.images.files import FORMATS_TEXT, ImageError, centre_crop, check_regular, file_status
+from pulse_jax.system.text import printable, reason_of
+
+__all__ = ["FitMode", "find_images", "fit_low_res"]
+
+FitMode = Literal["crop", "pad", "resize"]
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"}
+# Pictures too, but of formats that are never opened: found in a folder they are reported by name, not passed over.
+_SUFFIXES |= {".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg", ".ico", ".tga", ".ppm", ".pgm"}
+
+
+def find_images(
+    paths: Iterable[str | os.PathLike[str]], *, exclude: str | os.PathLike[str] | None = None
+) -> tuple[list[Path], list[ImageError]]:
+    """Expands files and folders into picture files, in the order given.
+
+    A folder gives its files with a picture's suffix, naturally sorted (`a2` before `a10`); sub-folders and hidden files
+    are left alone. A file named twice counts once. Links to files are followed.
+
+    Args:
+        paths: files and folders.
+        exclude: the output folder; a picture inside it is an error, for results would mix with inputs.
+
+    Returns:
+        The files, and one error for each path that gives none: missing, empty, a device, a dangling link, a link from a
+        folder to another, or a file whose name without suffix (and case) another has already, since results carry it.
+    """
+    output = None if exclude is None else Path(exclude).resolve()
+    found: list[Path] = []
+    errors: list[ImageError] = []
+    seen: set[Path] = set()
+    stems: dict[str, Path] = {}
+    for given in map(Path, paths):
+        try:
+            files = _expand(given, errors)
+        except ImageError as error:
+            errors.append(error)
+            continue
+        if output and output in (given.resolve(), *given.resolve().parents):
+            errors.append(ImageError(given, "this input lies inside the output folder; choose another output folder"))
+            continue
+        for file in files:
+            real = file.resolve()
+            stem = unicodedata.normalize("NFC", file.stem).casefold()
+            if real in seen:
+                continue
+            seen.add(real)
+            if stem in stems:
+                errors.append(
+                    ImageError(
+                        file,
+                        f"its results would have the same name as those of {printable(stems[stem])}; "
+                        "rename one of the two, or run them apart",
+                    )
+                )
+            else:
+                stems[stem] = file
+                found.append(file)
+    return found, errors
+
+
+def _expand(path: Path, errors: list[ImageError]) -> list[Path]:
+    """The files that one given path stands for; faults of single entries of a folder go to `errors`."""
+    try:
+        if not stat.S_ISDIR(file_status(path).st_mode):
+            check_regular(path)
+            return [path]
+        entries = sorted(path.iterdir(), key=lambda entry: _natural(entry.name))
+    except OSError as error:
+        raise ImageError(path, f"the folder cannot be read ({reason_of(error)}); check its permissions") from error
+    files: list[Path] = []
+    faults: list[ImageError] = []
+    for entry in entries:
+        is_picture = entry.suffix.lower() in _SUFFIXES
+        if entry.name.startswith(".") or not (is_picture or entry.is_symlink()):
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            continue
+        try:
+            check_regular(entry)
+        except ImageError as error:
+            # A dangling link that does not even look like a picture is nobody's input.
+            if is_picture or entry.exists():
+                faults.append(error)
+            continue
+        if is_picture:
+            files.append(entry)
+    if not files and not faults:
+        raise ImageError(
+            path,
+            f"no pictures in this folder; expected {FORMATS_TEXT} files directly in it (sub-folders are not searched)",
+        )
+    errors.extend(faults)
+    return files
+
+
+def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [(len(part.lstrip("0")), part.lstrip("0")) if i % 2 else (0, part) for i, part in enumerate(parts)], name
+
+
+def fit_low_res(
+    pixels: np.ndarray,
+    resolution: int,
+    mode: FitMode | None = None,
+    *,
+    sizes: Sequence[int],
+    source: object = "input",
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Brings a low-resolution input to a square whose side divides the generator's resolution.
+
+    `resize` cuts the centre square and resamples it (bicubic, antialiased) to the nearest side not above it. `crop`
+    cuts the centre to that side without resampling. `pad` repeats the edges, up to the next side that fits. An input
+    that fits comes back as it is.
+
+    Args:
+        pixels: (h, w, 3) in [0, 1].
+        resolution: the generator's, in pixels.
+        mode: what may be done to an input that does not fit; nothing by default.
+        sizes: the sides that fit, ascending; each divides `resolution`.
+        source: the file's name, for the message.
+
+    Returns:
+        The pixels (s, s, 3), s in `sizes`, and notes on what was done.
+
+    Raises:
+        ImageError: the input does not fit, and `mode` is None or cannot make it fit.
+        ValueError: `sizes` is empty, not ascending or holds a side that does not divide `resolution`; or `pixels` has
+            another shape.
+    """
+    if not sizes or list(sizes) != sorted(set(sizes)) or any(s < 1 or resolution % s for s in sizes):
+        raise ValueError(f"sizes: expected ascending divisors of {resolution}, got {list(sizes)}")
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels: expected shape (h, w, 3), got {pixels.shape}")
+    height, width = pixels.shape[:2]
+    if height == width and width in sizes:
+        return pixels, ()
+    sides = _fitted_sides(height, width, sizes)
+    found = f"{width}x{height}"
+    if mode is None or mode not in sides:
+        listed = ", ".join(f"{s}x{s}" for s in sizes)
+        refused = "" if mode is None else f" and --fit {mode} cannot help"
+        ways = " or ".join(f"--fit {way} ({s}x{s})" for way, s in sides.items()) or "another picture"
+        raise ImageError(
+            source,
+            f"the picture is {found}{refused}; expected a square of {listed} for a generator of "
+            f"{resolution}x{resolution}; use {ways}",
+        )
+    side = sides[mode]
+    if mode == "pad":
+        before = ((side - height) // 2, (side - width) // 2)
+        after = (side - height - before[0], side - width - before[1])
+        padded = np.pad(pixels, ((before[0], after[0]), (before[1], after[1]), (0, 0)), mode="edge")
+        return padded, (f"padded from {found} to {side}x{side} by repeating its edges",)
+    if mode == "crop" or min(height, width) == side:
+        return centre_crop(pixels, side), (f"cropped from {found} to its centre {side}x{side}",)
+    return _resample(centre_crop(pixels, min(height, width)), side), (
+        f"resized from the centre of {found} to {side}x{side}",
+    )
+
+
+def _fitted_sides(height: int, width: int, sizes: Sequence[int]) -> dict[str, int]:
+    """The side each fit mode leads to; modes that cannot make the input fit are absent."""
+    sides: dict[str, int] = {}
+    below = bisect_right(sizes, min(height, width))
+    above = bisect_left(sizes, max(height, width))
+    if below:
+        sides["resize"] = sides["crop"] = sizes[below - 1]
+    if above < len(sizes):
+        sides["pad"] = sizes[above]
+    return sides
+
+
+def _resample(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Pillow's antialiased bicubic on float channels, clipped to [0, 1] for the lobes of its kernel."""
+    channels = (Image.fromarray(np.asarray(pixels[..., c], np.float32)) for c in range(3))
+    resized = [np.asarray(channel.resize((side, side), Image.Resampling.BICUBIC)) for channel in channels]
+    return np.clip(np.stack(resized, axis=-1), 0.0, 1.0)

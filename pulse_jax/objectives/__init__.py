@@ -1,0 +1,1 @@
+"""The loss language and its terms."""

@@ -1,0 +1,71 @@
+"""The loss language: `100*L2+0.05*GEOCROSS` as data. Standard library only, so that the command line can check it."""
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["LOSS_NAMES", "LossTerm", "format_loss", "parse_loss"]
+
+LOSS_NAMES = (
+    *("L2", "L1", "MAE", "LAPLACE", "GAUSSIAN", "MULTISCALE", "LPIPS"),
+    *("GEOCROSS", "FLOW", "NORM", "CROSS", "CROSS_SQUARED", "WPRIOR", "COLINEAR", "PRINCIPAL", "LATENT", "NOISE"),
+)
+"""The terms that a loss may name: of the image (`pulse_jax.losses`), and of the latent and noise (there GEOCROSS,
+the others `pulse_jax.regularizers`)."""
+_EXAMPLE = "100*L2+0.05*GEOCROSS"
+_FLOAT32_MAX = 3.4028234663852886e38
+_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+# A plus between terms, not the sign of an exponent as in 1e+3.
+_PLUS = re.compile(r"(?<![0-9.][eE])\+")
+
+
+@dataclass(frozen=True, slots=True)
+class LossTerm:
+    """One term of a loss: `weight` (finite in float32, not negative) times the loss called `name` (of `LOSS_NAMES`).
+
+    Raises:
+        ValueError: the name is unknown or the weight out of range.
+    """
+
+    name: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.name not in LOSS_NAMES:
+            raise ValueError(f"loss: expected terms from {', '.join(LOSS_NAMES)}, got {self.name!r}")
+        # NaN fails every comparison.
+        if not 0.0 <= self.weight <= _FLOAT32_MAX:
+            raise ValueError(f"loss: expected a weight of 0 to 3.4e38 for {self.name}, got {self.weight!r}")
+
+
+def _parse_term(text: str, loss: str) -> LossTerm:
+    weight, star, name = (part.strip() for part in text.partition("*"))
+    if not star:
+        weight, name = "1", weight
+    if name not in LOSS_NAMES:
+        raise ValueError(
+            f"loss: expected terms from {', '.join(LOSS_NAMES)}, such as {_EXAMPLE}, got {name!r} in {loss!r}"
+        )
+    if not _NUMBER.fullmatch(weight) or float(weight) > _FLOAT32_MAX:
+        raise ValueError(f"loss: expected a weight of 0 to 3.4e38 for {name}, got {weight!r} in {loss!r}")
+    return LossTerm(name, float(weight))
+
+
+def parse_loss(text: str) -> tuple[LossTerm, ...]:
+    """Read terms `weight*NAME` joined by `+`, as in `100*L2+0.05*GEOCROSS` (PULSE's language); nothing is evaluated.
+
+    A weight is a plain decimal number, 1 when left out; spaces do not matter.
+
+    Raises:
+        ValueError: a term is empty, unknown or repeated, or a weight is not a number that float32 holds, 0 at least.
+    """
+    terms = tuple(_parse_term(term, text) for term in _PLUS.split(text))
+    names = [term.name for term in terms]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"loss: expected each term once, got {', '.join(repeated)} repeated in {text!r}")
+    return terms
+
+
+def format_loss(terms: tuple[LossTerm, ...]) -> str:
+    """Write terms as text that `parse_loss` reads back exactly: `100*L2+0.05*GEOCROSS`."""
+    return "+".join(f"{repr(float(term.weight)).removesuffix('.0')}*{term.name}" for term in terms)

@@ -1,0 +1,111 @@
+"""The losses of a search, for one image: `jax.vmap` maps them over a batch.
+
+Low-resolution images are (h, w, C), nominally in [0, 1]; latents are (L, d), one row per layer of the generator.
+Values are scalars in float32, or wider where the inputs are; a NaN in the inputs is a NaN in the value. Source: PULSE
+(Menon et al. 2020), section 3.1, and its program; others are named where they stand.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from pulse_jax.images.degradations import halve
+
+__all__ = ["gaussian", "l1", "l2", "laplace", "mae", "multiscale"]
+
+
+def _difference(generated_low_res: Array, target: Array) -> Array:
+    # Broadcasting a grey target over RGB would be a silent mistake.
+    if generated_low_res.shape != target.shape:
+        raise ValueError(
+            f"target: expected shape {generated_low_res.shape} (the generated image's), got {target.shape}"
+        )
+    dtype = jnp.promote_types(jnp.result_type(generated_low_res, target), jnp.float32)
+    return generated_low_res.astype(dtype) - target.astype(dtype)
+
+
+def _at_least(error: Array, eps: float | Array) -> Array:
+    # Not `maximum`: that halves the gradient at a tie.
+    return jnp.where(error < eps, jnp.asarray(eps, error.dtype), error)
+
+
+def _magnitude(difference: Array) -> Array:
+    # |x| with gradient 0 where x is 0, as the original has it; that of `abs` is 1 there.
+    return difference * jax.lax.stop_gradient(jnp.sign(difference))
+
+
+def l2(
+    generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], eps: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """Downscaling loss L2: max(mean((g - y)^2), eps), with zero gradient below eps (PULSE, equation 8 with p = 2).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    return _at_least(jnp.mean(jnp.square(_difference(generated_low_res, target))), eps)
+
+
+def l1(
+    generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], eps: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """Downscaling loss L1: 10 * max(mean(|g - y|), eps), with zero gradient below eps (PULSE, equation 8 with p = 1).
+
+    The factor 10 is the program's, to bring it to the size of L2.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    return 10.0 * _at_least(jnp.mean(_magnitude(_difference(generated_low_res, target))), eps)
+
+
+def mae(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"]) -> Float[Array, ""]:
+    """MAE: mean(|g - y|), the data term that SRLS's program ran with; L1 is PULSE's, with its factor and floor.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    return jnp.mean(_magnitude(_difference(generated_low_res, target)))
+
+
+def laplace(
+    generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], scale: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """LAPLACE: −log p(y | g) in nats with independent Laplace noise of this scale (SRLS, section 2: the L1 norm).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    difference = _difference(generated_low_res, target)
+    return jnp.sum(_magnitude(difference)) / scale + difference.size * jnp.log(2.0 * scale)
+
+
+def gaussian(
+    generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], scale: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """GAUSSIAN: −log p(y | g) in nats with independent Gaussian noise of this standard deviation (the L2 norm).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    difference = _difference(generated_low_res, target)
+    constant = difference.size * (jnp.log(scale) + 0.5 * math.log(2.0 * math.pi))
+    return jnp.sum(jnp.square(difference)) / (2.0 * jnp.square(scale)) + constant
+
+
+def multiscale(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"]) -> Float[Array, ""]:
+    """MULTISCALE: the mean over scales of MAE, the images halved by 2×2 means from one scale to the next.
+
+    Scales end where a side is odd. The pixel part of the multi-resolution loss of "Robust unsupervised StyleGAN image
+    restoration" (Poirier-Ginter and Lalonde 2023).
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    difference = _difference(generated_low_res, target)
+    scales = [jnp.mean(_magnitude(difference))]
+    while difference.shape[0] % 2 == 0 and difference.shape[1] % 2 == 0:
+        difference = halve(difference)
+        scales.append(jnp.mean(_magnitude(difference)))
+    return jnp.mean(jnp.stack(scales))

@@ -1,0 +1,1 @@
+"""What solutions, priors and machines are worth, as numbers and pictures."""

@@ -1,0 +1,72 @@
+"""What a machine can do at most, and what a compiled program asks of it: the scale that searches are measured by."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pulse_jax.system.devices import program_memory
+
+__all__ = ["Costs", "copy_rate", "costs_of", "product_rate"]
+
+_REPEATS = 5
+# Sides of a matrix product that takes a CPU some hundredths of a second, and an accelerator some milliseconds.
+_SIDE_CPU, _SIDE = 1024, 8192
+# Far more than any cache holds.
+_COPIED_CPU, _COPIED = 2**28, 2**30
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What XLA says of a program, None where it does not: estimates by its own count, not measurements.
+
+    Attributes:
+        flops: arithmetic operations, a loop's body counted once.
+        bytes: read and written by all its operations, caches or not, a loop's body counted once.
+        memory: bytes that it holds while it runs: arguments, results and what is in between.
+    """
+
+    flops: float | None
+    bytes: float | None
+    memory: int | None
+
+
+def costs_of(program: Any) -> Costs:
+    """The costs of a `jax.stages.Compiled`."""
+    # Which of them a platform knows differs; they are None or missing there.
+    counted = program.cost_analysis() or {}
+    return Costs(counted.get("flops"), counted.get("bytes accessed"), program_memory(program))
+
+
+def product_rate(precision: str, device: Any) -> float:
+    """FLOP/s of a plain product of large square matrices, the best of a few.
+
+    Args:
+        precision: `float32`, not rounded on any device, as in the generator's convolutions, or `bfloat16`.
+        device: a `jax.Device`.
+    """
+    side = _SIDE_CPU if device.platform == "cpu" else _SIDE
+    matrix = jax.device_put(jnp.full((side, side), 1 / side, precision), device)
+    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision="highest"))
+    return 2 * side**3 / _best_seconds(lambda: product(matrix, matrix))
+
+
+def copy_rate(device: Any) -> float:
+    """Bytes per second, read and written alike, of negating a large array, the best of a few."""
+    size = _COPIED_CPU if device.platform == "cpu" else _COPIED
+    array = jax.device_put(jnp.ones(size // 4, jnp.float32), device)
+    negate = jax.jit(lambda a: -a)
+    return 2 * size / _best_seconds(lambda: negate(array))
+
+
+def _best_seconds(work: Callable[[], Any]) -> float:
+    """The shortest of a few calls, after one that compiles."""
+    seconds = []
+    for _ in range(_REPEATS + 1):
+        began = time.perf_counter()
+        jax.block_until_ready(work())
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])

@@ -1,0 +1,373 @@
+"""The output folder of a run: what may be replaced, results that appear whole or not at all, and `summary.json`.
+
+`summary.json` is written when the work begins and lists every file of the run from the start, so that what belongs to
+it is known even of a run that was killed. Such a run goes on where it was: what it needs for that lies in a hidden
+folder until it has finished. A run that replaces another takes its folder over by its first summary, which also lists
+what is left of the other.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import textwrap
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import filelock
+
+from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.system.text import differences, printable, reason_of
+
+__all__ = ["HIDDEN", "RESERVED", "RunFolder", "check_output_apart"]
+
+RESERVED = ("sheet.png", "summary.json")
+"""What a run itself calls its files, so that no input's folder can be called so."""
+HIDDEN = ".pulse-jax-"
+"""How a run's own hidden files begin, with which no input's folder can begin."""
+_PROGRAM = "pulse-jax"
+_PART_SUFFIX = ".part"
+_STATE, _LOCK = f"{HIDDEN}state", f"{HIDDEN}lock"
+_SUMMARY_LIMIT = 4 * 2**30
+
+
+class RunFolder:
+    """The output folder of one run, from the check whether it may be used to the last summary.
+
+    Args:
+        path: the folder, existing or not; nothing is written before `begin`.
+        overwrite: an earlier run's files may be replaced. Other files are never touched.
+        replaces: commands whose earlier results may be replaced without `overwrite`.
+        resumes: a run that was killed goes on, if `begin` finds that its settings are the same.
+
+    Attributes:
+        state: a hidden folder for what an unfinished run needs to go on; gone once it has finished.
+
+    Raises:
+        UsageError: the path is no folder, cannot be written to, or holds something already.
+    """
+
+    def __init__(
+        self, path: Path, *, overwrite: bool = False, replaces: Sequence[str] = (), resumes: bool = False
+    ) -> None:
+        self.path = path
+        self.state = path / _STATE
+        self._earlier: frozenset[str] = frozenset()
+        self._next_summary = 0.0
+        self._overwrite = overwrite
+        self._unfinished: dict[str, Any] | None = None
+        # What is still to be removed of the run that this one replaces; None once all of it is.
+        self._replaced: list[str] | None = None
+        self._lock: filelock.BaseFileLock | None = None
+        try:
+            existing = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
+            if not existing.is_dir():
+                raise UsageError(f"{printable(existing)}: not a folder; choose another output folder")
+            if not os.access(existing, os.W_OK | os.X_OK):
+                raise UsageError(f"{printable(existing)}: no permission to write there; choose another output folder")
+            occupied = existing == path and any(not entry.name.startswith(HIDDEN) for entry in path.iterdir())
+        except OSError as error:
+            raise UsageError(f"{printable(path)}: the output folder cannot be used ({reason_of(error)})") from error
+        if occupied:
+            summary = _read_summary(path)
+            if resumes and summary is not None and summary.get("finished") is False and "settings" in summary:
+                self._unfinished = summary
+            elif not overwrite and (summary is None or summary.get("command") not in replaces):
+                whose = "holds the results of an earlier run" if summary else "is not empty"
+                remedy = "--overwrite replaces them" if summary else "--overwrite adds to it"
+                raise UsageError(f"{printable(path)}: the output folder {whose}; choose another, or {remedy}")
+            self._earlier = _inventory(path, summary)
+
+    @property
+    def unfinished_settings(self) -> dict[str, Any]:
+        """Of the unfinished run that the folder holds, if it holds one."""
+        settings = {} if self._unfinished is None else self._unfinished["settings"]
+        return settings if isinstance(settings, dict) else {}
+
+    def begin(self, files: Sequence[str], summary: dict[str, Any], settings: Mapping[str, Any] | None = None) -> bool:
+        """Removes what an earlier run wrote, makes the folder and writes the first summary; or goes on with that run.
+
+        Args:
+            files: all that the run is going to write, relative, `/` between folder and file.
+            summary: as for `update`.
+            settings: what must be the same for an unfinished run to go on, JSON values by name; `summary` has them too.
+
+        Returns:
+            Whether an unfinished run goes on.
+
+        Raises:
+            UsageError: something that no earlier run wrote stands where a result would go, or an unfinished run has
+                other settings, or another process works here; nothing was removed.
+            RunError: the folder cannot be written to.
+        """
+        self._claim()
+        try:
+            return self._begin(files, summary, None if settings is None else json.loads(json.dumps(settings)))
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, files: Sequence[str], summary: dict[str, Any], settings: dict[str, Any] | None) -> bool:
+        if self._unfinished is not None:
+            if _read_summary(self.path) != self._unfinished:
+                raise UsageError(f"{printable(self.path)}: another process has just been writing there; try again")
+            told = differences(self._unfinished["settings"], settings)
+            if not told:
+                self._files = list(files)
+                self._clean()
+                if "replaced" in self._unfinished:
+                    left = {"files": [], "replaced": self._unfinished["replaced"]}
+                    self._replace(_inventory(self.path, left), summary)
+                return True
+            if not self._overwrite:
+                what = printable("; ".join(told), 600)
+                raise UsageError(
+                    f"{printable(self.path)}: holds an unfinished run with other settings ({what}); "
+                    "go on with those, choose another output folder, or --overwrite begins anew"
+                )
+        for name in sorted({"summary.json", *(PurePosixPath(file).parts[0] for file in files)}):
+            foreign = self.foreign(name)
+            if foreign:
+                raise UsageError(
+                    f"{printable(foreign)}: in the way of the results, and not written by an earlier run; "
+                    "move it, or choose another output folder"
+                )
+        self._files = list(files)
+        self._clean()
+        if not self._earlier and not self.state.is_dir():
+            self.update(summary)
+        else:
+            self._replace(self._earlier, summary)
+        return False
+
+    def _replace(self, earlier: Iterable[str], summary: dict[str, Any]) -> None:
+        """Removes what is left of another run, whose folder becomes this one's before, and at once.
+
+        Killed before that, the other run is as it was; killed after it, this run goes on, and knows what to remove.
+        """
+        self._replaced = sorted({*earlier} - {"summary.json"})
+        self.update(summary)
+        try:
+            if self.state.is_dir():
+                shutil.rmtree(self.state)
+            self._remove(self._replaced)
+        except OSError as error:
+            raise self.unwritable(error) from error
+        self._replaced = None
+        self.update(summary)
+
+    def _clean(self) -> None:
+        """Removes what a killed process was writing."""
+        try:
+            for part in self.path.glob(f"{HIDDEN}*{_PART_SUFFIX}"):
+                shutil.rmtree(part)
+        except OSError as error:
+            raise self.unwritable(error) from error
+
+    def _claim(self) -> None:
+        """Keeps other processes out until `close`; the lock goes with the process, however it ends."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.path / _LOCK, blocking=False)
+            lock.acquire()
+        except filelock.Timeout:
+            raise UsageError(
+                f"{printable(self.path)}: another process is writing there; wait until it has ended, or choose another"
+            ) from None
+        except OSError as error:
+            raise self.unwritable(error) from error
+        self._lock = lock
+
+    def close(self) -> None:
+        """Lets other processes in again."""
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                (self.path / _LOCK).unlink()
+            self._lock.release()
+            self._lock = None
+
+    @contextlib.contextmanager
+    def publish(self, name: str = "") -> Iterator[Path]:
+        """A hidden folder to write to, which takes its name (or whose files take theirs) once all is written.
+
+        Args:
+            name: of the folder; "" for files that belong directly into the output folder.
+
+        Raises:
+            RunError: the disk is full or the like; nothing is left behind.
+        """
+        part = self._part()
+        try:
+            part.mkdir()
+            yield part
+            if name:
+                part.replace(self.path / name)
+            else:
+                for file in part.iterdir():
+                    file.replace(self.path / file.name)
+                part.rmdir()
+        except BaseException as error:
+            shutil.rmtree(part, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise self.unwritable(error) from error
+            raise
+
+    def foreign(self, name: str) -> Path | None:
+        """Something at a result's place that is not an earlier run's, if there is any."""
+        place = self.path / name
+        if not os.path.lexists(place):
+            return None
+        if place.is_symlink() or not place.is_dir():
+            return None if name in self._earlier else place
+        return next((entry for entry in place.iterdir() if f"{name}/{entry.name}" not in self._earlier), None)
+
+    def withdraw(self, name: str) -> None:
+        """Takes a published folder away, whole or not at all, with all that lies in it.
+
+        Raises:
+            RunError: no permission or the like.
+        """
+        part = self._part()
+        try:
+            (self.path / name).replace(part)
+            shutil.rmtree(part)
+        except OSError as error:
+            raise self.unwritable(error) from error
+
+    @contextlib.contextmanager
+    def write_once(self, files: Sequence[str], summary: dict[str, Any]) -> Iterator[Path]:
+        """All of a short run: `begin`, a hidden folder for its files, and the finished summary; or nothing.
+
+        Args:
+            files: all that the run may write; the finished summary lists those that it wrote.
+            summary: as for `update`; what is added to it meanwhile counts.
+
+        Raises:
+            UsageError, RunError: as `begin` and `publish`.
+        """
+        self.begin(files, {**summary, "finished": False})
+        try:
+            with self.publish() as part:
+                yield part
+            self._files = [file for file in files if os.path.lexists(self.path / file)]
+            self.update({**summary, "finished": True})
+            self.close()
+        except BaseException:
+            self.discard()
+            raise
+
+    def update(self, summary: dict[str, Any], *, inputs: Iterable[Mapping[str, Any]] = (), soon: bool = False) -> None:
+        """Writes `summary.json` anew.
+
+        Args:
+            summary: its entries; `inputs` among them, if it is an empty list, is filled with `inputs`.
+            inputs: read and written one by one, so that many need no memory.
+            soon: only if writing takes a small share of the time.
+        """
+        began = time.monotonic()
+        if soon and began < self._next_summary:
+            return
+        files = {"files": self._files} | ({} if self._replaced is None else {"replaced": self._replaced})
+        text = json.dumps({"program": _PROGRAM, **summary, **files}, indent=1, allow_nan=False)
+        head, empty, tail = text.partition('\n "inputs": []')
+        with self.publish() as part, open(part / "summary.json", "w", encoding="utf-8") as file:
+            file.write(head)
+            for number, entry in enumerate(inputs):
+                file.write(",\n" if number else '\n "inputs": [\n')
+                file.write(textwrap.indent(json.dumps(entry, indent=1, allow_nan=False), "  "))
+                empty = "\n ]"
+            file.write(f"{empty}{tail}\n")
+        now = time.monotonic()
+        self._next_summary = now + 20 * (now - began)
+
+    def forget(self) -> None:
+        """The run has nothing left to do: nothing is needed to go on."""
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Takes back a run of which nothing was finished."""
+        with contextlib.suppress(OSError):
+            self._remove(["summary.json"])
+        self.forget()
+        self.close()
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    def unwritable(self, error: OSError) -> RunError:
+        """The error that says so."""
+        return RunError(
+            f"{printable(self.path)}: cannot be written to ({reason_of(error)}); make room or choose another"
+        )
+
+    def _part(self) -> Path:
+        """A new hidden name, of what is cleaned away if the process is killed."""
+        return self.path / f"{HIDDEN}{secrets.token_hex(6)}{_PART_SUFFIX}"
+
+    def _remove(self, files: Iterable[str]) -> None:
+        for file in files:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                (self.path / file).unlink()
+        for folder in {PurePosixPath(file).parts[0] for file in files if "/" in file}:
+            with contextlib.suppress(OSError):  # it holds other files too, and stays
+                (self.path / folder).rmdir()
+
+
+def check_output_apart(output: Path, inputs: Sequence[Path], source: Path | None = None) -> None:
+    """Raises `UsageError` where results would mix with what they are made from.
+
+    Args:
+        output: the output folder, which must not lie inside an input folder.
+        inputs: files and folders.
+        source: a file that must not lie inside the output folder, since overwriting might remove it.
+    """
+    resolved = output.resolve()
+    if source is not None and resolved in source.resolve().parents:
+        raise UsageError(f"{printable(source)}: lies inside the output folder; choose another output folder")
+    for given in inputs:
+        if given.is_dir() and given.resolve() in resolved.parents:
+            raise UsageError(
+                f"{printable(output)}: the output folder lies inside the input folder {printable(given)}; "
+                "choose one outside it"
+            )
+
+
+def _read_summary(path: Path) -> dict[str, Any] | None:
+    """The summary of the run that the folder holds, or None: no run of this program wrote it."""
+    file = path / "summary.json"
+    try:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size > _SUMMARY_LIMIT:
+            return None
+        summary = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if isinstance(summary, dict) and summary.get("program") == _PROGRAM and isinstance(summary.get("files"), list):
+        return summary
+    return None
+
+
+def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
+    """The files of an earlier run, and what is left of one that it replaces.
+
+    A summary that somebody changed cannot name any outside the folder.
+    """
+    if summary is None:
+        return frozenset()
+
+    def is_inside(name: object) -> bool:
+        if not isinstance(name, str) or "\0" in name:
+            return False
+        parts = PurePosixPath(name).parts
+        return (
+            name == "/".join(parts)
+            and len(parts) in (1, 2)
+            and ".." not in parts
+            and parts[0] != "/"
+            and not (len(parts) == 2 and (path / parts[0]).is_symlink())
+        )
+
+    left = summary.get("replaced", [])
+    names = [*summary["files"], *(left if isinstance(left, list) else [])]
+    return frozenset((*filter(is_inside, names), "summary.json"))

@@ -1,0 +1,97 @@
+"""The inputs of a run: finding and reading them, what is wanted of each, and how far it is."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from pulse_jax.images.files import ImageError, ReadImage, read_image
+from pulse_jax.images.inputs import find_images
+from pulse_jax.runs.folder import HIDDEN, RESERVED
+from pulse_jax.system.screen import Screen
+
+__all__ = ["Input", "Wanted", "find_inputs", "read_each", "report_failures"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which solutions of each input: all of `searches` restarts, or `count` of them.
+
+    Attributes:
+        count: solutions that are delivered.
+        searches: restarts at most.
+        stops: no further restart once `count` solutions are feasible.
+        diverse: of the feasible ones those that differ most where downscaling does not see it, instead of the best.
+    """
+
+    count: int
+    searches: int
+    stops: bool
+    diverse: bool = False
+
+    def met(self, ended: Mapping[int, bool]) -> bool:
+        """Whether an input is done, whose restarts have ended so: feasible or not."""
+        return len(ended) >= self.searches or (self.stops and sum(ended.values()) >= self.count)
+
+
+@dataclass
+class Input:
+    """One input on its way: what is solved, and how its searches have ended so far.
+
+    Attributes:
+        ended: restarts that have ended, and whether their solutions are feasible.
+        is_complete: whether all its searches have ended.
+    """
+
+    index: int
+    path: Path
+    low_res: np.ndarray
+    notes: tuple[str, ...]
+    ended: dict[int, bool] = field(default_factory=dict)
+    is_complete: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return self.path.stem
+
+
+_Prepared = TypeVar("_Prepared")
+
+
+def find_inputs(inputs: Sequence[Path], output: Path) -> tuple[list[Path], list[ImageError]]:
+    """The picture files whose names results can carry, and what failed."""
+    found, failures = find_images(inputs, exclude=output)
+    unsuitable = [path for path in found if path.stem in (".", "..", *RESERVED) or path.stem.startswith(HIDDEN)]
+    failures += [
+        ImageError(path, f"its results cannot be called {path.stem!r}; rename the file") for path in unsuitable
+    ]
+    return [path for path in found if path not in unsuitable], failures
+
+
+def read_each(
+    paths: Sequence[Path], prepare: Callable[[Path, ReadImage], _Prepared]
+) -> Iterator[_Prepared | ImageError]:
+    """Reads pictures one by one and yields what is made of each, or why nothing is; only one is ever in memory.
+
+    Args:
+        paths: files.
+        prepare: makes something smaller of a picture, or raises `ImageError`.
+    """
+    for path in paths:
+        try:
+            prepared = prepare(path, read_image(path))
+        except ImageError as error:
+            # A copy: the error itself would keep the picture in memory, by its traceback.
+            prepared = ImageError(error.source, error.message)
+        yield prepared
+
+
+def report_failures(failures: Sequence[ImageError], total: int, screen: Screen) -> None:
+    """The list at the end."""
+    if failures:
+        screen.error(f"{len(failures)} of {total} inputs failed:")
+        for failure in failures:
+            screen.error(f"  {failure}")

@@ -1,0 +1,1 @@
+"""One search: settings, space, objective, step and verdict."""

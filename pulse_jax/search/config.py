@@ -1,0 +1,250 @@
+"""Settings of a search as frozen dataclasses (standard library only, nothing is imported from JAX).
+
+The command line's flags and a run's `summary.json` are made from these classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from pulse_jax.objectives.language import parse_loss
+from pulse_jax.system.checks import check_positive
+
+__all__ = [
+    "INTERPOLATIONS",
+    "Coordinates",
+    "Interpolation",
+    "InterpolationConfig",
+    "LatentSpace",
+    "NoiseKind",
+    "Numbers",
+    "Phase",
+    "SearchConfig",
+    "UpsamplingConfig",
+]
+
+LatentSpace = Literal["z", "w", "w+", "w++"]
+"""Where a search takes place: z (through the mapping network), one row of w for all layers, one per layer, or one per
+convolution filter."""
+Coordinates = Literal["whitened", "plain"]
+"""What a searched row of w is: whitened by PULSE's Gaussian fit, or w itself."""
+NoiseKind = Literal["zero", "fixed", "trainable", "normalized"]
+"""What noise inputs are: all zero, drawn once, or drawn and then searched: the coarsest layers' with their norms kept,
+or all with mean zero and variance one."""
+OptimizerName = Literal[
+    "projected_sgd",
+    "projected_sgdm",
+    "projected_adam",
+    "projected_adamax",
+    "riemannian_sgd",
+    "riemannian_momentum",
+    "riemannian_adam",
+    "normalized_gradient",
+]
+ScheduleName = Literal["fixed", "linear1cycle", "linear1cycledrop", "ramps"]
+StopRule = Literal["never", "feasible", "plateau"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """A part of a search that moves some of its variables; the optimiser starts anew with it.
+
+    Attributes:
+        share: of the search's steps.
+        rate: factor on the learning rate.
+        tied: latent rows that move as one: `all`, those of a `layer` (in "w++"), or `none`.
+        block: search an offset to this block's output (0 for 4×4), and of the latent only the rows of later blocks.
+    """
+
+    share: float
+    rate: float = 1.0
+    tied: Literal["all", "layer", "none"] = "none"
+    block: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("share", "rate"):
+            check_positive(f"phase {name}", getattr(self, name))
+        if self.tied not in ("all", "layer", "none"):
+            raise ValueError(f"phase tied: expected all, layer or none, got {self.tied!r:.80}")
+        if self.block is not None and (type(self.block) is not int or self.block < 0):
+            raise ValueError(f"phase block: expected an index of 0 or more, got {self.block!r:.80}")
+
+
+class Numbers(NamedTuple):
+    """What of a `SearchConfig` compiled programs take as data: another value costs no compilation.
+
+    Attributes:
+        eps, steps, learning_rate, patience, noise_scale, latent_noise: the config's.
+        weights: of the loss's terms, in their order.
+    """
+
+    eps: Any
+    steps: Any
+    learning_rate: Any
+    patience: Any
+    noise_scale: Any
+    latent_noise: Any
+    weights: tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Everything that decides how one problem is searched; presets are named values of it, the defaults are `pulse`'s.
+
+    Attributes:
+        eps: largest mean squared error, of [0, 1] images, between D(image) and the input that counts as feasible.
+        steps: optimiser steps, at most.
+        loss: terms `weight*NAME` joined by `+` (see `pulse_jax.losses`).
+        space: where the search runs: `z`; `w`, one row of w tiled to all layers; `w+`, one row a layer; `w++`, one
+            row a convolution filter.
+        coordinates: what such a row is: `whitened` w, or `plain` w.
+        geometry: `sphere`, every row kept on its own; or `euclidean`, unconstrained.
+        start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for all rows;
+            `gaussian`: N(0, I), whose own norm is the radius; or `mean`: the mean of w in an image's first search, in
+            every other one drawn towards a random style by 0.2 to 0.4 of the way (euclidean only).
+        optimizer, learning_rate, schedule: see `pulse_jax.optimizers`.
+        phases: parts of the search that move some of its variables each, one after another; none for all at once.
+        feature_radius: largest mean absolute value of an offset that a phase with a `block` searches.
+        noise: the generator's noise images: all zero, drawn and fixed, or drawn and searched along.
+        trainable_noise_layers: with `trainable`, the first so many are searched.
+        zeroed_noise_layers: noise layers that are zero whatever `noise` says.
+        stop: `never` runs all steps; `feasible` ends a search once its delivered image is within eps; `plateau`
+            ends it as well when the loss has not fallen by a thousandth of itself for `patience` steps.
+        patience: see `stop`.
+        noise_scale: of the likelihoods LAPLACE and GAUSSIAN, for images in [0, 1].
+        latent_noise: of each look's latent, as a share of the standard deviation of w; ramped down to 0 at 3/4 of the
+            steps.
+        clamp_loss: floor the downscaling loss at eps, with no gradient below it, as the original program does.
+        blur_at_factor_one: apply the original program's slight blur when input and output have one size.
+        output_size: side of the delivered pictures, the generator's downscaled by D; None for the generator's own.
+        precision: arithmetic of the synthesis network; everything else is float32.
+        rematerialize: keep only blocks' outputs for the gradient, and compute what is inside again. Meant for
+            accelerators: on CPUs it was measured to take more memory, not less.
+    """
+
+    eps: float = 1e-3
+    steps: int = 100
+    loss: str = "100*L2+0.05*GEOCROSS"
+    space: LatentSpace = "w+"
+    coordinates: Coordinates = "whitened"
+    geometry: Literal["sphere", "euclidean"] = "sphere"
+    start: Literal["uniform", "tiled", "gaussian", "mean"] = "tiled"
+    optimizer: OptimizerName = "riemannian_momentum"
+    learning_rate: float = 0.05
+    schedule: ScheduleName = "linear1cycledrop"
+    phases: tuple[Phase, ...] = ()
+    feature_radius: float = 0.1
+    noise: NoiseKind = "fixed"
+    trainable_noise_layers: int = 5
+    zeroed_noise_layers: tuple[int, ...] = ()
+    stop: StopRule = "feasible"
+    patience: int = 20
+    noise_scale: float = 0.05
+    latent_noise: float = 0.0
+    clamp_loss: bool = False
+    blur_at_factor_one: bool = False
+    output_size: int | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    rematerialize: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.eps) and 0 < self.eps <= 1):
+            raise ValueError(f"eps: expected a mean squared error in (0, 1], got {self.eps}")
+        object.__setattr__(self, "zeroed_noise_layers", tuple(self.zeroed_noise_layers))
+        for name in ("steps", "trainable_noise_layers", "patience"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"{name}: expected an integer, got {getattr(self, name)!r:.80}")
+        if not 1 <= self.steps <= 1_000_000:
+            raise ValueError(f"steps: expected 1 to 1000000, got {self.steps}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
+        if self.trainable_noise_layers < 0:
+            raise ValueError(f"trainable_noise_layers: expected 0 or more, got {self.trainable_noise_layers}")
+        if any(layer < 0 for layer in self.zeroed_noise_layers):
+            raise ValueError(f"zeroed_noise_layers: expected indices of 0 or more, got {self.zeroed_noise_layers}")
+        if self.output_size is not None and (type(self.output_size) is not int or self.output_size < 1):
+            raise ValueError(f"output_size: expected a positive integer, got {self.output_size!r:.80}")
+        if self.patience < 1:
+            raise ValueError(f"patience: expected 1 or more, got {self.patience}")
+        for name, kind in get_type_hints(type(self)).items():
+            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
+                known = ", ".join(get_args(kind))
+                raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r:.80}")
+        parse_loss(self.loss)
+        for name in ("feature_radius", "noise_scale"):
+            check_positive(name, getattr(self, name))
+        if not 0.0 <= self.latent_noise < math.inf:
+            raise ValueError(f"latent_noise: expected 0 or more, got {self.latent_noise!r:.80}")
+        if self.start == "mean" and (self.geometry, self.space == "z") != ("euclidean", False):
+            raise ValueError("start: expected geometry euclidean and a space of w where it is mean")
+        if any(phase.block is not None for phase in self.phases) and self.space != "w+":
+            raise ValueError(f"phases: expected space w+ where a block is searched, got {self.space!r}")
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> SearchConfig:
+        """The inverse of `dataclasses.asdict`, of what JSON has kept of it; raises `TypeError` or `ValueError`."""
+        phases = tuple(Phase(**phase) for phase in fields.get("phases", ()))
+        return cls(**fields | {"phases": phases, "zeroed_noise_layers": tuple(fields["zeroed_noise_layers"])})
+
+    @property
+    def numbers(self) -> Numbers:
+        """What compiled programs take as data."""
+        return Numbers(
+            self.eps,
+            self.steps,
+            self.learning_rate,
+            self.patience,
+            self.noise_scale,
+            self.latent_noise,
+            tuple(term.weight for term in parse_loss(self.loss)),
+        )
+
+    @property
+    def structure(self) -> SearchConfig:
+        """This config with every one of its `numbers` made a common value: what programs are compiled for."""
+        return dataclasses.replace(
+            self,
+            eps=1.0,
+            steps=1,
+            learning_rate=1.0,
+            patience=1,
+            noise_scale=1.0,
+            latent_noise=float(self.latent_noise > 0),
+            loss="+".join(term.name for term in parse_loss(self.loss)),
+        )
+
+
+Interpolation = Literal["bicubic", "lanczos", "nearest"]
+INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolationConfig:
+    """No search but a plain enlargement, to compare searches with; judged as their solutions are.
+
+    Attributes:
+        method: see `pulse_jax.interpolation`.
+        eps: as in `SearchConfig`.
+        steps: taken so that every preset may be called alike; nothing is searched, and it has no effect.
+        output_size: side of the delivered pictures, which must be one that the generator could deliver; None for the
+            generator's own.
+    """
+
+    method: Interpolation
+    eps: float = 1e-3
+    steps: int = 1
+    output_size: int | None = None
+    blur_at_factor_one: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.method not in INTERPOLATIONS:
+            raise ValueError(f"method: expected one of {', '.join(INTERPOLATIONS)}, got {self.method!r:.80}")
+        # What these may be is the same for both.
+        SearchConfig(eps=self.eps, steps=self.steps, output_size=self.output_size)
+
+
+UpsamplingConfig = SearchConfig | InterpolationConfig
+"""What decides how a low-resolution image is upsampled."""

@@ -1,0 +1,86 @@
+"""Which of many solutions differ most: told apart by what downscaling, and so the input, says nothing about.
+
+Pictures are (H, W, 3) in [0, 1]; a distance is the root of the mean squared difference, over pixels and channels, of
+their unseen parts (`degradations.unseen`).
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable
+
+import numpy as np
+
+from pulse_jax.images.degradations import unseen
+
+__all__ = ["choose", "nearest_distances"]
+
+
+def choose(
+    images: Iterable[np.ndarray],
+    count: int,
+    factor: int,
+    *,
+    identity_at_one: bool = True,
+    folder: str | os.PathLike[str] | None = None,
+) -> list[int]:
+    """Picks `count` pictures far from each other: first the first, then ever the one farthest from those picked.
+
+    Farthest from a set is what has the largest distance to its nearest member; of equals, what comes first. Source:
+    Gonzalez 1985, "Clustering to minimize the maximum intercluster distance".
+
+    Args:
+        images: best first.
+        count: how many; all, if there are no more.
+        factor: of the downscaling D.
+        identity_at_one: as in `degradations.bicubic`.
+        folder: where unseen parts, of which memory might not hold many, lie meanwhile in a nameless file; the system's
+            own folder for such files if None.
+
+    Returns:
+        Positions among `images`, in the order in which they are picked.
+    """
+    parts = _unseen_parts(images, factor, identity_at_one, folder)
+    nearest = np.full(len(parts), np.inf)
+    picked: list[int] = []
+    while len(picked) < min(count, len(parts)):
+        # The first maximum, so the first picture to begin with.
+        pick = int(np.argmax(nearest))
+        picked.append(pick)
+        nearest = np.minimum(nearest, _distances(parts[pick], parts))
+        nearest[picked] = -1.0
+    return picked
+
+
+def nearest_distances(
+    images: Iterable[np.ndarray],
+    factor: int,
+    *,
+    identity_at_one: bool = True,
+    folder: str | os.PathLike[str] | None = None,
+) -> list[float | None]:
+    """Each picture's distance to the nearest of the others; None if there are no others. Arguments as in `choose`."""
+    parts = _unseen_parts(images, factor, identity_at_one, folder)
+    if len(parts) < 2:
+        return [None] * len(parts)
+    return [float(np.delete(_distances(part, parts), number).min()) for number, part in enumerate(parts)]
+
+
+def _unseen_parts(
+    images: Iterable[np.ndarray], factor: int, identity_at_one: bool, folder: str | os.PathLike[str] | None
+) -> np.ndarray:
+    """The unseen parts (n, H, W, 3) in a file, which goes with the array."""
+    shape = (0,)
+    count = 0
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for image in images:
+            # In float32: far finer than a level of 8 bits, and half the size.
+            part = unseen(image, factor, identity_at_one=identity_at_one).astype(np.float32)
+            file.write(part.tobytes())
+            shape = part.shape
+            count += 1
+        file.flush()
+        return np.memmap(file, np.float32, "r", shape=(count, *shape)) if count else np.empty(shape, np.float32)
+
+
+def _distances(one: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    return np.array([np.sqrt(np.mean(np.square(one - part), dtype=np.float64)) for part in parts])

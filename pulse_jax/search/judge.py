@@ -1,0 +1,54 @@
+"""The verdict on what a search delivers: D in float64 on the 8-bit picture."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
+
+from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.search.config import UpsamplingConfig
+from pulse_jax.search.problems import Problem, Solution, Status
+
+__all__ = ["Result", "judge"]
+
+
+class Result(NamedTuple):
+    """What a lane delivers: the 8-bit picture of its best point, just as it was judged, and what reproduces it.
+
+    Fields are one lane's, or lead with the lanes' axis, as the state did.
+    """
+
+    picture: UInt8[Array, "*lanes h w 3"]
+    loss: Float[Array, "*lanes"]
+    search_error: Float[Array, "*lanes"]
+    latent: Float[Array, "*lanes rows d"]
+    noise: tuple[Float[Array, "*lanes _ _ 1"], ...]
+    steps: Int[Array, "*lanes"]
+    feasible_at: Int[Array, "*lanes"]
+    status: Int[Array, "*lanes"]
+
+
+def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConfig, key: np.ndarray) -> Solution:
+    """What a lane delivers (NumPy arrays), judged in float64 on the 8-bit picture, as a reader of its PNG gets it."""
+    exact = np.asarray(result.picture) / 255
+    target = problem.low_res
+    factor = exact.shape[0] // target.shape[0]
+    downscaled = bicubic_float64(exact, factor, identity_at_one=not config.blur_at_factor_one)
+    error = float(np.mean(np.square(downscaled - np.asarray(target, np.float64))))
+    feasible = error <= config.eps
+    return Solution(
+        index=problem.index,
+        restart=restart,
+        image=exact.astype(np.float32),
+        downscaled=downscaled.astype(np.float32),
+        loss=float(result.loss),
+        downscaling_error=error,
+        search_error=float(result.search_error),
+        feasible=feasible,
+        status=Status.FEASIBLE if feasible else Status(int(result.status)),
+        steps=int(result.steps),
+        latent=np.asarray(result.latent),
+        noise=tuple(map(np.asarray, result.noise)),
+        key=key,
+        feasible_at=int(result.feasible_at),
+    )

@@ -1,0 +1,103 @@
+"""One scalar function of the searched variables: generator, search space, degradation, losses and precision joined.
+
+Everything here is for one problem; `jax.vmap` makes lanes of it.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
+
+from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.networks.layers import BLOCK
+from pulse_jax.images.degradations import bicubic, quantize
+from pulse_jax.objectives.language import parse_loss
+from pulse_jax.objectives.terms import total_loss
+from pulse_jax.search.config import Numbers, SearchConfig
+from pulse_jax.search.requirements import output_size
+from pulse_jax.search.space import Variables, mapped, merge_noise, searched_blocks, split_features
+
+__all__ = ["Evaluation", "decode", "degrade", "evaluate"]
+
+
+class Evaluation(NamedTuple):
+    """One look at a point: the loss, the float image's error, and the 8-bit picture it would deliver with its error."""
+
+    loss: Float[Array, ""]
+    search_error: Float[Array, ""]
+    delivered_error: Float[Array, ""]
+    terms: dict[str, Float[Array, ""]]
+    picture: UInt8[Array, "h w 3"]
+
+
+def decode(
+    generator: Generator,
+    config: SearchConfig,
+    variables: Variables,
+    fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
+) -> tuple[Float[Array, "h w 3"], Float[Array, "rows d"]]:
+    """The image (H, W, 3) of the configured size, nominally [0, 1], unclipped; and the rows that GEOCROSS compares."""
+    latent, features = variables["latent"], variables.get("features")
+    if features is None:
+        latent, features = split_features(generator, config, latent)
+    rows, w = mapped(generator, config, latent)
+    noise = merge_noise(variables["noise"], fixed_noise)
+    offsets = dict(zip(searched_blocks(config), features, strict=True))
+
+    def synthesize(
+        generator: Generator, w: Array, noise: tuple[Array, ...], offsets: dict[int, Array]
+    ) -> Float[Array, "h w 3"]:
+        return generator.synthesize(w, noise, precision=config.precision, offsets=offsets)
+
+    if config.rematerialize:
+        policy = jax.checkpoint_policies.save_only_these_names(BLOCK)
+        synthesize = jax.checkpoint(synthesize, policy=policy)  # pyright: ignore[reportPrivateImportUsage]
+    image = synthesize(generator, w, noise, offsets)
+    factor = generator.resolution // output_size(generator, config)
+    return image if factor == 1 else bicubic(image, factor), rows
+
+
+def degrade(config: SearchConfig, image: Float[Array, "h w 3"], target_size: int) -> Float[Array, "size size 3"]:
+    """D(image), at the size of the low-resolution input."""
+    factor = image.shape[-3] // target_size
+    return bicubic(image, factor, identity_at_one=not config.blur_at_factor_one)
+
+
+def evaluate(
+    generator: Generator,
+    config: SearchConfig,
+    target: Float[Array, "size size 3"],
+    variables: Variables,
+    fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
+    numbers: Numbers | None = None,
+) -> tuple[Float[Array, ""], Evaluation]:
+    """The total loss, differentiable in `variables`, and the whole evaluation beside it (for `has_aux`).
+
+    `numbers` stand for the config's own where given.
+    """
+    numbers = config.numbers if numbers is None else numbers
+    image, rows = decode(generator, config, variables, fixed_noise)
+    low = degrade(config, image, target.shape[0])
+    loss, terms = total_loss(
+        parse_loss(config.loss),
+        generated_low_res=low,
+        target=target,
+        w=rows,
+        eps=numbers.eps if config.clamp_loss else 0.0,
+        weights=numbers.weights,
+        latent=variables["latent"],
+        noise=variables["noise"],
+        noise_scale=numbers.noise_scale,
+        priors=generator.priors,
+    )
+    levels = quantize(jax.lax.stop_gradient(image))
+    delivered = degrade(config, levels, target.shape[0])
+    evaluation = Evaluation(
+        loss=loss,
+        search_error=jnp.mean(jnp.square(low - target)),
+        delivered_error=jnp.mean(jnp.square(delivered - target)),
+        terms=terms,
+        picture=jnp.rint(levels * 255.0).astype(jnp.uint8),
+    )
+    return loss, jax.lax.stop_gradient(evaluation)

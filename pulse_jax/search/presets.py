@@ -1,0 +1,271 @@
+"""Named configurations, each with its source: `presets.NAME(**overrides)` returns a `SearchConfig`.
+
+`bicubic`, `lanczos` and `nearest` search nothing, and return an `InterpolationConfig`.
+
+Sources in short: PULSE, Menon et al. 2020. SRLS, "Super-resolution through StyleGAN regularized latent search",
+Gheisari and Genovesio 2022. BRGM, "Bayesian image reconstruction using deep generative models", Marinescu et al. 2021.
+CSGM, "Compressed sensing using generative models", Bora et al. 2017. II2S, "Improved StyleGAN embedding", Zhu et al.
+2020. ILO, "Intermediate layer optimization", Daras et al. 2021.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pulse_jax.search.config import InterpolationConfig, Phase, SearchConfig
+
+__all__ = [
+    "PRESETS",
+    "bicubic",
+    "brgm",
+    "csgm",
+    "ilo",
+    "image2stylegan",
+    "lanczos",
+    "nearest",
+    "pn",
+    "pulse",
+    "pulse_2020",
+    "robust",
+    "srls",
+    "srls_paper",
+    "stylegan2_projector",
+]
+
+
+def pulse(**overrides: Any) -> SearchConfig:
+    """The paper's method (PULSE, Menon et al. 2020, section 3): uniform start on √d·S^(d−1), ε 1e-3, early stop.
+
+    A whitened row per layer, all from one random point, and Riemannian momentum on the normalised gradient: among what
+    `examples/benchmarks/compare_optimizers.py` compares, this met ε on the most held-out faces while keeping the layers
+    of one mind; from rows of their own they would not agree about the face.
+    """
+    return SearchConfig(**overrides)
+
+
+def pulse_2020(**overrides: Any) -> SearchConfig:
+    """The authors' program of 2020, default flags: projected Adam from a Gaussian start, trainable noise, ε 2e-3.
+
+    All steps are taken, as there. What is delivered is the best image that is feasible as a PNG, else the one with the
+    lowest total loss; the program saves the last iterate, and nothing when ε is missed.
+    """
+    settings: dict[str, Any] = {
+        "eps": 2e-3,
+        "steps": 100,
+        "loss": "100*L2+0.05*GEOCROSS",
+        "space": "w+",
+        "start": "gaussian",
+        "optimizer": "projected_adam",
+        "learning_rate": 0.4,
+        "schedule": "linear1cycledrop",
+        "noise": "trainable",
+        "trainable_noise_layers": 5,
+        "zeroed_noise_layers": (17,),
+        "stop": "never",
+        "clamp_loss": True,
+        "blur_at_factor_one": True,
+    }
+    return SearchConfig(**(settings | overrides))
+
+
+def _inversion(settings: dict[str, Any], overrides: dict[str, Any]) -> SearchConfig:
+    """What inversions of a generator share: plain w, unconstrained, from its mean, all steps taken."""
+    common: dict[str, Any] = {
+        "space": "w+",
+        "coordinates": "plain",
+        "geometry": "euclidean",
+        "start": "mean",
+        # On a flat space there is nothing to project to: plain Adam.
+        "optimizer": "projected_adam",
+        "stop": "never",
+    }
+    return SearchConfig(**(common | settings | overrides))
+
+
+def srls(**overrides: Any) -> SearchConfig:
+    """SRLS as its program ran for the paper's tables: MAE, the flow's density and norm, and the rows' mean distance.
+
+    Adam 0.5 on W+ for 500 steps, from the mean of w; every further search of an image starts on the way to a random
+    style. Needs a flow (`pulse-jax fit-prior`).
+    """
+    settings = {
+        "loss": "10*MAE+0.001*FLOW+0.002*NORM+0.1*CROSS",
+        "steps": 500,
+        "learning_rate": 0.5,
+        "schedule": "linear1cycledrop",
+    }
+    return _inversion(settings, overrides)
+
+
+def srls_paper(**overrides: Any) -> SearchConfig:
+    """SRLS as its paper writes it (equation 4, section 3): λ_w 1e-4, λ_g 2e-4, λ_c 1e-2, the latter on squared sums.
+
+    The L1 norm is taken as a mean, without which these weights would count for nothing; the rate is constant, since
+    the paper speaks of no schedule.
+    """
+    settings = {
+        "loss": "1*MAE+0.0001*FLOW+0.0002*NORM+0.01*CROSS_SQUARED",
+        "steps": 500,
+        "learning_rate": 0.5,
+        "schedule": "fixed",
+    }
+    return _inversion(settings, overrides)
+
+
+def brgm(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
+    """BRGM: LPIPS, 0.001 · MSE on [0, 255], a Gaussian prior on w and colinear rows (its first program).
+
+    Every weight is the program's. LPIPS is left out, which is the method's pixel form, unless `perceptual`: it needs a
+    VGG16 that does not come with this package (`Generator.perceptual`, `pulse-jax upsample --perceptual`) and inputs of
+    16×16 at least. Adam 0.1 with ramps; 1,000 of its up to 5,000 steps.
+    """
+    # 0.001 · 255².
+    loss = "65.025*L2+100*WPRIOR+3*COLINEAR"
+    settings = {
+        "loss": f"1*LPIPS+{loss}" if perceptual else loss,
+        "steps": 1000,
+        "learning_rate": 0.1,
+        "schedule": "ramps",
+    }
+    return _inversion(settings, overrides)
+
+
+def csgm(**overrides: Any) -> SearchConfig:
+    """CSGM (section 4): z from N(0, I), the summed squared error of [−1, 1] images plus 0.001 · ‖z‖²; Adam.
+
+    GAUSSIAN with the noise scale 8^(−1/2) is that sum, to a constant. The paper's searches take Adam 0.1 and 1,000
+    steps for a network of faces; here 500.
+    """
+    settings: dict[str, Any] = {
+        "loss": "1*GAUSSIAN+0.001*LATENT",
+        "noise_scale": 8.0**-0.5,
+        "space": "z",
+        "geometry": "euclidean",
+        "start": "gaussian",
+        "optimizer": "projected_adam",
+        "learning_rate": 0.1,
+        "schedule": "fixed",
+        "steps": 500,
+        "stop": "never",
+    }
+    return SearchConfig(**(settings | overrides))
+
+
+def image2stylegan(**overrides: Any) -> SearchConfig:
+    """Image2StyleGAN (Abdal et al. 2019) in its pixel form: unconstrained W+ from the mean, MSE, Adam 0.01.
+
+    The paper takes 5,000 steps and a perceptual loss beside the pixels'; here 1,000 steps.
+    """
+    settings = {"loss": "1*L2", "steps": 1000, "learning_rate": 0.01, "schedule": "fixed"}
+    return _inversion(settings, overrides)
+
+
+def pn(**overrides: Any) -> SearchConfig:
+    """II2S's P_N space in its pixel form: W+ with a penalty on ‖v‖², v being w whitened with its full covariance.
+
+    Weight, rate and steps were chosen on tuning faces of the embedded generator. Needs the covariance
+    (`pulse-jax fit-prior --kind pca`).
+    """
+    settings = {"loss": "1*L2+0.000001*PRINCIPAL", "steps": 300, "learning_rate": 0.1, "schedule": "ramps"}
+    return _inversion(settings, overrides)
+
+
+def ilo(**overrides: Any) -> SearchConfig:
+    """ILO: rounds of 50, 50, 25 and 25 steps that move the latent, then offsets to deeper and deeper blocks' outputs.
+
+    Latent rows stay on their spheres, offsets in an L1 ball around what the round before left; Adam 0.1. The rows of
+    blocks that have been passed rest. PULSE's loss keeps the rows of one mind, and the ball is small: without GEOCROSS
+    and with a ball of 0.1, tuning faces of the embedded generator dissolved.
+    """
+    settings: dict[str, Any] = {
+        "loss": "100*L2+0.05*GEOCROSS",
+        "feature_radius": 0.02,
+        "steps": 150,
+        "start": "tiled",
+        "optimizer": "projected_adam",
+        "learning_rate": 0.1,
+        "schedule": "fixed",
+        "phases": (
+            Phase(share=1 / 3),
+            Phase(share=1 / 3, block=0),
+            Phase(share=1 / 6, block=1),
+            Phase(share=1 / 6, block=2),
+        ),
+        "noise": "trainable",
+        "stop": "never",
+    }
+    return SearchConfig(**(settings | overrides))
+
+
+def robust(**overrides: Any) -> SearchConfig:
+    """Robust inversion (Poirier-Ginter and Lalonde 2023) in its pixel form: W, then W+, then W++, 150 steps each.
+
+    One row per filter moves as a whole, then layer by layer, then by itself, along normalised gradients of a loss over
+    several scales, with the rates 0.08, 0.02 and 0.005.
+    """
+    settings: dict[str, Any] = {
+        "loss": "1*MULTISCALE",
+        "space": "w++",
+        "steps": 450,
+        "optimizer": "normalized_gradient",
+        "learning_rate": 0.08,
+        "schedule": "fixed",
+        "phases": (
+            Phase(share=1 / 3, tied="all"),
+            Phase(share=1 / 3, rate=1 / 4, tied="layer"),
+            Phase(share=1 / 3, rate=1 / 16),
+        ),
+    }
+    return _inversion(settings, overrides)
+
+
+def stylegan2_projector(**overrides: Any) -> SearchConfig:
+    """The projector of StyleGAN2 (Karras et al. 2020, appendix D; the ADA program) in its pixel form.
+
+    One w from the mean with noise on it that dies away, rates that ramp up and down, all noise inputs searched, kept
+    normalised and uncorrelated over scales. The program measures distance by VGG features, which do not come with this
+    package; Adam 0.1, 1,000 steps.
+    """
+    settings = {
+        "loss": "1*L2+100000*NOISE",
+        "space": "w",
+        "steps": 1000,
+        "learning_rate": 0.1,
+        "schedule": "ramps",
+        "noise": "normalized",
+        "latent_noise": 0.05,
+    }
+    return _inversion(settings, overrides)
+
+
+def bicubic(**overrides: Any) -> InterpolationConfig:
+    """Keys' cubic with a = −1/2 (Keys 1981), the smooth enlargement that super-resolution is commonly held against."""
+    return InterpolationConfig(method="bicubic", **overrides)
+
+
+def lanczos(**overrides: Any) -> InterpolationConfig:
+    """A sinc under a window three lobes wide (Duchon 1979): sharper than bicubic, with more ringing."""
+    return InterpolationConfig(method="lanczos", **overrides)
+
+
+def nearest(**overrides: Any) -> InterpolationConfig:
+    """Every pixel a square: what the input shows, and nothing else."""
+    return InterpolationConfig(method="nearest", **overrides)
+
+
+# Of an `UpsamplingConfig` each; most of those who look a name up want a `SearchConfig`, and say so.
+PRESETS: dict[str, Callable[..., Any]] = {
+    "pulse": pulse,
+    "pulse_2020": pulse_2020,
+    "srls": srls,
+    "srls_paper": srls_paper,
+    "brgm": brgm,
+    "csgm": csgm,
+    "image2stylegan": image2stylegan,
+    "pn": pn,
+    "ilo": ilo,
+    "robust": robust,
+    "stylegan2_projector": stylegan2_projector,
+    "bicubic": bicubic,
+    "lanczos": lanczos,
+    "nearest": nearest,
+}

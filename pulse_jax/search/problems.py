@@ -1,0 +1,159 @@
+"""What goes into the engine and comes out of it: problems, and solutions with the proof that they downscale to them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+import jax
+import numpy as np
+from jaxtyping import Array
+
+__all__ = ["Problem", "Rankable", "Solution", "Start", "Status", "as_problems", "image_number", "problem_key", "rank"]
+
+
+class Status(IntEnum):
+    """How a lane stands or ended; failures are codes, never exceptions."""
+
+    RUNNING = 0
+    FEASIBLE = 1
+    MAX_STEPS = 2
+    PLATEAU = 3
+    NONFINITE = 4
+    EMPTY = 5
+
+
+class Start(NamedTuple):
+    """Given starts of k searches: latents (k, rows, d) and, unless they are to be drawn, all noise (k, r, r, 1)."""
+
+    latents: Any
+    noise: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One image, and how many searches it may cost.
+
+    Attributes:
+        low_res: (h, h, 3) float, nominally [0, 1]; not-a-number costs only this image.
+        index: the caller's number for the image, another for each; solutions carry it.
+        restarts: searches at most, each from another random start; they are numbered from 0.
+        solutions: begin another restart only while fewer are feasible than this; None runs all restarts. Which restarts
+            are run depends on their outcomes alone, not on their timing.
+        seed: 0 to 2³² − 1, what the starts are drawn from, together with the pixels.
+        start: given starts, one for each restart.
+        ended: restarts whose solutions the caller has from before, and whether they are feasible; not run again.
+    """
+
+    low_res: np.ndarray
+    index: int = 0
+    restarts: int = 1
+    solutions: int | None = None
+    seed: int = 0
+    start: Start | None = None
+    ended: Mapping[int, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        pixels = np.asarray(self.low_res)
+        if not np.issubdtype(pixels.dtype, np.floating):
+            raise ValueError(f"low_res: expected floating-point images in [0, 1], got {pixels.dtype}")
+        if pixels.ndim != 3 or pixels.shape[-1] != 3 or pixels.shape[0] != pixels.shape[1]:
+            raise ValueError(f"low_res: expected square RGB images (n, h, h, 3), got {pixels.shape} as one of n")
+        object.__setattr__(self, "low_res", np.ascontiguousarray(pixels, np.float32))
+        for name in ("restarts", "solutions"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}: expected 1 or more, got {value}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {self.seed}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """One delivered picture and the proof that it downscales to its input.
+
+    Attributes:
+        index, restart: which image and which restart it belongs to.
+        image: (H, W, 3) float32 in [0, 1], multiples of 1/255: exactly what a PNG of it holds.
+        downscaled: (h, w, 3) float32, D(image).
+        loss: the total loss of the float image.
+        downscaling_error: mean squared error of D(image) against the input, in float64.
+        search_error: the same of the float image, before clipping and rounding: the original program's criterion.
+        feasible: whether `downscaling_error` ≤ ε.
+        status: how the search ended.
+        steps: looks taken, at most the config's `steps`.
+        feasible_at: the look, counted from 1, that was the first to be feasible; 0 if none was.
+        latent: (rows, d), the searched latent; (0, d) of an interpolation.
+        noise: every noise input (r, r, 1); none of an interpolation.
+        key: the data of the random key that the start was drawn from.
+        variation: 0 for what the search found; from 1, the same latent with its other noise: the draw of this number.
+    """
+
+    index: int
+    restart: int
+    image: np.ndarray
+    downscaled: np.ndarray
+    loss: float
+    downscaling_error: float
+    search_error: float
+    feasible: bool
+    status: Status
+    steps: int
+    latent: np.ndarray
+    noise: tuple[np.ndarray, ...]
+    key: np.ndarray
+    variation: int = 0
+    feasible_at: int = 0
+
+
+def as_problems(
+    low_res: np.ndarray, *, restarts: int = 1, seed: int = 0, start: Start | None = None
+) -> Sequence[Problem]:
+    """One problem for each of n images.
+
+    Args:
+        low_res: (n, h, h, 3).
+        restarts, seed: as in `Problem`.
+        start: given starts, its arrays leading with (n, k).
+    """
+    low_res = np.asarray(low_res)
+    if low_res.ndim != 4:
+        raise ValueError(f"low_res: expected square RGB images (n, h, h, 3), got {low_res.shape}")
+    starts = [None if start is None else jax.tree.map(lambda a, i=i: a[i], start) for i in range(len(low_res))]
+    return [
+        Problem(low_res=image, index=index, restarts=restarts, seed=seed, start=starts[index])
+        for index, image in enumerate(low_res)
+    ]
+
+
+def image_number(pixels: np.ndarray) -> int:
+    """The first 32 bits of the sha256 of an image's shape and float32 pixels."""
+    pixels = np.ascontiguousarray(pixels, "<f4")
+    digest = hashlib.sha256(np.asarray(pixels.shape, "<i8").tobytes() + pixels.tobytes()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def problem_key(seed: int | Array, number: int | Array, restart: int | Array) -> Array:
+    """fold_in(fold_in(seed, `image_number`), restart), from which a search's start is drawn."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), restart)
+
+
+@runtime_checkable
+class Rankable(Protocol):
+    """What `rank` looks at of a solution."""
+
+    @property
+    def feasible(self) -> bool: ...
+    @property
+    def loss(self) -> float: ...
+    @property
+    def restart(self) -> int: ...
+
+
+_Rankable = TypeVar("_Rankable", bound=Rankable)
+
+
+def rank(solutions: Sequence[_Rankable]) -> list[_Rankable]:
+    """Best first: feasible ones, then by total loss (a NaN last), then by restart."""
+    return sorted(solutions, key=lambda s: (not s.feasible, np.isnan(s.loss), s.loss, s.restart))

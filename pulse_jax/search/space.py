@@ -1,0 +1,306 @@
+"""What is searched: shapes, starts and noise, and the way from a searched latent to w.
+
+Everything is pure, for one image, and meant for `jax.vmap`. Source: PULSE (Menon et al. 2020), section 3.2, and its
+program.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.priors.gaussian import GaussianFit, w_to_whitened, whitened_to_w
+from pulse_jax.generators.priors.moments import Mapping
+from pulse_jax.manifold.product import Euclidean, L1Ball, Sphere
+from pulse_jax.manifold.sphere import random_uniform
+from pulse_jax.search.config import Coordinates, LatentSpace, NoiseKind, SearchConfig
+
+__all__ = [
+    "NOISE_KINDS",
+    "SPACES",
+    "Variables",
+    "init_noise",
+    "join_features",
+    "latent_shape",
+    "mapped",
+    "merge_noise",
+    "search_manifold",
+    "search_shape",
+    "searched_blocks",
+    "solution_shapes",
+    "split_features",
+    "start",
+    "to_w",
+]
+
+SPACES: tuple[str, ...] = get_args(LatentSpace)
+NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
+
+
+def search_shape(space: LatentSpace, num_layers: int, latent_dim: int, num_filters: int = 0) -> tuple[int, int]:
+    """The shape of a search variable; each row has a sphere of its own.
+
+    (1, d) in "z" and "w", (L, d) in "w+", (`num_filters`, d) in "w++".
+
+    Raises:
+        ValueError: `space` is not one of `SPACES`, or a generator without filters is searched in "w++".
+    """
+    if space not in SPACES:
+        raise ValueError(f"space: expected one of {', '.join(SPACES)}, got {space!r}")
+    if space == "w++" and not num_filters:
+        raise ValueError("space: expected a StyleGAN in space 'w++', got a generator that tells of no filters")
+    return {"z": 1, "w": 1, "w+": num_layers, "w++": num_filters}[space], latent_dim
+
+
+def to_w(
+    space: LatentSpace,
+    variable: Float[Array, "rows d"],
+    *,
+    mapping: Mapping | None = None,
+    fit: GaussianFit | None = None,
+    num_layers: int,
+    num_filters: int = 0,
+    coordinates: Coordinates = "whitened",
+) -> tuple[Float[Array, "rows d_w"], Float[Array, "layers d_w"]]:
+    """Turn a search variable into the mapped rows, which GEOCROSS compares, and w (L, d), a row for every layer.
+
+    In "z" and "w" there is one mapped row, (1, d), and every layer gets it; in "w+" rows and w are the same, as in
+    "w++", where there is a row for every filter.
+
+    Args:
+        space: "z" goes through `mapping`, the others through `whitened_to_w` if their `coordinates` are whitened.
+        variable: (1, d), (L, d) in "w+", or (`num_filters`, d) in "w++".
+        mapping: the mapping network; needed in "z" only.
+        fit: the Gaussian fit; needed for whitened coordinates only.
+        num_layers: L, how many rows the generator takes.
+        num_filters: how many filters it has; needed in "w++" only.
+        coordinates: what a row is outside "z".
+
+    Raises:
+        ValueError: `space` is unknown, `variable` has another shape, or what the space needs is missing.
+    """
+    expected = search_shape(space, num_layers, variable.shape[-1] if variable.ndim else 1, num_filters)
+    if variable.shape != expected:
+        raise ValueError(f"variable: expected shape {expected} in space {space!r}, got {variable.shape}")
+    if space == "z":
+        if mapping is None:
+            raise ValueError("mapping: expected a mapping network in space 'z', got None")
+        rows = mapping(variable)
+    elif coordinates == "plain":
+        rows = variable
+    else:
+        if fit is None:
+            raise ValueError(f"fit: expected a Gaussian fit in space {space!r}, got None")
+        rows = whitened_to_w(variable, fit)
+    return rows, rows if space == "w++" else jnp.broadcast_to(rows, (num_layers, rows.shape[-1]))
+
+
+def init_noise(
+    key: PRNGKeyArray,
+    noise_shapes: Sequence[tuple[int, ...]],
+    kind: NoiseKind = "trainable",
+    *,
+    trainable: int = 5,
+    zeroed: Sequence[int] = (17,),
+) -> tuple[tuple[Float[Array, "..."], ...], tuple[Float[Array, "..."] | None, ...]]:
+    """Draw a generator's noise inputs, split into those a search varies and the rest; `merge_noise` joins them.
+
+    Noise i is N(0, 1) from `fold_in(key, i)`, or zero when `kind` is "zero" or i is in `zeroed`. It is searched when
+    `kind` is "trainable", i < `trainable` and i is not zeroed; or when `kind` is "normalized", which makes its mean 0
+    and its variance 1 (StyleGAN2, appendix D).
+
+    Args:
+        key: the random key; layer i does not depend on the other layers or options.
+        noise_shapes: the shape (r, r, 1) of every noise input, in order.
+        kind: one of `NOISE_KINDS`.
+        trainable: how many of the first layers are searched; PULSE: 5.
+        zeroed: indices of layers without noise; PULSE: 17, the last layer at 1024 x 1024. Indices beyond the layers
+            that there are mean nothing, so PULSE's default serves every resolution.
+
+    Returns:
+        The searched noise, in order, and one entry per layer: its fixed noise, or None where it is searched.
+
+    Raises:
+        ValueError: `kind` is not one of `NOISE_KINDS`, or a number is negative.
+    """
+    if kind not in NOISE_KINDS:
+        raise ValueError(f"kind: expected one of {', '.join(NOISE_KINDS)}, got {kind!r}")
+    if trainable < 0:
+        raise ValueError(f"trainable: expected at least 0 layers, got {trainable}")
+    if any(layer < 0 for layer in zeroed):
+        raise ValueError(f"zeroed: expected layer indices of at least 0, got {tuple(zeroed)}")
+    searched, fixed = [], []
+    for layer, shape in enumerate(noise_shapes):
+        if kind == "zero" or layer in zeroed:
+            fixed.append(jnp.zeros(shape, jnp.float32))
+            continue
+        noise = jax.random.normal(jax.random.fold_in(key, layer), shape, jnp.float32)
+        if kind == "normalized":
+            noise = (noise - jnp.mean(noise)) / jnp.std(noise)
+        if kind == "normalized" or (kind == "trainable" and layer < trainable):
+            searched.append(noise)
+            fixed.append(None)
+        else:
+            fixed.append(noise)
+    return tuple(searched), tuple(fixed)
+
+
+def merge_noise(
+    searched: tuple[Float[Array, "..."], ...], fixed: tuple[Float[Array, "..."] | None, ...]
+) -> tuple[Float[Array, "..."], ...]:
+    """Join what `init_noise` split: every layer's noise, in order.
+
+    Raises:
+        ValueError: `searched` does not fill the gaps of `fixed` exactly.
+    """
+    gaps = sum(noise is None for noise in fixed)
+    if len(searched) != gaps:
+        raise ValueError(f"searched: expected {gaps} noise arrays, one per gap in `fixed`, got {len(searched)}")
+    remaining = iter(searched)
+    return tuple(next(remaining) if noise is None else noise for noise in fixed)
+
+
+def solution_shapes(
+    generator: Generator, config: SearchConfig
+) -> tuple[jax.ShapeDtypeStruct, tuple[jax.ShapeDtypeStruct, ...]]:
+    """Of a solution's latent and noise inputs: what to compile a program for that is given some."""
+    latent, *noise = (
+        jax.ShapeDtypeStruct(shape, np.float32) for shape in (latent_shape(generator, config), *generator.noise_shapes)
+    )
+    return latent, tuple(noise)
+
+
+# SRLS: how far diverse starts lie from the mean of w towards a random style.
+_TOWARDS = (0.2, 0.4)
+Variables = dict[str, Any]
+"""What a search moves: `latent` (rows, d) and `noise`, the tuple of searched noise images (r, r, 1).
+
+Where phases search offsets to blocks, `features` too, the tuple of them (r, r, c), which a solution carries in further
+rows of its latent.
+"""
+
+
+def searched_blocks(config: SearchConfig) -> tuple[int, ...]:
+    """The blocks to whose outputs offsets are searched, ascending."""
+    return tuple(sorted({phase.block for phase in config.phases if phase.block is not None}))
+
+
+def _rows(generator: Generator, config: SearchConfig) -> tuple[int, int]:
+    return search_shape(config.space, generator.num_layers, generator.latent_dim, generator.num_filters)
+
+
+def latent_shape(generator: Generator, config: SearchConfig) -> tuple[int, int]:
+    """The shape (rows, d) of a solution's latent, the rows that hold offsets to blocks included.
+
+    Raises:
+        ValueError: the generator has no such space or block.
+    """
+    rows, width = _rows(generator, config)
+    sizes = (math.prod(generator.block_shape(block)) for block in searched_blocks(config))
+    return rows + sum(-(-size // width) for size in sizes), width
+
+
+def join_features(variables: Variables) -> Float[Array, "*lanes rows d"]:
+    """The latent with the searched offsets in further rows, each offset filled up with zeros."""
+    parts = [variables["latent"]]
+    *lanes, _, width = parts[0].shape
+    for feature in variables.get("features", ()):
+        flat = feature.reshape(*lanes, -1)
+        parts.append(jnp.pad(flat, [(0, 0)] * len(lanes) + [(0, -flat.shape[-1] % width)]).reshape(*lanes, -1, width))
+    return jnp.concatenate(parts, axis=-2) if len(parts) > 1 else parts[0]
+
+
+def split_features(
+    generator: Generator, config: SearchConfig, latent: Float[Array, "rows d"]
+) -> tuple[Float[Array, "rows d"], tuple[Float[Array, "_ _ _"], ...]]:
+    """The inverse of `join_features`."""
+    rows, width = _rows(generator, config)
+    features = []
+    at = rows
+    for block in searched_blocks(config):
+        shape = generator.block_shape(block)
+        size = math.prod(shape)
+        taken = -(-size // width)
+        features.append(latent[at : at + taken].reshape(-1)[:size].reshape(shape))
+        at += taken
+    return latent[:rows], tuple(features)
+
+
+def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere | Euclidean]:
+    """A sphere per latent row, or a flat space, and a sphere per noise channel (PULSE, section 3.2 and its program).
+
+    A Gaussian start and noise images keep their own norms, other starts lie on the radius √d.
+    """
+    manifold: dict[str, Sphere | Euclidean] = {
+        "latent": Euclidean(axes=(-1,)),
+        "noise": Sphere(axes=(-3, -2), centred=config.noise == "normalized"),
+    }
+    if config.geometry == "sphere":
+        manifold["latent"] = Sphere(radius=None if config.start == "gaussian" else math.sqrt(latent_dim))
+    if searched_blocks(config):
+        manifold["features"] = L1Ball(mean_absolute=config.feature_radius)
+    return manifold
+
+
+def start(
+    generator: Generator, config: SearchConfig, key: PRNGKeyArray, first: bool | Array = True
+) -> tuple[Variables, tuple[Float[Array, "_ _ 1"] | None, ...]]:
+    """A random start: the searched variables, and the fixed noise inputs with None where one is searched.
+
+    `first` is whether it is an image's first search, which a start at the mean of w is for.
+    """
+    latent_key, noise_key = jax.random.split(key)
+    shape = _rows(generator, config)
+    if config.start == "mean":
+        latent = _near_mean(generator, config, latent_key, first)
+    elif config.start == "gaussian":
+        latent = jax.random.normal(latent_key, shape)
+    else:
+        drawn = shape if config.start == "uniform" else (1, shape[1])
+        latent = random_uniform(latent_key, drawn, radius=math.sqrt(shape[1]))
+    latent = jnp.broadcast_to(latent, shape)
+    searched, fixed = init_noise(
+        noise_key,
+        generator.noise_shapes,
+        config.noise,
+        trainable=config.trainable_noise_layers,
+        zeroed=config.zeroed_noise_layers,
+    )
+    variables = Variables(latent=latent, noise=searched)
+    if blocks := searched_blocks(config):
+        variables["features"] = tuple(jnp.zeros(generator.block_shape(block)) for block in blocks)
+    return variables, fixed
+
+
+def _near_mean(generator: Generator, config: SearchConfig, key: PRNGKeyArray, first: bool | Array) -> Array:
+    """The mean of w (1, d) in the searched coordinates, or a point on the way from it to a random style."""
+    assert generator.w_avg is not None
+    z_key, way_key = jax.random.split(key)
+    style = generator.map(jax.random.normal(z_key, (1, generator.latent_dim)))
+    low, high = _TOWARDS
+    way = jnp.where(first, 0.0, jax.random.uniform(way_key, (), minval=low, maxval=high))
+    w = generator.w_avg + way * (style - generator.w_avg)
+    if config.coordinates == "plain":
+        return w
+    assert generator.gaussian_fit is not None
+    return w_to_whitened(w, generator.gaussian_fit)
+
+
+def mapped(
+    generator: Generator, config: SearchConfig, latent: Float[Array, "rows d"]
+) -> tuple[Float[Array, "rows d"], Float[Array, "layers d"]]:
+    """The rows of w that a searched latent stands for, and w as the generator takes it (see `latents.to_w`)."""
+    return to_w(
+        config.space,
+        latent,
+        mapping=generator.map,
+        fit=generator.gaussian_fit,
+        num_layers=generator.num_layers,
+        num_filters=generator.num_filters,
+        coordinates=config.coordinates,
+    )

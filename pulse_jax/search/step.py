@@ -1,0 +1,227 @@
+"""The search for one problem, one low-resolution image from one random start, as pure functions.
+
+`init` → `step` repeated → `finish`; `jax.vmap` makes lanes, `lax.scan` makes chunks. A lane that has ended keeps its
+state whatever step does, so finished, failed and empty lanes can share a program with running ones.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8, UInt32
+
+from pulse_jax.generators.generator import Generator
+from pulse_jax.optimizers.registry import make_optimizer
+from pulse_jax.optimizers.schedules import schedule
+from pulse_jax.search.config import Numbers, SearchConfig
+from pulse_jax.search.judge import Result
+from pulse_jax.search.objective import Evaluation, evaluate
+from pulse_jax.search.phases import hold, moved_only, phase_of
+from pulse_jax.search.problems import Status
+from pulse_jax.search.requirements import output_size
+from pulse_jax.search.space import (
+    Variables,
+    join_features,
+    latent_shape,
+    merge_noise,
+    search_manifold,
+    split_features,
+    start,
+)
+
+__all__ = ["SearchState", "empty", "finish", "init", "optimizer", "step"]
+
+# A search stops a hair below eps: the same picture, judged in float64, could otherwise end a rounding above it.
+_MARGIN = 1.0 - 1e-4
+# A plateau: the loss has not fallen by this share of itself for `patience` steps.
+_PROGRESS = 1e-3
+# Noise on the latent is gone after this share of the steps (the StyleGAN2 projector's).
+_QUIET = 0.75
+
+
+class SearchState(NamedTuple):
+    """One lane: where it is, the best point of its trajectory, and what that was worth.
+
+    `key` is what noise on the latent is drawn from, None without; `feasible_at` the look, counted from 1, that was the
+    first to be feasible as delivered, 0 before.
+    """
+
+    target: Float[Array, "size size 3"]
+    variables: Variables
+    fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...]
+    key: UInt32[Array, "2"] | None
+    optimizer: Any
+    best: Variables
+    best_picture: UInt8[Array, "h w 3"]
+    best_loss: Float[Array, ""]
+    best_error: Float[Array, ""]
+    best_search_error: Float[Array, ""]
+    reference_loss: Float[Array, ""]
+    stalled: Int[Array, ""]
+    steps: Int[Array, ""]
+    feasible_at: Int[Array, ""]
+    status: Int[Array, ""]
+
+
+def optimizer(
+    config: SearchConfig, latent_dim: int, rate: Any = None, steps: Any = None
+) -> optax.GradientTransformationExtraArgs:
+    """The configured optimiser on the search manifold, its schedule for `rate` and `steps`, else the config's own."""
+    rate = config.learning_rate if rate is None else rate
+    rates = schedule(config.schedule, rate, config.steps if steps is None else steps)
+    return make_optimizer(config.optimizer, rates, search_manifold(config, latent_dim))
+
+
+def init(
+    generator: Generator,
+    config: SearchConfig,
+    target: Float[Array, "size size 3"],
+    key: PRNGKeyArray,
+    latent: Float[Array, "rows d"] | None = None,
+    noise: tuple[Float[Array, "_ _ 1"], ...] | None = None,
+    first: bool | Array = True,
+) -> SearchState:
+    """A lane at its random start, or at a given `latent` and full tuple of `noise` images.
+
+    `first` is whether this is an image's first search (see `SearchConfig.start`).
+
+    Raises:
+        ValueError: a given start has other shapes than the generator and the search space.
+    """
+    variables, fixed = start(generator, config, key, first)
+    if latent is not None:
+        if latent.shape != (expected := latent_shape(generator, config)):
+            raise ValueError(f"latent: expected shape {expected}, got {latent.shape}")
+        rows, features = split_features(generator, config, latent)
+        variables |= {"latent": rows} | ({"features": features} if features else {})
+    if noise is not None:
+        if tuple(n.shape for n in noise) != generator.noise_shapes:
+            raise ValueError(f"noise: expected shapes {generator.noise_shapes}, got {tuple(n.shape for n in noise)}")
+        searched = tuple(n for n, kept in zip(noise, fixed, strict=True) if kept is None)
+        fixed = tuple(None if kept is None else n for n, kept in zip(noise, fixed, strict=True))
+        variables |= {"noise": searched}
+    infinity = jnp.float32(jnp.inf)
+    size = output_size(generator, config)
+    return SearchState(
+        target=target,
+        variables=variables,
+        fixed_noise=fixed,
+        key=jax.random.key_data(key) if config.latent_noise else None,
+        optimizer=optimizer(config, generator.latent_dim).init(variables),
+        best=variables,
+        # Black, delivered only if no look at all was finite.
+        best_picture=jnp.zeros((size, size, 3), jnp.uint8),
+        best_loss=infinity,
+        best_error=infinity,
+        best_search_error=infinity,
+        reference_loss=infinity,
+        stalled=jnp.int32(0),
+        steps=jnp.int32(0),
+        feasible_at=jnp.int32(0),
+        status=jnp.int32(Status.RUNNING),
+    )
+
+
+def empty(state: SearchState) -> SearchState:
+    """The same lane, marked as holding no problem."""
+    return state._replace(status=jnp.int32(Status.EMPTY))
+
+
+def _where(condition: Array, new: Any, old: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+def _with_noise(generator: Generator, state: SearchState, numbers: Numbers) -> Variables:
+    """The variables that this look is at: the latent with noise on it that dies away (ADA's projector)."""
+    assert state.key is not None and generator.w_std is not None
+    latent = state.variables["latent"]
+    left = jnp.maximum(0.0, 1.0 - state.steps / numbers.steps / _QUIET)
+    scale = numbers.latent_noise * generator.w_std * jnp.square(left)
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.steps)
+    return state.variables | {"latent": latent + scale * jax.random.normal(key, latent.shape)}
+
+
+def step(
+    generator: Generator, config: SearchConfig, state: SearchState, numbers: Numbers | None = None
+) -> tuple[SearchState, Evaluation]:
+    """Look at the current point, remember it if it is the best, stop or move on.
+
+    Best is what is feasible as delivered, then what has the lowest total loss. `eps` is met by the delivered error.
+    `numbers` stand for the config's own where given, so that a program serves many configs (`SearchConfig.structure`).
+    """
+    numbers = config.numbers if numbers is None else numbers
+    looked_at = _with_noise(generator, state, numbers) if config.latent_noise else state.variables
+    loss = functools.partial(evaluate, generator, config, state.target, fixed_noise=state.fixed_noise, numbers=numbers)
+    grads, seen = jax.grad(loss, has_aux=True)(looked_at)
+    finite = jnp.isfinite(seen.loss) & jnp.isfinite(optax.tree.norm(grads))
+    limit = numbers.eps * _MARGIN
+    feasible = seen.delivered_error <= limit
+    was_feasible = state.best_error <= limit
+    better = jnp.where(feasible == was_feasible, seen.loss < state.best_loss, feasible) & jnp.isfinite(seen.loss)
+    progress = seen.loss < state.reference_loss * (1.0 - _PROGRESS)
+    stalled = jnp.where(progress, 0, state.stalled + 1)
+    steps = state.steps + 1
+
+    status = jnp.int32(Status.RUNNING)
+    status = jnp.where(steps >= numbers.steps, Status.MAX_STEPS, status)
+    if config.stop == "plateau":
+        status = jnp.where(stalled >= numbers.patience, Status.PLATEAU, status)
+    status = jnp.where(finite, status, Status.NONFINITE)
+    ended = (status != Status.RUNNING) | (config.stop != "never")
+    status = jnp.where((feasible | was_feasible) & ended, Status.FEASIBLE, status).astype(jnp.int32)
+
+    variables, optimizer_state = _move(generator, config, state, grads, numbers)
+    moved = status == Status.RUNNING
+    # The original program moves after its last look too; its final iterate is then never looked at.
+    if config.stop == "never":
+        moved = finite
+    new = state._replace(
+        variables=_where(moved, variables, state.variables),
+        optimizer=_where(moved, optimizer_state, state.optimizer),
+        best=_where(better, looked_at, state.best),
+        best_picture=_where(better, seen.picture, state.best_picture),
+        best_loss=jnp.where(better, seen.loss, state.best_loss),
+        best_error=jnp.where(better, seen.delivered_error, state.best_error),
+        best_search_error=jnp.where(better, seen.search_error, state.best_search_error),
+        reference_loss=jnp.where(progress, seen.loss, state.reference_loss),
+        stalled=stalled,
+        steps=steps,
+        feasible_at=jnp.where((state.feasible_at == 0) & feasible, steps, state.feasible_at),
+        status=status,
+    )
+    return _where(state.status == Status.RUNNING, new, state), seen
+
+
+def _move(
+    generator: Generator, config: SearchConfig, state: SearchState, grads: Variables, numbers: Numbers
+) -> tuple[Variables, Any]:
+    """The variables and the optimiser's state after a step along these gradients."""
+    variables: Any = state.variables
+    updates: Any
+    if not config.phases:
+        chosen = optimizer(config, generator.latent_dim, numbers.learning_rate, numbers.steps)
+        updates, memory = chosen.update(grads, state.optimizer, variables)
+        return jax.tree.map(jnp.add, variables, updates), memory
+    phase = phase_of(config.phases, state.steps, numbers.steps)
+    chosen = optimizer(config, generator.latent_dim, numbers.learning_rate * phase.rate, phase.steps)
+    memory = _where(phase.begins, chosen.init(variables), state.optimizer)
+    grads = hold(generator.config, config, phase.index, grads)
+    updates, memory = chosen.update(grads, memory, variables)
+    updates = moved_only(generator.config, config, phase.index, updates)
+    return jax.tree.map(jnp.add, variables, updates), memory
+
+
+def finish(state: SearchState) -> Result:
+    """Deliver the best point, of one lane or of all lanes of a batched state."""
+    return Result(
+        picture=state.best_picture,
+        loss=state.best_loss,
+        search_error=state.best_search_error,
+        latent=join_features(state.best),
+        noise=merge_noise(state.best["noise"], state.fixed_noise),
+        steps=state.steps,
+        feasible_at=state.feasible_at,
+        status=state.status,
+    )

@@ -1,0 +1,126 @@
+"""Variations of a solution: the same latent with other noise, judged anew.
+
+A generator's noise inputs draw what its latent leaves open: hair by hair, freckle by freckle. Source: PULSE (Menon et
+al. 2020), section 4.4.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from pulse_jax.generators.generator import Generator
+from pulse_jax.search.config import SearchConfig
+from pulse_jax.search.judge import Result, judge
+from pulse_jax.search.objective import evaluate
+from pulse_jax.search.problems import Problem, Solution
+from pulse_jax.search.space import Variables, init_noise, merge_noise, solution_shapes
+from pulse_jax.system.devices import program_memory
+
+__all__ = ["redraw", "redraw_memory", "redrawn_layers"]
+
+# Pictures that are drawn at once. Always so many, padded: another number would change last bits.
+_BATCH = 4
+# Sets variations' keys apart from those that the search drew its start from: splitting a key gives what folding small
+# numbers into it does.
+_BRANCH = 0x6E6F6973
+
+
+def redrawn_layers(config: SearchConfig, layers: int) -> tuple[int, ...]:
+    """Which of so many noise inputs a search draws at random and then leaves alone (see `latents.init_noise`)."""
+    if config.noise in ("zero", "normalized"):
+        return ()
+    searched = config.trainable_noise_layers if config.noise == "trainable" else 0
+    return tuple(layer for layer in range(searched, layers) if layer not in config.zeroed_noise_layers)
+
+
+def redraw(
+    generator: Generator, config: SearchConfig, problem: Problem, solution: Solution, numbers: Sequence[int]
+) -> Iterator[Solution]:
+    """A solution's variations: what it is once the noise inputs that were not searched are drawn anew.
+
+    A variation depends on its solution and its number, and on nothing else. It carries its solution's restart, key and
+    steps; loss, errors and verdict are its own, judged in float64 on the 8-bit picture as `problems.judge` does.
+
+    Args:
+        generator: that was searched.
+        config: of the search.
+        problem: that the solution is one of.
+        solution: feasible or not.
+        numbers: of the variations, from 1; they need not begin there.
+
+    Yields:
+        A solution for each number, feasible or not, in their order; a few are in memory at a time.
+
+    Raises:
+        ValueError: no noise input is left to be drawn, or a number is below 1.
+    """
+    layers = redrawn_layers(config, len(generator.noise_shapes))
+    if not layers:
+        raise ValueError("config: expected noise inputs that are drawn and not searched, all are searched or zero")
+    if any(number < 1 for number in numbers):
+        raise ValueError(f"numbers: expected 1 or more, got {min(numbers)}")
+    for first in range(0, len(numbers), _BATCH):
+        some = list(numbers[first : first + _BATCH])
+        padded = np.asarray(some + some[-1:] * (_BATCH - len(some)), np.uint32)
+        results = jax.device_get(
+            _draw(
+                generator,
+                config,
+                layers,
+                problem.low_res,
+                (solution.latent, solution.noise, solution.key),
+                (np.int32(solution.steps), np.int32(solution.status)),
+                padded,
+            )
+        )
+        for row, number in enumerate(some):
+            result = jax.tree.map(lambda array, row=row: array[row], results)
+            judged = judge(problem, solution.restart, result, config, solution.key)
+            yield dataclasses.replace(judged, variation=number)
+
+
+def redraw_memory(generator: Generator, config: SearchConfig, side: int) -> int:
+    """Bytes that `redraw` takes on the device, the generator included, by XLA's account; 0 where it gives none.
+
+    Args:
+        generator, config: of the search.
+        side: of the low-resolution input.
+    """
+    target = jax.ShapeDtypeStruct((side, side, 3), np.float32)
+    key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
+    point = (*solution_shapes(generator, config), key)
+    ending = (np.int32(0), np.int32(0))
+    layers = redrawn_layers(config, len(generator.noise_shapes))
+    lowered = _draw.lower(generator, config, layers, target, point, ending, np.zeros(_BATCH, np.uint32))
+    return program_memory(lowered.compile()) or 0
+
+
+@functools.partial(jax.jit, static_argnames=("config", "layers"))
+def _draw(
+    generator: Generator,
+    config: SearchConfig,
+    layers: tuple[int, ...],
+    target: Array,
+    point: tuple[Array, tuple[Array, ...], Array],
+    ending: tuple[Array, Array],
+    numbers: Array,
+) -> Result:
+    """Every number's variation; of the solution, `point` is latent, noise and key, `ending` steps and status."""
+    latent, noise, key = point
+    branch = jax.random.fold_in(jax.random.wrap_key_data(key), _BRANCH)
+
+    def one(number: Array) -> Result:
+        _, drawn = init_noise(jax.random.fold_in(branch, number), generator.noise_shapes, "fixed", zeroed=())
+        kept = tuple(array for layer, array in enumerate(noise) if layer not in layers)
+        merged = merge_noise(kept, tuple(array if layer in layers else None for layer, array in enumerate(drawn)))
+        # All noise inputs are given, so that none is left to be searched.
+        _, seen = evaluate(generator, config, target, Variables(latent=latent, noise=()), merged)
+        steps, status = ending
+        return Result(seen.picture, seen.loss, seen.search_error, latent, merged, steps, jnp.int32(0), status)
+
+    return jax.vmap(one)(numbers)

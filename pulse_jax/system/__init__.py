@@ -1,0 +1,1 @@
+"""Errors, texts, files, threads and devices: knows nothing of pictures or searches."""

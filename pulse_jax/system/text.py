@@ -1,0 +1,60 @@
+"""One printable line each: paths, reasons, durations, errors, differences of settings."""
+
+import json
+import math
+from typing import Any
+
+__all__ = ["differences", "duration", "printable", "reason_of", "short"]
+
+
+def differences(earlier: Any, now: Any, name: str = "") -> list[str]:
+    """What differs between two JSON values, in words: `config.eps was 0.001, is 0.002`."""
+    if isinstance(earlier, dict) and isinstance(now, dict):
+        keys = {**earlier, **now}
+        return [
+            told
+            for key in keys
+            for told in differences(earlier.get(key), now.get(key), f"{name}.{key}" if name else key)
+        ]
+    return [] if earlier == now else [f"{name} was {_brief(earlier)}, is {_brief(now)}"]
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def printable(text: object, limit: int = 200) -> str:
+    """`str(text)` with control, format and undecodable characters escaped as `repr` does, at most `limit` long."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+    if len(line) > limit:
+        head = limit // 2
+        line = f"{line[:head]}…{line[len(line) - (limit - head - 1) :]}"
+    return line
+
+
+def reason_of(error: Exception) -> str:
+    """Why, in one short printable line without the file's name."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return printable(text, 120)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 8 s, 4 min 05 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def short(error: float) -> str:
+    """An error in two digits: 8.7e-4."""
+    if not math.isfinite(error):
+        return "no number"
+    if error == 0:
+        return "0"
+    mantissa, exponent = f"{error:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"

@@ -1,0 +1,281 @@
+"""The benchmark: every cell is told, whatever became of it; what it is measured against solves the same problems."""
+
+import io
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pulse_jax.cli import benchmark, main
+from pulse_jax.cli.benchmark import make_problems, random_generator, run_benchmark
+from pulse_jax.cli.options import Benchmark
+from pulse_jax.engine import lanes as engine_lanes_
+from pulse_jax.engine.stream import solve_stream
+from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
+from pulse_jax.images.files import read_image
+from pulse_jax.reports import machine, speed
+from pulse_jax.reports.line_plots import Line, Panel, draw_panels
+from pulse_jax.reports.speed import Cell, PlainBatches, measure
+from pulse_jax.search import presets
+from pulse_jax.system.screen import Screen
+from tests.tiny_networks import tiny_generator
+
+CELL_FIELDS = {
+    "lanes",
+    "precision",
+    "problems",
+    "feasible",
+    "steps_per_second",
+    "median_steps_per_second",
+    "best_steps_per_second",
+    "solutions_per_second",
+    "batch_solutions_per_second",
+    "single_solutions_per_second",
+    "against_batch",
+    "against_single",
+    "seconds_to_feasible",
+    "occupancy",
+    "batch_occupancy",
+    "compile_seconds",
+    "memory",
+    "costs",
+    "share_of_product",
+    "share_of_copy",
+    "fault",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_machine():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "_SIDE_CPU", 32)
+        patch.setattr(machine, "_COPIED_CPU", 4096)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("generators") / "tiny"
+    tiny_generator("stylegan2-4", contrast=0.1).save(path)
+    return path
+
+
+def _run(output, folder, **settings):
+    """The exit code, standard output and what was written."""
+    screen = Screen()
+    screen.out = Console(file=io.StringIO(), width=80)
+    settings = {"lanes": (2, 1), "precision": ("float32",), "steps": 12, "factor": 2} | settings
+    code = run_benchmark(Benchmark(output=output, generator=folder, **settings), screen)
+    return code, screen.out.file.getvalue(), json.loads((output / "benchmark.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory, folder):
+    output = tmp_path_factory.mktemp("runs") / "benchmark"
+    return *_run(output, folder), output
+
+
+def test_every_cell_is_in_the_tables(measured):
+    code, out, _, _ = measured
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    told = [" ".join(line) for line in lines]
+    assert "lanes precision steps/s best solved/s x single x batch occupied seconds" in told
+    assert "lanes precision compiling process device program GFLOP product copy" in told
+    assert [line[:2] for line in lines if line[1:2] == ["float32"]] == [["1", "float32"], ["2", "float32"]] * 2
+    assert "Most solutions per second: --lanes" in out
+
+
+def test_the_file_has_all_numbers_and_what_they_depend_on(measured):
+    _, _, report, output = measured
+    assert set(report) == {
+        "date",
+        "versions",
+        "device",
+        "generator",
+        "factor",
+        "config",
+        "machine",
+        "finished",
+        "cells",
+    }
+    assert report["finished"] is True
+    assert report["config"]["steps"] == 12
+    assert set(report["machine"]["products"]) == {"float32"}
+    for cell in report["cells"]:
+        assert set(cell) == CELL_FIELDS
+        assert cell["fault"] == ""
+        assert len(cell["steps_per_second"]) == 5
+        assert cell["best_steps_per_second"] >= cell["median_steps_per_second"] > 0
+        assert 0 < cell["occupancy"] <= 1
+        assert 0 < cell["batch_occupancy"] <= 1
+        assert cell["against_batch"] == pytest.approx(cell["solutions_per_second"] / cell["batch_solutions_per_second"])
+        assert (cell["seconds_to_feasible"] is None) == (cell["feasible"] == 0)
+    one, two = report["cells"]
+    assert one["problems"] == two["problems"] == 8
+    assert one["single_solutions_per_second"] is None, "it would be compared with itself"
+    assert two["single_solutions_per_second"] > 0
+    summary = json.loads((output / "summary.json").read_text())
+    assert summary["finished"] is True
+    assert summary["files"] == ["benchmark.json", "benchmark.png"]
+    assert read_image(output / "benchmark.png").pixels.ndim == 3
+
+
+def test_an_earlier_benchmark_is_replaced_and_other_files_are_not(measured, folder, monkeypatch):
+    output = measured[-1]
+    monkeypatch.setattr(benchmark, "measure", lambda cell, *others: None)
+    code, _, report = _run(output, folder, lanes=(3,))
+    assert code == 0
+    assert [cell["lanes"] for cell in report["cells"]] == [3]
+
+
+def test_a_plain_batch_delivers_what_the_engine_does():
+    generator = tiny_generator("stylegan2-4", contrast=0.1)
+    config = presets.pulse(steps=12, eps=2e-2)
+    problems = make_problems(generator, 2, 5)
+    batches = {s.index: s for s in PlainBatches(generator, config, 2, 2).solve(problems)}
+    stream = {s.index: s for s in solve_stream(problems, generator, config=config, lanes=2)}
+    assert set(batches) == set(stream) == set(range(5))
+    for index, solution in stream.items():
+        np.testing.assert_array_equal(batches[index].image, solution.image)
+        assert (batches[index].steps, batches[index].status) == (solution.steps, solution.status)
+
+
+def _full(*arguments):
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
+
+
+def test_a_cell_without_memory_says_so_and_the_rest_goes_on(tmp_path, folder, monkeypatch):
+    real = engine_lanes_.Lanes
+
+    def lanes(generator, config, side, count, device):
+        return _full() if count == 2 else real(generator, config, side, count, device)
+
+    monkeypatch.setattr(engine_lanes_, "Lanes", lanes)
+    code, out, report = _run(tmp_path / "out", folder, lanes=(2, 1))
+    assert code == 0
+    assert [cell["fault"] for cell in report["cells"]] == ["", "out of memory"]
+    assert report["cells"][1]["median_steps_per_second"] is None
+    words = [line.split() for line in out.splitlines()]
+    assert [line[:4] for line in words].count(["2", "float32", "out", "of"]) == 2, "a row of each table"
+    assert "--lanes 1 " in out
+
+
+def test_what_was_measured_before_memory_ran_out_is_kept(monkeypatch):
+    generator = tiny_generator("stylegan2-4", contrast=0.1)
+    monkeypatch.setattr(speed, "PlainBatches", _full)
+    cell = Cell(lanes=2, precision="float32")
+    measure(cell, generator, presets.pulse(steps=12), make_problems(generator, 2, 8), jax.local_devices()[0])
+    assert cell.fault == "out of memory"
+    assert cell.median_rate
+    assert cell.solutions_per_second is None
+
+
+def test_another_failure_is_no_lack_of_memory(monkeypatch):
+    def broken(*arguments):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    generator = tiny_generator("stylegan2-4", contrast=0.1)
+    monkeypatch.setattr(engine_lanes_, "Lanes", broken)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        measure(
+            Cell(lanes=2, precision="float32"),
+            generator,
+            presets.pulse(),
+            make_problems(generator, 2, 8),
+            jax.local_devices()[0],
+        )
+
+
+def test_an_interrupted_benchmark_writes_what_is_done(tmp_path, folder, monkeypatch):
+    def interrupted(cell, *others):
+        if cell.lanes > 1:
+            raise KeyboardInterrupt
+        cell.steps_per_second, cell.solutions_per_second = [2.0], 1.0
+
+    monkeypatch.setattr(benchmark, "measure", interrupted)
+    code, out, report = _run(tmp_path / "out", folder)
+    assert code == 130
+    assert report["finished"] is False
+    assert [cell["lanes"] for cell in report["cells"]] == [1]
+    assert "--lanes 1 " in out
+    assert (tmp_path / "out" / "benchmark.png").is_file()
+
+
+def test_a_benchmark_interrupted_at_once_leaves_nothing(tmp_path, folder, monkeypatch, capsys):
+    def interrupted(*others):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, "measure", interrupted)
+    arguments = ["benchmark", "--generator", str(folder), "--output", str(tmp_path / "out"), "--factor", "2"]
+    assert main(arguments) == 130
+    assert not (tmp_path / "out").exists()
+    assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--lanes", "4", "0"], "--lanes: expected 1 to 65536, got 0"),
+        (["--resolution", "64"], "--resolution: has a meaning with --architecture only"),
+        (["--channels", "8", "8"], "--channels: has a meaning with --architecture only"),
+        (
+            ["--architecture", "stylegan1", "--generator", "x"],
+            "--architecture: has no meaning with --generator, leave one of the two out",
+        ),
+        (
+            ["--architecture", "stylegan1", "--resolution", "48"],
+            "--resolution: expected a power of two from 4 to 4096, got 48",
+        ),
+        (
+            ["--architecture", "stylegan2", "--resolution", "8", "--channels", "4"],
+            "--channels: expected 2 widths from 1 to 16384 for 8x8, got (4,)",
+        ),
+        (["--steps", "0"], "--steps: expected 1 to 1000000, got 0"),
+        (["--factor", "3"], "--factor: expected one of 2, 4, 8, 16, 32 for 64x64, got 3"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_nothing_is_written(arguments, line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", *arguments]) == 2
+    assert capsys.readouterr().err == f"pulse-jax: {line}\n"
+    assert list(Path(tmp_path).iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [StyleGAN1Config, StyleGAN2Config])
+def test_random_weights_draw_pictures_that_can_be_searched(kind):
+    generator = random_generator(kind(resolution=8, latent_dim=4, mapping_layers=1, channels=(4, 3)))
+    images = np.asarray(generator.sample(jax.random.key(3), 8))
+    assert generator.gaussian_fit is not None
+    assert 0.05 < images.std() < 0.5
+    assert np.mean((images > 0) & (images < 1)) > 0.8
+
+
+def test_problems_are_easy_and_hard_in_turn(monkeypatch):
+    generator = tiny_generator("stylegan2-4", contrast=0.1)
+    problems = make_problems(generator, 2, 40)
+    assert [problem.index for problem in problems] == list(range(40))
+    assert len({problem.seed for problem in problems}) == 40
+    assert all(set(np.unique(problem.low_res)) == {0, 1} for problem in problems[1::2])
+    assert all(np.unique(problem.low_res).size > 2 for problem in problems[::2])
+    assert all(problem.low_res.shape == (2, 2, 3) for problem in problems)
+
+
+def test_a_plot_has_room_for_everything_and_marks_what_is_missing():
+    def plot(last):
+        lines = [Line("float32", [(1, 10.0), (8, last)], 0), Line("plain", [(1, 9.0), (8, None)], 1, dashed=True)]
+        return draw_panels([Panel("Speed", lines)] * 2, title="T", subtitle="S", x_label="lanes", footer="")
+
+    whole, marked = plot(80.0), plot(None)
+    assert whole.dtype == np.uint8
+    assert whole.shape == marked.shape
+    assert (whole != marked).any()
+    assert (whole[0] == whole[0, 0]).all(), "nothing touches the edge"
+
+
+@pytest.mark.parametrize("points", [[(4, 0.003)], [(1, None)], [(1, 1e7), (2, 1e-3)]])
+def test_a_plot_takes_any_numbers(points):
+    assert draw_panels([Panel("P", [Line("a", points, 0)])], title="", subtitle="", x_label="", footer="f").size

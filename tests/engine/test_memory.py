@@ -1,0 +1,102 @@
+"""How many lanes fit: a straight line through two compiled programs."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pulse_jax.engine import memory
+from pulse_jax.engine.lanes import Lanes
+from pulse_jax.engine.stream import solve_stream
+from pulse_jax.runs.additions import Extras
+from pulse_jax.search import animations, presets, variations
+from pulse_jax.search.problems import Problem
+from pulse_jax.system import devices
+from tests.tiny_networks import tiny_generator
+
+CONFIG = presets.pulse(steps=5)
+PROGRAMS = [(variations, "_draw"), (animations, "_replay"), (animations, "_morph")]
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return tiny_generator("stylegan2-4", contrast=0.1)
+
+
+def test_the_account_of_two_lane_counts_predicts_a_third(unchecked, generator):
+    device = jax.devices()[0]
+    fixed, each = memory.lane_memory(generator, CONFIG, 2, device)
+    assert each > 4 * 4 * 3 * 4
+    assert Lanes(generator, CONFIG, 2, 16, device).memory() == pytest.approx(fixed + 16 * each, rel=0.2)
+
+
+class Card:
+    platform = "gpu"
+
+    def __init__(self, free):
+        self.free = free
+
+    def memory_stats(self):
+        return {"bytes_limit": self.free + 7, "bytes_in_use": 7}
+
+
+@pytest.mark.parametrize(("free", "lanes"), [(10**9, 64), (1100, 4), (1250, 8), (300, 1), (1, 1)])
+def test_as_many_lanes_as_fit_in_four_fifths_of_the_free_memory(unchecked, monkeypatch, free, lanes):
+    monkeypatch.setattr(memory, "lane_memory", lambda *some: (200, 100))
+    assert memory.fitting_lanes(None, CONFIG, 2, Card(free)) == lanes
+
+
+def test_room_is_left_for_what_runs_beside_the_lanes(unchecked, monkeypatch):
+    monkeypatch.setattr(memory, "lane_memory", lambda *some: (200, 100))
+    assert memory.fitting_lanes(None, CONFIG, 2, Card(1250), 390) == 4
+    assert memory.fitting_lanes(None, CONFIG, 2, Card(1250), 10**6) == 1
+
+
+class Spy:
+    """Stands for a compiled function; remembers the shapes and types that it is called with and lowered for."""
+
+    def __init__(self, program):
+        self.program, self.called, self.lowered = program, [], []
+
+    def __call__(self, generator, config, *others):
+        self.called.append(self.shapes(others))
+        return self.program(generator, config, *others)
+
+    def lower(self, generator, config, *others):
+        self.lowered.append(self.shapes(others))
+        return self.program.lower(generator, config, *others)
+
+    @staticmethod
+    def shapes(arguments):
+        return jax.tree.map(lambda leaf: (jnp.shape(leaf), str(jnp.result_type(leaf))), arguments)
+
+
+def test_what_extras_take_is_that_of_the_programs_which_run(unchecked, generator, monkeypatch):
+    spies = {name: Spy(getattr(module, name)) for module, name in PROGRAMS}
+    for module, name in PROGRAMS:
+        monkeypatch.setattr(module, name, spies[name])
+    drawn, moving, both = (Extras(generator, CONFIG, *some) for some in ((2, False), (0, True), (2, True)))
+    assert Extras(generator, CONFIG).memory(2) == 0
+    # Four pictures, and what is in between, in float32; fifty frames of bytes.
+    assert drawn.memory(2) > 4 * 4 * 4 * 3 * 4 and moving.memory(2) > 50 * 4 * 4 * 3
+    problem = Problem(low_res=np.full((2, 2, 3), 0.5, np.float32), restarts=2)
+    found = [replace(s, feasible=True) for s in solve_stream([problem], generator, config=CONFIG, lanes=2)]
+    assert len([*both.variations(problem, found[0]), *both.animations(problem, found)]) >= 2
+    for spy in spies.values():
+        assert spy.called and set(map(str, spy.called)) == set(map(str, spy.lowered))
+
+
+def test_where_nobody_knows_the_memory_the_usual_number_is_taken(unchecked):
+    class Unknown:
+        platform = "tpu"
+
+        def memory_stats(self):
+            return None
+
+    assert memory.fitting_lanes(None, CONFIG, 2, Unknown()) == 64
+
+
+def test_the_machines_free_memory_is_a_part_of_all(generator):
+    assert 2**20 < devices.free_memory(jax.devices("cpu")[0]) < 2**50

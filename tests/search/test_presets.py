@@ -1,0 +1,65 @@
+"""Presets: the values that they document, and overrides."""
+
+import dataclasses
+
+import pytest
+
+from pulse_jax.search import presets
+from pulse_jax.search.config import INTERPOLATIONS, SearchConfig
+
+
+def test_pulse_2020_is_the_original_program_with_its_default_flags():
+    config = presets.pulse_2020()
+    assert config == SearchConfig(
+        eps=2e-3,
+        steps=100,
+        loss="100*L2+0.05*GEOCROSS",
+        space="w+",
+        start="gaussian",
+        optimizer="projected_adam",
+        learning_rate=0.4,
+        schedule="linear1cycledrop",
+        noise="trainable",
+        trainable_noise_layers=5,
+        zeroed_noise_layers=(17,),
+        stop="never",
+        clamp_loss=True,
+        blur_at_factor_one=True,
+        precision="float32",
+    )
+
+
+def test_pulse_is_the_papers_method_on_the_sphere():
+    config = presets.pulse()
+    assert (config.eps, config.steps, config.loss) == (1e-3, 100, "100*L2+0.05*GEOCROSS")
+    assert (config.start, config.stop) == ("tiled", "feasible")
+    assert config == SearchConfig()
+    assert not config.optimizer.startswith("projected")
+    assert not config.clamp_loss
+    assert not config.blur_at_factor_one
+
+
+def test_brgm_has_its_perceptual_term_where_there_is_a_network():
+    pixels, whole = presets.brgm(steps=7), presets.brgm(perceptual=True, steps=7)
+    assert pixels.loss == "65.025*L2+100*WPRIOR+3*COLINEAR"
+    assert whole == dataclasses.replace(pixels, loss=f"1*LPIPS+{pixels.loss}")
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_every_preset_takes_overrides(name):
+    preset = presets.PRESETS[name]
+    assert preset is getattr(presets, name)
+    assert name in presets.__all__
+    changed = preset(eps=5e-3, steps=7)
+    assert (changed.eps, changed.steps) == (5e-3, 7)
+    assert preset(eps=preset().eps) == preset()
+    if name not in INTERPOLATIONS:
+        assert preset(precision="bfloat16").precision == "bfloat16"
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_unknown_and_impossible_overrides_are_named(name):
+    with pytest.raises(TypeError, match="epsilon"):
+        presets.PRESETS[name](epsilon=1e-3)
+    with pytest.raises(ValueError, match="steps: expected 1 to 1000000, got 0"):
+        presets.PRESETS[name](steps=0)
