@@ -28,6 +28,7 @@ class Solutions:
     feasible: np.ndarray
     status: np.ndarray
     steps: np.ndarray
+    evaluations: np.ndarray
     feasible_at: np.ndarray
     latents: np.ndarray
     noise: tuple[np.ndarray, ...]
@@ -76,6 +77,7 @@ def upsample(
         feasible=stack("feasible"),
         status=stack("status"),
         steps=stack("steps"),
+        evaluations=stack("evaluations"),
         feasible_at=stack("feasible_at"),
         latents=stack("latent"),
         noise=tuple(

@@ -24,6 +24,7 @@ from pulse_jax.search import step as search
 from pulse_jax.search.config import InterpolationConfig, SearchConfig, UpsamplingConfig
 from pulse_jax.search.interpolation import interpolate
 from pulse_jax.search.judge import judge
+from pulse_jax.search.methods.registry import check_method
 from pulse_jax.search.presets import pulse
 from pulse_jax.search.problems import Problem, Solution
 from pulse_jax.search.requirements import admissible_sizes, check_fits, output_size
@@ -83,6 +84,7 @@ def solve_stream(
     checked = _checked(problems, generator, config)
     if isinstance(config, InterpolationConfig):
         return _reported(interpolate(checked, generator, config), on_chunk)
+    check_method(config.method)
     check_fits(generator, config)
     places = jax.local_devices() if devices is None else list(devices)
     kinds = {(device.platform, device.device_kind) for device in places}

@@ -58,6 +58,7 @@ def solution_record(solution: Kept, files: tuple[str, str], command: str) -> dic
         "loss": _number(solution.loss),
         "steps": solution.steps,
         "feasible_at": solution.feasible_at,
+        "evaluations": solution.evaluations,
         "command": command,
     }
 

@@ -38,6 +38,7 @@ class Kept:
     status: Status
     steps: int
     feasible_at: int = 0
+    evaluations: int = 0
 
     @classmethod
     def find(cls, path: Path) -> "Kept":
@@ -126,7 +127,16 @@ def write_solutions(
         RunError: a solution cannot be read.
     """
     save_png(folder / "input.png", low_res)
-    numbers = ("restart", "loss", "downscaling_error", "search_error", "feasible", "steps", "feasible_at")
+    numbers = (
+        "restart",
+        "loss",
+        "downscaling_error",
+        "search_error",
+        "feasible",
+        "steps",
+        "feasible_at",
+        "evaluations",
+    )
     np.savez(
         folder / "solutions.npz",
         allow_pickle=False,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from pulse_jax.objectives.language import parse_loss
 from pulse_jax.system.checks import check_positive
@@ -34,18 +34,9 @@ Coordinates = Literal["whitened", "plain"]
 NoiseKind = Literal["zero", "fixed", "trainable", "normalized"]
 """What noise inputs are: all zero, drawn once, or drawn and then searched: the coarsest layers' with their norms kept,
 or all with mean zero and variance one."""
-OptimizerName = Literal[
-    "projected_sgd",
-    "projected_sgdm",
-    "projected_adam",
-    "projected_adamax",
-    "riemannian_sgd",
-    "riemannian_momentum",
-    "riemannian_adam",
-    "normalized_gradient",
-]
-ScheduleName = Literal["fixed", "linear1cycle", "linear1cycledrop", "ramps"]
 StopRule = Literal["never", "feasible", "plateau"]
+Numbers = dict[str, Any]
+"""What of a `SearchConfig` compiled programs take as data, by name; `weights` are those of the loss's terms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +64,9 @@ class Phase:
             raise ValueError(f"phase block: expected an index of 0 or more, got {self.block!r:.80}")
 
 
-class Numbers(NamedTuple):
-    """What of a `SearchConfig` compiled programs take as data: another value costs no compilation.
-
-    Attributes:
-        eps, steps, learning_rate, patience, noise_scale, latent_noise: the config's.
-        weights: of the loss's terms, in their order.
-    """
-
-    eps: Any
-    steps: Any
-    learning_rate: Any
-    patience: Any
-    noise_scale: Any
-    latent_noise: Any
-    weights: tuple[Any, ...]
+def _number(default: int | float) -> Any:
+    """Declare a field that compiled programs take as data: another value of it costs no compilation."""
+    return dataclasses.field(default=default, metadata={"number": True})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +84,9 @@ class SearchConfig:
         start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for all rows;
             `gaussian`: N(0, I), whose own norm is the radius; or `mean`: the mean of w in an image's first search, in
             every other one drawn towards a random style by 0.2 to 0.4 of the way (euclidean only).
-        optimizer, learning_rate, schedule: see `pulse_jax.optimizers`.
+        method: How it moves: a name in `pulse_jax.search.methods.registry.METHODS`; "gradient" follows an optimiser.
+        optimizer, learning_rate, schedule: Of the method "gradient": names in `pulse_jax.optimizers.OPTIMIZERS` and
+            `SCHEDULES`, and the rate in the optimiser's units.
         phases: parts of the search that move some of its variables each, one after another; none for all at once.
         feature_radius: largest mean absolute value of an offset that a phase with a `block` searches.
         noise: the generator's noise images: all zero, drawn and fixed, or drawn and searched along.
@@ -125,25 +106,26 @@ class SearchConfig:
             accelerators: on CPUs it was measured to take more memory, not less.
     """
 
-    eps: float = 1e-3
-    steps: int = 100
+    eps: float = _number(1e-3)
+    steps: int = _number(100)
     loss: str = "100*L2+0.05*GEOCROSS"
     space: LatentSpace = "w+"
     coordinates: Coordinates = "whitened"
     geometry: Literal["sphere", "euclidean"] = "sphere"
     start: Literal["uniform", "tiled", "gaussian", "mean"] = "tiled"
-    optimizer: OptimizerName = "riemannian_momentum"
-    learning_rate: float = 0.05
-    schedule: ScheduleName = "linear1cycledrop"
+    method: str = "gradient"
+    optimizer: str = "riemannian_momentum"
+    learning_rate: float = _number(0.05)
+    schedule: str = "linear1cycledrop"
     phases: tuple[Phase, ...] = ()
     feature_radius: float = 0.1
     noise: NoiseKind = "fixed"
     trainable_noise_layers: int = 5
     zeroed_noise_layers: tuple[int, ...] = ()
     stop: StopRule = "feasible"
-    patience: int = 20
-    noise_scale: float = 0.05
-    latent_noise: float = 0.0
+    patience: int = _number(20)
+    noise_scale: float = _number(0.05)
+    latent_noise: float = _number(0.0)
     clamp_loss: bool = False
     blur_at_factor_one: bool = False
     output_size: int | None = None
@@ -174,6 +156,7 @@ class SearchConfig:
                 known = ", ".join(get_args(kind))
                 raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r:.80}")
         parse_loss(self.loss)
+        self._check_names()
         for name in ("feature_radius", "noise_scale"):
             check_positive(name, getattr(self, name))
         if not 0.0 <= self.latent_noise < math.inf:
@@ -182,6 +165,15 @@ class SearchConfig:
             raise ValueError("start: expected geometry euclidean and a space of w where it is mean")
         if any(phase.block is not None for phase in self.phases) and self.space != "w+":
             raise ValueError(f"phases: expected space w+ where a block is searched, got {self.space!r}")
+
+    def _check_names(self) -> None:
+        # Imported here: these tables hold functions and load JAX, which settings alone must not.
+        from pulse_jax.optimizers.registry import OPTIMIZERS
+        from pulse_jax.optimizers.schedules import SCHEDULES
+
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r:.80}")
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> SearchConfig:
@@ -192,29 +184,20 @@ class SearchConfig:
     @property
     def numbers(self) -> Numbers:
         """What compiled programs take as data."""
-        return Numbers(
-            self.eps,
-            self.steps,
-            self.learning_rate,
-            self.patience,
-            self.noise_scale,
-            self.latent_noise,
-            tuple(term.weight for term in parse_loss(self.loss)),
-        )
+        weights = tuple(term.weight for term in parse_loss(self.loss))
+        return {field.name: getattr(self, field.name) for field in _numeric(self)} | {"weights": weights}
 
     @property
     def structure(self) -> SearchConfig:
-        """This config with every one of its `numbers` made a common value: what programs are compiled for."""
-        return dataclasses.replace(
-            self,
-            eps=1.0,
-            steps=1,
-            learning_rate=1.0,
-            patience=1,
-            noise_scale=1.0,
-            latent_noise=float(self.latent_noise > 0),
-            loss="+".join(term.name for term in parse_loss(self.loss)),
-        )
+        """This config with every one of its `numbers` made 1, or left 0: what programs are compiled for."""
+        ones: dict[str, Any] = {
+            field.name: type(field.default)(getattr(self, field.name) > 0) for field in _numeric(self)
+        }
+        return dataclasses.replace(self, **ones, loss="+".join(term.name for term in parse_loss(self.loss)))
+
+
+def _numeric(config: SearchConfig) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(config) if field.metadata.get("number")]
 
 
 Interpolation = Literal["bicubic", "lanczos", "nearest"]

@@ -54,5 +54,5 @@ def interpolate(problems: Iterable[Problem], generator: Generator, config: Inter
             image, error, status = np.zeros_like(image), np.inf, Status.NONFINITE
         latent = np.zeros((0, generator.latent_dim), np.float32)
         # NumPy's arrays, where lanes have JAX's.
-        values: Any = to_uint8(image), error, error, latent, (), 0, 0, status
+        values: Any = to_uint8(image), error, error, latent, (), 0, 0, 0, status
         yield judge(problem, 0, Result(*values), config, np.zeros(2, np.uint32))

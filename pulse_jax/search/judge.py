@@ -24,6 +24,7 @@ class Result(NamedTuple):
     latent: Float[Array, "*lanes rows d"]
     noise: tuple[Float[Array, "*lanes _ _ 1"], ...]
     steps: Int[Array, "*lanes"]
+    evaluations: Int[Array, "*lanes"]
     feasible_at: Int[Array, "*lanes"]
     status: Int[Array, "*lanes"]
 
@@ -47,6 +48,7 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
         feasible=feasible,
         status=Status.FEASIBLE if feasible else Status(int(result.status)),
         steps=int(result.steps),
+        evaluations=int(result.evaluations),
         latent=np.asarray(result.latent),
         noise=tuple(map(np.asarray, result.noise)),
         key=key,

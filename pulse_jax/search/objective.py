@@ -3,7 +3,7 @@
 Everything here is for one problem; `jax.vmap` makes lanes of it.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +18,35 @@ from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.requirements import output_size
 from pulse_jax.search.space import Variables, mapped, merge_noise, searched_blocks, split_features
 
-__all__ = ["Evaluation", "decode", "degrade", "evaluate"]
+__all__ = ["Evaluation", "decode", "degrade", "evaluate", "residual_at"]
 
 
 class Evaluation(NamedTuple):
-    """One look at a point: the loss, the float image's error, and the 8-bit picture it would deliver with its error."""
+    """What a point is worth, found by one look at it: the value and gradient of the loss, and the verdict.
+
+    Attributes:
+        loss: Total loss.
+        residual: D(image) − target, of the float image.
+        search_error: Mean squared residual: the original program's criterion.
+        delivered_error: Mean squared error of the 8-bit picture, in float32.
+        terms: Each term of the loss without its weight, by name.
+        picture: 8-bit picture that would be delivered.
+        point: Where the search stands; with noise on the latent, what was looked at lies around it.
+        gradient: Ambient gradient of the loss, of the point's structure.
+        feasible: Whether the delivered error is within ε, a hair's breadth left for rounding.
+        products: Products with the residual's Jacobian (see `methods.protocol.Products`), for a method's update only.
+    """
 
     loss: Float[Array, ""]
+    residual: Float[Array, "size size 3"]
     search_error: Float[Array, ""]
     delivered_error: Float[Array, ""]
     terms: dict[str, Float[Array, ""]]
     picture: UInt8[Array, "h w 3"]
+    point: Any = None
+    gradient: Any = None
+    feasible: Any = None
+    products: Any = None
 
 
 def decode(
@@ -64,6 +82,18 @@ def degrade(config: SearchConfig, image: Float[Array, "h w 3"], target_size: int
     return bicubic(image, factor, identity_at_one=not config.blur_at_factor_one)
 
 
+def residual_at(
+    generator: Generator,
+    config: SearchConfig,
+    target: Float[Array, "size size 3"],
+    variables: Variables,
+    fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
+) -> Float[Array, "size size 3"]:
+    """Return D(G(x)) − y, of the float image."""
+    image, _ = decode(generator, config, variables, fixed_noise)
+    return degrade(config, image, target.shape[0]) - target
+
+
 def evaluate(
     generator: Generator,
     config: SearchConfig,
@@ -72,9 +102,9 @@ def evaluate(
     fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
     numbers: Numbers | None = None,
 ) -> tuple[Float[Array, ""], Evaluation]:
-    """The total loss, differentiable in `variables`, and the whole evaluation beside it (for `has_aux`).
+    """Return the total loss, differentiable in `variables`, and beside it (for `has_aux`) what the look has found.
 
-    `numbers` stand for the config's own where given.
+    `step` fills in point, gradient and feasibility. `numbers` stand for the config's own where given.
     """
     numbers = config.numbers if numbers is None else numbers
     image, rows = decode(generator, config, variables, fixed_noise)
@@ -84,17 +114,18 @@ def evaluate(
         generated_low_res=low,
         target=target,
         w=rows,
-        eps=numbers.eps if config.clamp_loss else 0.0,
-        weights=numbers.weights,
+        eps=numbers["eps"] if config.clamp_loss else 0.0,
+        weights=numbers["weights"],
         latent=variables["latent"],
         noise=variables["noise"],
-        noise_scale=numbers.noise_scale,
+        noise_scale=numbers["noise_scale"],
         priors=generator.priors,
     )
     levels = quantize(jax.lax.stop_gradient(image))
     delivered = degrade(config, levels, target.shape[0])
     evaluation = Evaluation(
         loss=loss,
+        residual=low - target,
         search_error=jnp.mean(jnp.square(low - target)),
         delivered_error=jnp.mean(jnp.square(delivered - target)),
         terms=terms,

@@ -84,6 +84,8 @@ class Solution:
         status: how the search ended.
         steps: looks taken, at most the config's `steps`.
         feasible_at: the look, counted from 1, that was the first to be feasible; 0 if none was.
+        evaluations: Looks taken, refused ones included, and products with the residual's Jacobian: what the search has
+            cost. Equal to `steps` for methods that take no products.
         latent: (rows, d), the searched latent; (0, d) of an interpolation.
         noise: every noise input (r, r, 1); none of an interpolation.
         key: the data of the random key that the start was drawn from.
@@ -105,6 +107,7 @@ class Solution:
     key: np.ndarray
     variation: int = 0
     feasible_at: int = 0
+    evaluations: int = 0
 
 
 def as_problems(

@@ -13,12 +13,11 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8, UInt32
 
 from pulse_jax.generators.generator import Generator
-from pulse_jax.optimizers.registry import make_optimizer
-from pulse_jax.optimizers.schedules import schedule
 from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.judge import Result
-from pulse_jax.search.objective import Evaluation, evaluate
-from pulse_jax.search.phases import hold, moved_only, phase_of
+from pulse_jax.search.methods.protocol import Method, Products, Setting
+from pulse_jax.search.methods.registry import make_method
+from pulse_jax.search.objective import Evaluation, evaluate, residual_at
 from pulse_jax.search.problems import Status
 from pulse_jax.search.requirements import output_size
 from pulse_jax.search.space import (
@@ -31,12 +30,14 @@ from pulse_jax.search.space import (
     start,
 )
 
-__all__ = ["SearchState", "empty", "finish", "init", "optimizer", "step"]
+__all__ = ["SearchState", "empty", "finish", "init", "step"]
 
 # A search stops a hair below eps: the same picture, judged in float64, could otherwise end a rounding above it.
 _MARGIN = 1.0 - 1e-4
 # A plateau: the loss has not fallen by this share of itself for `patience` steps.
 _PROGRESS = 1e-3
+# Sets the keys of a method apart from those of noise on the latent, which are numbered by its steps.
+_METHOD = 0x6D657468
 # Noise on the latent is gone after this share of the steps (the StyleGAN2 projector's).
 _QUIET = 0.75
 
@@ -44,15 +45,25 @@ _QUIET = 0.75
 class SearchState(NamedTuple):
     """One lane: where it is, the best point of its trajectory, and what that was worth.
 
-    `key` is what noise on the latent is drawn from, None without; `feasible_at` the look, counted from 1, that was the
-    first to be feasible as delivered, 0 before.
+    Attributes:
+        target: Low-resolution image.
+        variables: Point that the next look is at.
+        fixed_noise: Noise inputs that are not searched, None where one is.
+        key: Data of the key that noise on the latent and the method's choices are drawn from.
+        method: State of the search method.
+        best, best_picture, best_loss, best_error, best_search_error: Best point so far, and what it is worth.
+        reference_loss, stalled: Loss that progress is measured by, and looks since there was some.
+        steps: Looks taken.
+        evaluations: Looks taken, and products with the residual's Jacobian.
+        feasible_at: Look, counted from 1, that was the first to be feasible as delivered; 0 before.
+        status: See `Status`.
     """
 
     target: Float[Array, "size size 3"]
     variables: Variables
     fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...]
-    key: UInt32[Array, "2"] | None
-    optimizer: Any
+    key: UInt32[Array, "2"]
+    method: Any
     best: Variables
     best_picture: UInt8[Array, "h w 3"]
     best_loss: Float[Array, ""]
@@ -61,17 +72,19 @@ class SearchState(NamedTuple):
     reference_loss: Float[Array, ""]
     stalled: Int[Array, ""]
     steps: Int[Array, ""]
+    evaluations: Int[Array, ""]
     feasible_at: Int[Array, ""]
     status: Int[Array, ""]
 
 
-def optimizer(
-    config: SearchConfig, latent_dim: int, rate: Any = None, steps: Any = None
-) -> optax.GradientTransformationExtraArgs:
-    """The configured optimiser on the search manifold, its schedule for `rate` and `steps`, else the config's own."""
-    rate = config.learning_rate if rate is None else rate
-    rates = schedule(config.schedule, rate, config.steps if steps is None else steps)
-    return make_optimizer(config.optimizer, rates, search_manifold(config, latent_dim))
+def _method(generator: Generator, config: SearchConfig, numbers: Numbers) -> Method:
+    manifold = search_manifold(config, generator.latent_dim)
+    return make_method(Setting(config, numbers, manifold, generator.config))
+
+
+def _key_of_update(state_key: UInt32[Array, "2"], number: int | Array) -> PRNGKeyArray:
+    """Return the key of a method's update of this number, from 1; 0 is its start."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state_key), _METHOD), number)
 
 
 def init(
@@ -102,14 +115,15 @@ def init(
         searched = tuple(n for n, kept in zip(noise, fixed, strict=True) if kept is None)
         fixed = tuple(None if kept is None else n for n, kept in zip(noise, fixed, strict=True))
         variables |= {"noise": searched}
+    key_data = jax.random.key_data(key)
     infinity = jnp.float32(jnp.inf)
     size = output_size(generator, config)
     return SearchState(
         target=target,
         variables=variables,
         fixed_noise=fixed,
-        key=jax.random.key_data(key) if config.latent_noise else None,
-        optimizer=optimizer(config, generator.latent_dim).init(variables),
+        key=key_data,
+        method=_method(generator, config, config.numbers).init(variables, _key_of_update(key_data, 0)),
         best=variables,
         # Black, delivered only if no look at all was finite.
         best_picture=jnp.zeros((size, size, 3), jnp.uint8),
@@ -119,6 +133,7 @@ def init(
         reference_loss=infinity,
         stalled=jnp.int32(0),
         steps=jnp.int32(0),
+        evaluations=jnp.int32(0),
         feasible_at=jnp.int32(0),
         status=jnp.int32(Status.RUNNING),
     )
@@ -135,10 +150,10 @@ def _where(condition: Array, new: Any, old: Any) -> Any:
 
 def _with_noise(generator: Generator, state: SearchState, numbers: Numbers) -> Variables:
     """The variables that this look is at: the latent with noise on it that dies away (ADA's projector)."""
-    assert state.key is not None and generator.w_std is not None
+    assert generator.w_std is not None
     latent = state.variables["latent"]
-    left = jnp.maximum(0.0, 1.0 - state.steps / numbers.steps / _QUIET)
-    scale = numbers.latent_noise * generator.w_std * jnp.square(left)
+    left = jnp.maximum(0.0, 1.0 - state.steps / numbers["steps"] / _QUIET)
+    scale = numbers["latent_noise"] * generator.w_std * jnp.square(left)
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.steps)
     return state.variables | {"latent": latent + scale * jax.random.normal(key, latent.shape)}
 
@@ -156,7 +171,7 @@ def step(
     loss = functools.partial(evaluate, generator, config, state.target, fixed_noise=state.fixed_noise, numbers=numbers)
     grads, seen = jax.grad(loss, has_aux=True)(looked_at)
     finite = jnp.isfinite(seen.loss) & jnp.isfinite(optax.tree.norm(grads))
-    limit = numbers.eps * _MARGIN
+    limit = numbers["eps"] * _MARGIN
     feasible = seen.delivered_error <= limit
     was_feasible = state.best_error <= limit
     better = jnp.where(feasible == was_feasible, seen.loss < state.best_loss, feasible) & jnp.isfinite(seen.loss)
@@ -165,21 +180,25 @@ def step(
     steps = state.steps + 1
 
     status = jnp.int32(Status.RUNNING)
-    status = jnp.where(steps >= numbers.steps, Status.MAX_STEPS, status)
+    status = jnp.where(steps >= numbers["steps"], Status.MAX_STEPS, status)
     if config.stop == "plateau":
-        status = jnp.where(stalled >= numbers.patience, Status.PLATEAU, status)
+        status = jnp.where(stalled >= numbers["patience"], Status.PLATEAU, status)
     status = jnp.where(finite, status, Status.NONFINITE)
     ended = (status != Status.RUNNING) | (config.stop != "never")
     status = jnp.where((feasible | was_feasible) & ended, Status.FEASIBLE, status).astype(jnp.int32)
 
-    variables, optimizer_state = _move(generator, config, state, grads, numbers)
+    residual = functools.partial(residual_at, generator, config, state.target, fixed_noise=state.fixed_noise)
+    products = Products(lambda variables: residual(variables=variables), looked_at)
+    seen = seen._replace(point=state.variables, gradient=grads, feasible=feasible)
+    method = _method(generator, config, numbers)
+    variables, memory = method.update(_key_of_update(state.key, steps), state.method, seen._replace(products=products))
     moved = status == Status.RUNNING
     # The original program moves after its last look too; its final iterate is then never looked at.
     if config.stop == "never":
         moved = finite
     new = state._replace(
         variables=_where(moved, variables, state.variables),
-        optimizer=_where(moved, optimizer_state, state.optimizer),
+        method=_where(moved, memory, state.method),
         best=_where(better, looked_at, state.best),
         best_picture=_where(better, seen.picture, state.best_picture),
         best_loss=jnp.where(better, seen.loss, state.best_loss),
@@ -188,29 +207,11 @@ def step(
         reference_loss=jnp.where(progress, seen.loss, state.reference_loss),
         stalled=stalled,
         steps=steps,
+        evaluations=state.evaluations + 1 + products.count,
         feasible_at=jnp.where((state.feasible_at == 0) & feasible, steps, state.feasible_at),
         status=status,
     )
     return _where(state.status == Status.RUNNING, new, state), seen
-
-
-def _move(
-    generator: Generator, config: SearchConfig, state: SearchState, grads: Variables, numbers: Numbers
-) -> tuple[Variables, Any]:
-    """The variables and the optimiser's state after a step along these gradients."""
-    variables: Any = state.variables
-    updates: Any
-    if not config.phases:
-        chosen = optimizer(config, generator.latent_dim, numbers.learning_rate, numbers.steps)
-        updates, memory = chosen.update(grads, state.optimizer, variables)
-        return jax.tree.map(jnp.add, variables, updates), memory
-    phase = phase_of(config.phases, state.steps, numbers.steps)
-    chosen = optimizer(config, generator.latent_dim, numbers.learning_rate * phase.rate, phase.steps)
-    memory = _where(phase.begins, chosen.init(variables), state.optimizer)
-    grads = hold(generator.config, config, phase.index, grads)
-    updates, memory = chosen.update(grads, memory, variables)
-    updates = moved_only(generator.config, config, phase.index, updates)
-    return jax.tree.map(jnp.add, variables, updates), memory
 
 
 def finish(state: SearchState) -> Result:
@@ -222,6 +223,7 @@ def finish(state: SearchState) -> Result:
         latent=join_features(state.best),
         noise=merge_noise(state.best["noise"], state.fixed_noise),
         steps=state.steps,
+        evaluations=state.evaluations,
         feasible_at=state.feasible_at,
         status=state.status,
     )

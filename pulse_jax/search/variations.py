@@ -74,7 +74,7 @@ def redraw(
                 layers,
                 problem.low_res,
                 (solution.latent, solution.noise, solution.key),
-                (np.int32(solution.steps), np.int32(solution.status)),
+                (np.int32(solution.steps), np.int32(solution.evaluations), np.int32(solution.status)),
                 padded,
             )
         )
@@ -94,7 +94,7 @@ def redraw_memory(generator: Generator, config: SearchConfig, side: int) -> int:
     target = jax.ShapeDtypeStruct((side, side, 3), np.float32)
     key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
     point = (*solution_shapes(generator, config), key)
-    ending = (np.int32(0), np.int32(0))
+    ending = (np.int32(0), np.int32(0), np.int32(0))
     layers = redrawn_layers(config, len(generator.noise_shapes))
     lowered = _draw.lower(generator, config, layers, target, point, ending, np.zeros(_BATCH, np.uint32))
     return program_memory(lowered.compile()) or 0
@@ -107,10 +107,11 @@ def _draw(
     layers: tuple[int, ...],
     target: Array,
     point: tuple[Array, tuple[Array, ...], Array],
-    ending: tuple[Array, Array],
+    ending: tuple[Array, Array, Array],
     numbers: Array,
 ) -> Result:
-    """Every number's variation; of the solution, `point` is latent, noise and key, `ending` steps and status."""
+    """Every number's variation; of the solution, `point` is latent, noise and key, `ending` steps, evaluations
+    and status."""
     latent, noise, key = point
     branch = jax.random.fold_in(jax.random.wrap_key_data(key), _BRANCH)
 
@@ -120,7 +121,8 @@ def _draw(
         merged = merge_noise(kept, tuple(array if layer in layers else None for layer, array in enumerate(drawn)))
         # All noise inputs are given, so that none is left to be searched.
         _, seen = evaluate(generator, config, target, Variables(latent=latent, noise=()), merged)
-        steps, status = ending
-        return Result(seen.picture, seen.loss, seen.search_error, latent, merged, steps, jnp.int32(0), status)
+        steps, evaluations, status = ending
+        delivered = seen.picture, seen.loss, seen.search_error, latent, merged
+        return Result(*delivered, steps, evaluations, jnp.int32(0), status)
 
     return jax.vmap(one)(numbers)

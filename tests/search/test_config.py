@@ -190,7 +190,15 @@ def test_a_configs_structure_and_numbers_are_all_of_it():
     config = SearchConfig(eps=0.5, steps=7, learning_rate=3.0, patience=2, noise_scale=0.3, loss="2*L2+3*MAE")
     other = SearchConfig(eps=0.1, steps=9, learning_rate=1.0, patience=5, noise_scale=0.1, loss="5*L2+7*MAE")
     assert config.structure == other.structure == config.structure.structure
-    assert config.numbers == (0.5, 7, 3.0, 2, 0.3, 0.0, (2.0, 3.0))
+    assert config.numbers == {
+        "eps": 0.5,
+        "steps": 7,
+        "learning_rate": 3.0,
+        "patience": 2,
+        "noise_scale": 0.3,
+        "latent_noise": 0.0,
+        "weights": (2.0, 3.0),
+    }
     for changed in ({"space": "z"}, {"stop": "never"}, {"loss": "MAE+L2"}, {"latent_noise": 0.1}):
         assert dataclasses.replace(config, **changed).structure != config.structure
 

@@ -446,20 +446,37 @@ def test_phases_share_out_the_steps():
     np.testing.assert_allclose(rates, [1, 1, 1 / 4, 1 / 16])
 
 
+NUMBERS = {
+    "eps": 0.02,
+    "steps": 5,
+    "learning_rate": 0.3,
+    "patience": 3,
+    "noise_scale": 0.2,
+    "latent_noise": 0.3,
+    "loss": "7*L2+0.1*LAPLACE",
+}
+
+
 def test_other_numbers_need_no_other_program(unchecked, compiled):
-    """eps, steps, rates and weights are data: a config that differs in them compiles nothing."""
-    generator = style("stylegan2-16")
+    """Numeric settings and weights are data: a config that differs in any of them compiles nothing."""
+    numeric = {field.name for field in dataclasses.fields(SearchConfig) if "number" in field.metadata}
+    assert numeric | {"loss"} == NUMBERS.keys(), "give a new numeric setting another value here"
+    generator = dataclasses.replace(style("stylegan2-16"), w_std=jnp.float32(0.5))
+    first = {"eps": 1e-9, "steps": 4, "patience": 2, "latent_noise": 0.1, "loss": "1*L2+0.01*LAPLACE"}
+    config = presets.pulse(stop="plateau", **first)
 
-    def errors(**numbers):
-        config = presets.pulse(stop="never", **numbers)
-        return batch.upsample(generator, TARGET, config=config, lanes=2).search_error
+    def found(**numbers):
+        changed = dataclasses.replace(config, **numbers)
+        solutions = batch.upsample(generator, TARGET, config=changed, lanes=2)
+        return solutions.loss.item(), solutions.steps.item(), solutions.feasible.item()
 
-    first = errors(steps=3, eps=0.01, learning_rate=0.02, loss="100*L2+0.05*GEOCROSS")
+    outcome = found()
     compiled.clear()
-    second = errors(steps=5, eps=0.02, learning_rate=0.3, loss="1*L2+7*GEOCROSS")
-    assert second != first
+    others = {name: found(**{name: value}) for name, value in NUMBERS.items()}
     assert not compiled
-    errors(steps=5, loss="1*MAE")
+    # All but two change this search; those two would change when a search ends.
+    assert {name for name, other in others.items() if other == outcome} <= {"eps", "patience"}
+    found(loss="1*MAE+0.01*LAPLACE")
     assert compiled
 
 

@@ -86,7 +86,7 @@ def points(golden, trajectory):
 def test_the_start_is_mapped_as_the_original_program_does(golden, trajectory):
     start, _, steps = trajectory
     np.testing.assert_allclose(steps.rows[0], golden["w0"], atol=1e-5)
-    np.testing.assert_allclose(start.optimizer.radii["latent"], golden["radii_latent"], rtol=1e-6)
+    np.testing.assert_allclose(start.method.radii["latent"], golden["radii_latent"], rtol=1e-6)
 
 
 def test_the_learning_rate_follows_the_original_program(golden, original):

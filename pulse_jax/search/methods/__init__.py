@@ -1,0 +1,1 @@
+"""How a search moves: methods behind one inner protocol, one file each."""
