@@ -1,16 +1,14 @@
-"""The loss language: `100*L2+0.05*GEOCROSS` as data. Standard library only, so that the command line can check it."""
+"""The loss language: `100*L2+0.05*GEOCROSS` as data. Standard library only; names are looked up in the table of terms.
+
+That table (`objectives.terms`) needs JAX, so it is imported when a loss is read, not when this module is.
+"""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["LOSS_NAMES", "LossTerm", "format_loss", "parse_loss"]
+__all__ = ["LossTerm", "format_loss", "parse_loss"]
 
-LOSS_NAMES = (
-    *("L2", "L1", "MAE", "LAPLACE", "GAUSSIAN", "MULTISCALE", "LPIPS"),
-    *("GEOCROSS", "FLOW", "NORM", "CROSS", "CROSS_SQUARED", "WPRIOR", "COLINEAR", "PRINCIPAL", "LATENT", "NOISE"),
-)
-"""The terms that a loss may name: of the image (`pulse_jax.losses`), and of the latent and noise (there GEOCROSS,
-the others `pulse_jax.regularizers`)."""
 _EXAMPLE = "100*L2+0.05*GEOCROSS"
 _FLOAT32_MAX = 3.4028234663852886e38
 _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -20,31 +18,41 @@ _PLUS = re.compile(r"(?<![0-9.][eE])\+")
 
 @dataclass(frozen=True, slots=True)
 class LossTerm:
-    """One term of a loss: `weight` (finite in float32, not negative) times the loss called `name` (of `LOSS_NAMES`).
+    """One term of a loss: `weight` times the loss called `name`.
+
+    Attributes:
+        name: Key of the table of terms, `objectives.terms.TERMS`.
+        weight: Factor of the term, not negative, finite in float32.
 
     Raises:
-        ValueError: the name is unknown or the weight out of range.
+        ValueError: The name is unknown or the weight out of range.
     """
 
     name: str
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.name not in LOSS_NAMES:
-            raise ValueError(f"loss: expected terms from {', '.join(LOSS_NAMES)}, got {self.name!r}")
+        known = _known_names()
+        if self.name not in known:
+            raise ValueError(f"loss: expected terms from {', '.join(known)}, got {self.name!r}")
         # NaN fails every comparison.
         if not 0.0 <= self.weight <= _FLOAT32_MAX:
             raise ValueError(f"loss: expected a weight of 0 to 3.4e38 for {self.name}, got {self.weight!r}")
+
+
+def _known_names() -> Iterable[str]:
+    from pulse_jax.objectives.terms import TERMS
+
+    return TERMS.keys()
 
 
 def _parse_term(text: str, loss: str) -> LossTerm:
     weight, star, name = (part.strip() for part in text.partition("*"))
     if not star:
         weight, name = "1", weight
-    if name not in LOSS_NAMES:
-        raise ValueError(
-            f"loss: expected terms from {', '.join(LOSS_NAMES)}, such as {_EXAMPLE}, got {name!r} in {loss!r}"
-        )
+    known = _known_names()
+    if name not in known:
+        raise ValueError(f"loss: expected terms from {', '.join(known)}, such as {_EXAMPLE}, got {name!r} in {loss!r}")
     if not _NUMBER.fullmatch(weight) or float(weight) > _FLOAT32_MAX:
         raise ValueError(f"loss: expected a weight of 0 to 3.4e38 for {name}, got {weight!r} in {loss!r}")
     return LossTerm(name, float(weight))
@@ -56,7 +64,7 @@ def parse_loss(text: str) -> tuple[LossTerm, ...]:
     A weight is a plain decimal number, 1 when left out; spaces do not matter.
 
     Raises:
-        ValueError: a term is empty, unknown or repeated, or a weight is not a number that float32 holds, 0 at least.
+        ValueError: A term is empty, unknown or repeated, or a weight is not a number that float32 holds, 0 at least.
     """
     terms = tuple(_parse_term(term, text) for term in _PLUS.split(text))
     names = [term.name for term in terms]

@@ -1,8 +1,9 @@
-"""The losses of a search, for one image: `jax.vmap` maps them over a batch.
+"""Losses of the low-resolution image, for one image: `jax.vmap` maps them over a batch.
 
-Low-resolution images are (h, w, C), nominally in [0, 1]; latents are (L, d), one row per layer of the generator.
-Values are scalars in float32, or wider where the inputs are; a NaN in the inputs is a NaN in the value. Source: PULSE
-(Menon et al. 2020), section 3.1, and its program; others are named where they stand.
+Images are (h, w, C), nominally in [0, 1]. Values are scalars in float32, or wider where the inputs are; a NaN in the
+inputs is a NaN in the value. PULSE's other loss, GEOCROSS, is one of the latent (see `regularizers`) and is offered
+here too. Source: PULSE (Menon et al. 2020), section 3.1, and its program; others are named where they stand: SRLS
+(Gheisari and Genovesio 2022).
 """
 
 import math
@@ -12,8 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pulse_jax.images.degradations import halve
+from pulse_jax.objectives.regularizers import geocross
 
-__all__ = ["gaussian", "l1", "l2", "laplace", "mae", "multiscale"]
+__all__ = ["gaussian", "geocross", "l1", "l2", "laplace", "mae", "multiscale"]
 
 
 def _difference(generated_low_res: Array, target: Array) -> Array:
@@ -39,10 +41,10 @@ def _magnitude(difference: Array) -> Array:
 def l2(
     generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], eps: float | Float[Array, ""]
 ) -> Float[Array, ""]:
-    """Downscaling loss L2: max(mean((g - y)^2), eps), with zero gradient below eps (PULSE, equation 8 with p = 2).
+    """L2, downscaling loss: max(mean((g - y)^2), eps), with zero gradient below eps (PULSE, equation 8 with p = 2).
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: The shapes differ.
     """
     return _at_least(jnp.mean(jnp.square(_difference(generated_low_res, target))), eps)
 
@@ -50,12 +52,12 @@ def l2(
 def l1(
     generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], eps: float | Float[Array, ""]
 ) -> Float[Array, ""]:
-    """Downscaling loss L1: 10 * max(mean(|g - y|), eps), with zero gradient below eps (PULSE, equation 8 with p = 1).
+    """L1, downscaling loss: 10 * max(mean(|g - y|), eps), with zero gradient below eps (PULSE, equation 8 with p = 1).
 
     The factor 10 is the program's, to bring it to the size of L2.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: The shapes differ.
     """
     return 10.0 * _at_least(jnp.mean(_magnitude(_difference(generated_low_res, target))), eps)
 
@@ -64,7 +66,7 @@ def mae(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"])
     """MAE: mean(|g - y|), the data term that SRLS's program ran with; L1 is PULSE's, with its factor and floor.
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: The shapes differ.
     """
     return jnp.mean(_magnitude(_difference(generated_low_res, target)))
 
@@ -75,7 +77,7 @@ def laplace(
     """LAPLACE: −log p(y | g) in nats with independent Laplace noise of this scale (SRLS, section 2: the L1 norm).
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: The shapes differ.
     """
     difference = _difference(generated_low_res, target)
     return jnp.sum(_magnitude(difference)) / scale + difference.size * jnp.log(2.0 * scale)
@@ -86,8 +88,10 @@ def gaussian(
 ) -> Float[Array, ""]:
     """GAUSSIAN: −log p(y | g) in nats with independent Gaussian noise of this standard deviation (the L2 norm).
 
+    To a constant, the sum of squares that CSGM minimises (Bora et al. 2017, section 4), over twice the variance.
+
     Raises:
-        ValueError: the shapes differ.
+        ValueError: The shapes differ.
     """
     difference = _difference(generated_low_res, target)
     constant = difference.size * (jnp.log(scale) + 0.5 * math.log(2.0 * math.pi))
@@ -101,7 +105,7 @@ def multiscale(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h
     restoration" (Poirier-Ginter and Lalonde 2023).
 
     Raises:
-        ValueError: the shapes differ.
+        ValueError: The shapes differ.
     """
     difference = _difference(generated_low_res, target)
     scales = [jnp.mean(_magnitude(difference))]

@@ -1,8 +1,9 @@
-"""What a search asks of a latent and its noise beside the downscaling loss, for one image.
+"""Losses of a latent and its noise, beside the downscaling loss, for one image: `jax.vmap` maps them over a batch.
 
 Rows of w are (L, d), one per layer or per filter; values are float32 scalars with finite gradients, rows that coincide
-included. Sources: SRLS (Gheisari and Genovesio 2022, section 2) and its program, BRGM (Marinescu et al. 2021), CSGM
-(Bora et al. 2017), II2S (Zhu et al. 2020), StyleGAN2 (Karras et al. 2020, appendix D).
+included. Sources: PULSE's program (Menon et al. 2020), SRLS (Gheisari and Genovesio 2022, section 2) and its program,
+BRGM (Marinescu et al. 2021), CSGM (Bora et al. 2017), II2S (Zhu et al. 2020), StyleGAN2 (Karras et al. 2020,
+appendix D).
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 _SMALLEST_NOISE = 8  # the side below which noise is not halved again
+# Under the roots of squared lengths: keeps gradients finite where two rows coincide.
+_SQUARED_LENGTH_FLOOR = 1e-9
 
 
 def _pairs(w: Float[Array, "rows d"]) -> tuple[Array, Array]:
@@ -99,10 +102,6 @@ def noise_correlation(noise: Sequence[Float[Array, "r r 1"]]) -> Float[Array, ""
                 break
             image = halve(image)
     return total
-
-
-# Under the roots of squared lengths: keeps gradients finite where two rows coincide.
-_SQUARED_LENGTH_FLOOR = 1e-9
 
 
 def geocross(w: Float[Array, "layers d"]) -> Float[Array, ""]:

@@ -13,7 +13,7 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.networks.layers import BLOCK
 from pulse_jax.images.degradations import bicubic, quantize
 from pulse_jax.objectives.language import parse_loss
-from pulse_jax.objectives.terms import total_loss
+from pulse_jax.objectives.terms import TermInputs, total_loss
 from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.requirements import output_size
 from pulse_jax.search.space import Variables, mapped, merge_noise, searched_blocks, split_features
@@ -109,18 +109,18 @@ def evaluate(
     numbers = config.numbers if numbers is None else numbers
     image, rows = decode(generator, config, variables, fixed_noise)
     low = degrade(config, image, target.shape[0])
-    loss, terms = total_loss(
-        parse_loss(config.loss),
+    names = [term.name for term in parse_loss(config.loss)]
+    inputs = TermInputs(
         generated_low_res=low,
         target=target,
         w=rows,
-        eps=numbers["eps"] if config.clamp_loss else 0.0,
-        weights=numbers["weights"],
         latent=variables["latent"],
         noise=variables["noise"],
+        eps=numbers["eps"] if config.clamp_loss else 0.0,
         noise_scale=numbers["noise_scale"],
         priors=generator.priors,
     )
+    loss, terms = total_loss(dict(zip(names, numbers["weights"], strict=True)), inputs)
     levels = quantize(jax.lax.stop_gradient(image))
     delivered = degrade(config, levels, target.shape[0])
     evaluation = Evaluation(

@@ -1,11 +1,10 @@
 """Which sizes and fits a search needs of its generator and input."""
 
 from pulse_jax.generators.generator import Generator
-from pulse_jax.generators.networks.lpips import SMALLEST_SIDE
-from pulse_jax.generators.priors.bundle import MissingPrior, how_to_fit
+from pulse_jax.generators.priors.bundle import MissingPrior, what_is_missing
 from pulse_jax.images.degradations import bicubic_matrix
 from pulse_jax.objectives.language import parse_loss
-from pulse_jax.objectives.terms import check_priors
+from pulse_jax.objectives.terms import TERMS, check_priors
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 
 __all__ = ["admissible_sizes", "check_fits", "output_size", "smallest_target"]
@@ -24,8 +23,8 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
     }
     for name, wanted in needed.items():
         if wanted and getattr(generator, name) is None:
-            raise MissingPrior(f"the search needs this generator's {name}; {how_to_fit(name)}")
-    check_priors([term.name for term in parse_loss(config.loss)], generator.priors)
+            raise MissingPrior(f"the search needs {what_is_missing(name)}")
+    check_priors(_terms(config), generator.priors)
 
 
 def output_size(generator: Generator, config: UpsamplingConfig) -> int:
@@ -44,15 +43,22 @@ def output_size(generator: Generator, config: UpsamplingConfig) -> int:
             f"output_size: expected {resolution} or a part of it that D can make, {resolution // 2} for instance, "
             f"got {size}"
         ) from None
-    if size < smallest_target(config):
-        raise ValueError(f"output_size: expected {smallest_target(config)} at least for the loss LPIPS, got {size}")
+    for name in _terms(config):
+        if size < TERMS[name].smallest_side:
+            raise ValueError(
+                f"output_size: expected {TERMS[name].smallest_side} at least for the loss {name}, got {size}"
+            )
     return size
+
+
+def _terms(config: UpsamplingConfig) -> list[str]:
+    """The names of the terms of the loss, none where nothing is searched."""
+    return [term.name for term in parse_loss(config.loss)] if isinstance(config, SearchConfig) else []
 
 
 def smallest_target(config: UpsamplingConfig) -> int:
     """The smallest side of a low-resolution image that the loss can judge."""
-    judged = isinstance(config, SearchConfig) and any(term.name == "LPIPS" for term in parse_loss(config.loss))
-    return SMALLEST_SIDE if judged else 1
+    return max((TERMS[name].smallest_side for name in _terms(config)), default=1)
 
 
 def admissible_sizes(resolution: int, config: UpsamplingConfig) -> list[int]:

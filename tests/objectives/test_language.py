@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 
 import pulse_jax.objectives.language
-from pulse_jax.objectives.language import LOSS_NAMES, LossTerm, format_loss, parse_loss
+from pulse_jax.objectives.language import LossTerm, format_loss, parse_loss
+from pulse_jax.objectives.terms import TERMS
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -82,8 +83,8 @@ def test_writes_as_people_do():
 
 
 @given(
-    names=st.lists(st.sampled_from(LOSS_NAMES), min_size=1, unique=True),
-    weights=st.lists(st.floats(0, FLOAT32_MAX), min_size=len(LOSS_NAMES), max_size=len(LOSS_NAMES)),
+    names=st.lists(st.sampled_from(list(TERMS)), min_size=1, unique=True),
+    weights=st.lists(st.floats(0, FLOAT32_MAX), min_size=len(TERMS), max_size=len(TERMS)),
 )
 def test_round_trip(names, weights):
     terms = tuple(LossTerm(name, weight) for name, weight in zip(names, weights, strict=False))

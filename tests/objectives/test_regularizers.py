@@ -10,12 +10,10 @@ from jax.test_util import check_grads
 
 from pulse_jax.generators.networks import lpips
 from pulse_jax.generators.priors import flow as flows
-from pulse_jax.generators.priors.bundle import MissingPrior, Priors
 from pulse_jax.generators.priors.flow import Flow
 from pulse_jax.generators.priors.principal import PrincipalFit
-from pulse_jax.objectives import losses, regularizers, terms
-from pulse_jax.objectives import regularizers as objectives_regularizers_
-from pulse_jax.objectives.language import LOSS_NAMES
+from pulse_jax.objectives import losses, regularizers
+from pulse_jax.objectives.terms import TERMS
 from tests.tiny_networks import tiny_perceptual
 
 WIDTH, ROWS = 6, 4
@@ -60,7 +58,7 @@ def _terms(dtype):
         "COLINEAR": regularizers.colinear,
         "PRINCIPAL": lambda w: regularizers.principal_prior(w, _principal(dtype)),
         "LATENT": regularizers.squared_norm,
-        "GEOCROSS": objectives_regularizers_.geocross,
+        "GEOCROSS": regularizers.geocross,
     }
     images = {
         "L2": lambda x: losses.l2(x, target, 0.0),
@@ -78,10 +76,10 @@ def _terms(dtype):
 
 
 def test_every_name_of_the_language_is_tested_here():
-    assert sorted(_terms(jnp.float32)) == sorted(LOSS_NAMES)
+    assert sorted(_terms(jnp.float32)) == sorted(TERMS)
 
 
-@pytest.mark.parametrize("name", LOSS_NAMES)
+@pytest.mark.parametrize("name", TERMS)
 def test_gradients_equal_finite_differences(unchecked, name):
     with jax.enable_x64(True):
         function, shape = _terms(jnp.float64)[name]
@@ -90,7 +88,7 @@ def test_gradients_equal_finite_differences(unchecked, name):
         check_grads(jax.jit(function), (point,), order=1, modes=["rev"], eps=1e-6, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", LOSS_NAMES)
+@pytest.mark.parametrize("name", TERMS)
 def test_float32_is_close_to_float64(unchecked, name):
     function, shape = _terms(jnp.float32)[name]
     single = jax.jit(jax.value_and_grad(function))(jnp.asarray(_random(*shape, seed=9), jnp.float32))
@@ -160,7 +158,7 @@ def test_noise_is_correlated_with_its_neighbours_at_every_scale():
 
 @pytest.mark.parametrize(
     "function",
-    [regularizers.cross, regularizers.cross_squared, regularizers.colinear, objectives_regularizers_.geocross],
+    [regularizers.cross, regularizers.cross_squared, regularizers.colinear, regularizers.geocross],
 )
 @pytest.mark.parametrize("rows", [1, ROWS])
 def test_rows_that_coincide_cost_nothing_and_have_a_finite_gradient(function, rows):
@@ -168,14 +166,3 @@ def test_rows_that_coincide_cost_nothing_and_have_a_finite_gradient(function, ro
     value, gradient = jax.value_and_grad(function)(w)
     np.testing.assert_allclose(value, 0.0, atol=1e-6)
     assert np.all(np.isfinite(gradient))
-
-
-@pytest.mark.parametrize(
-    ("name", "missing"),
-    [("FLOW", "flow"), ("NORM", "flow"), ("WPRIOR", "w_std"), ("PRINCIPAL", "principal")],
-)
-def test_a_prior_that_was_not_fitted_is_named(name, missing):
-    priors = Priors(_flow(), _principal(), jnp.zeros(WIDTH), jnp.ones(()))._replace(**{missing: None})
-    with pytest.raises(MissingPrior, match=rf"^the loss {name} needs this generator's {missing}; pulse-jax fit-prior"):
-        terms.check_priors(["L2", name], priors)
-    terms.check_priors(["L2", "CROSS"], Priors())

@@ -1,4 +1,4 @@
-"""The priors of w that losses take of a generator, and how to make a missing one."""
+"""What losses take of a generator beside its networks, and how to get what is missing."""
 
 from typing import NamedTuple
 
@@ -8,11 +8,19 @@ from pulse_jax.generators.networks.lpips import Perceptual
 from pulse_jax.generators.priors.flow import Flow
 from pulse_jax.generators.priors.principal import PrincipalFit
 
-__all__ = ["MissingPrior", "Priors", "how_to_fit"]
+__all__ = ["MissingPrior", "Priors", "what_is_missing"]
 
 
 class Priors(NamedTuple):
-    """What losses take from outside the search, as far as it is there: see `pulse_jax.generator.Generator`."""
+    """What losses take from outside the search, as far as it is there.
+
+    Attributes:
+        flow: Flow fitted to w.
+        principal: Whitening of w with its full covariance.
+        w_avg: Mean of w (d,).
+        w_std: Standard deviation of w, a number, as `Generator.w_std`.
+        perceptual: Network of the loss LPIPS.
+    """
 
     flow: Flow | None = None
     principal: PrincipalFit | None = None
@@ -25,9 +33,23 @@ class MissingPrior(ValueError):
     """A search needs something that has not been fitted to the generator's w, or not been given."""
 
 
-_KINDS = {"flow": "flow", "principal": "pca", "gaussian_fit": "gaussian", "w_avg": "gaussian", "w_std": "gaussian"}
+def _fitted(name: str, kind: str) -> str:
+    return f"this generator's {name}; pulse-jax fit-prior GENERATOR --kind {kind} makes it"
 
 
-def how_to_fit(name: str) -> str:
-    """What to do about a generator that lacks this of its fits."""
-    return f"pulse-jax fit-prior GENERATOR --kind {_KINDS[name]} makes it"
+_MISSING = {
+    "flow": _fitted("flow", "flow"),
+    "principal": _fitted("principal", "pca"),
+    "gaussian_fit": _fitted("gaussian_fit", "gaussian"),
+    "w_avg": _fitted("w_avg", "gaussian"),
+    "w_std": _fitted("w_std", "gaussian"),
+    "perceptual": (
+        "a VGG16 with the heads of LPIPS, which do not come with this package; give --perceptual FILE, or "
+        "Generator.perceptual in Python"
+    ),
+}
+
+
+def what_is_missing(name: str) -> str:
+    """Return, for messages, what a generator without a fit or network of this name lacks, and how to get it."""
+    return _MISSING[name]
