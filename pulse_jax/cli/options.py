@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from pulse_jax.search.config import INTERPOLATIONS, Interpolation
+from pulse_jax.search.presets import INTERPOLATIONS, PRESETS, SEARCHES
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Benchmark", "Command", "Convert", "Demo", "Downscale", "FitPrior", "Info", "Sample", "Upsample"]
@@ -36,20 +36,11 @@ _Checkpoints = Annotated[
 _Folder = Annotated[Path, arg(metavar="DIR")]
 _Generator = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: the embedded one)")]
 _File = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
-_Search = Literal[
-    "pulse",
-    "pulse_2020",
-    "srls",
-    "srls_paper",
-    "brgm",
-    "csgm",
-    "image2stylegan",
-    "pn",
-    "ilo",
-    "robust",
-    "stylegan2_projector",
-]
-_Preset = Literal[_Search, Interpolation]
+if TYPE_CHECKING:
+    _Search = _Preset = str
+else:  # the choices, which only running tells
+    _Search = Literal[tuple(SEARCHES)]
+    _Preset = Literal[tuple(PRESETS)]
 _Label = Annotated[int | None, arg(metavar="N", help_behavior_hint="(needed by a generator with classes)")]
 
 

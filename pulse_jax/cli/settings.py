@@ -5,8 +5,8 @@ from pathlib import Path
 from pulse_jax.cli.options import Upsample
 from pulse_jax.generators.generator import Generator
 from pulse_jax.runs.solution_files import read_solutions
-from pulse_jax.search.config import INTERPOLATIONS, UpsamplingConfig
-from pulse_jax.search.presets import PRESETS
+from pulse_jax.search.config import UpsamplingConfig
+from pulse_jax.search.presets import INTERPOLATIONS, PRESETS
 from pulse_jax.search.problems import Start
 from pulse_jax.search.requirements import output_size
 from pulse_jax.system.errors import RunError, UsageError

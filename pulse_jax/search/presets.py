@@ -1,6 +1,7 @@
 """Named configurations, each with its source: `presets.NAME(**overrides)` returns a `SearchConfig`.
 
-`bicubic`, `lanczos` and `nearest` search nothing, and return an `InterpolationConfig`.
+`bicubic`, `lanczos` and `nearest` search nothing, and return an `InterpolationConfig`. A new preset is a function with
+`@preset` over it: the command line's choices, `PRESETS` and the names offered here are made from those.
 
 Sources in short: PULSE, Menon et al. 2020. SRLS, "Super-resolution through StyleGAN regularized latent search",
 Gheisari and Genovesio 2022. BRGM, "Bayesian image reconstruction using deep generative models", Marinescu et al. 2021.
@@ -9,29 +10,34 @@ CSGM, "Compressed sensing using generative models", Bora et al. 2017. II2S, "Imp
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
-from pulse_jax.search.config import InterpolationConfig, Phase, SearchConfig
+from pulse_jax.search.config import InterpolationConfig, Phase, SearchConfig, UpsamplingConfig
 
-__all__ = [
-    "PRESETS",
-    "bicubic",
-    "brgm",
-    "csgm",
-    "ilo",
-    "image2stylegan",
-    "lanczos",
-    "nearest",
-    "pn",
-    "pulse",
-    "pulse_2020",
-    "robust",
-    "srls",
-    "srls_paper",
-    "stylegan2_projector",
-]
+# Of an `UpsamplingConfig` each; most of those who look a name up want a `SearchConfig`, and say so.
+PRESETS: dict[str, Callable[..., Any]] = {}
+"""Every preset by its name, in the order in which they stand here."""
+SEARCHES: list[str] = []
+"""The names of those that search."""
+INTERPOLATIONS: list[str] = []
+"""The names of those that enlarge and search nothing."""
+
+_Preset = TypeVar("_Preset", bound=Callable[..., UpsamplingConfig])
 
 
+def preset(function: _Preset) -> _Preset:
+    """Register a function as the preset of its name; what it is annotated to return tells a search from an enlargement.
+
+    The function takes any field of its config as a keyword and hands it on. Nothing is called here: a config's check
+    needs JAX, and names must be known without.
+    """
+    enlarges = get_type_hints(function).get("return") is InterpolationConfig
+    PRESETS[function.__name__] = function
+    (INTERPOLATIONS if enlarges else SEARCHES).append(function.__name__)
+    return function
+
+
+@preset
 def pulse(**overrides: Any) -> SearchConfig:
     """The paper's method (PULSE, Menon et al. 2020, section 3): uniform start on √d·S^(d−1), ε 1e-3, early stop.
 
@@ -42,6 +48,7 @@ def pulse(**overrides: Any) -> SearchConfig:
     return SearchConfig(**overrides)
 
 
+@preset
 def pulse_2020(**overrides: Any) -> SearchConfig:
     """The authors' program of 2020, default flags: projected Adam from a Gaussian start, trainable noise, ε 2e-3.
 
@@ -81,6 +88,7 @@ def _inversion(settings: dict[str, Any], overrides: dict[str, Any]) -> SearchCon
     return SearchConfig(**(common | settings | overrides))
 
 
+@preset
 def srls(**overrides: Any) -> SearchConfig:
     """SRLS as its program ran for the paper's tables: MAE, the flow's density and norm, and the rows' mean distance.
 
@@ -96,6 +104,7 @@ def srls(**overrides: Any) -> SearchConfig:
     return _inversion(settings, overrides)
 
 
+@preset
 def srls_paper(**overrides: Any) -> SearchConfig:
     """SRLS as its paper writes it (equation 4, section 3): λ_w 1e-4, λ_g 2e-4, λ_c 1e-2, the latter on squared sums.
 
@@ -111,6 +120,7 @@ def srls_paper(**overrides: Any) -> SearchConfig:
     return _inversion(settings, overrides)
 
 
+@preset
 def brgm(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
     """BRGM: LPIPS, 0.001 · MSE on [0, 255], a Gaussian prior on w and colinear rows (its first program).
 
@@ -129,6 +139,7 @@ def brgm(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
     return _inversion(settings, overrides)
 
 
+@preset
 def csgm(**overrides: Any) -> SearchConfig:
     """CSGM (section 4): z from N(0, I), the summed squared error of [−1, 1] images plus 0.001 · ‖z‖²; Adam.
 
@@ -150,6 +161,7 @@ def csgm(**overrides: Any) -> SearchConfig:
     return SearchConfig(**(settings | overrides))
 
 
+@preset
 def image2stylegan(**overrides: Any) -> SearchConfig:
     """Image2StyleGAN (Abdal et al. 2019) in its pixel form: unconstrained W+ from the mean, MSE, Adam 0.01.
 
@@ -159,6 +171,7 @@ def image2stylegan(**overrides: Any) -> SearchConfig:
     return _inversion(settings, overrides)
 
 
+@preset
 def pn(**overrides: Any) -> SearchConfig:
     """II2S's P_N space in its pixel form: W+ with a penalty on ‖v‖², v being w whitened with its full covariance.
 
@@ -169,6 +182,7 @@ def pn(**overrides: Any) -> SearchConfig:
     return _inversion(settings, overrides)
 
 
+@preset
 def ilo(**overrides: Any) -> SearchConfig:
     """ILO: rounds of 50, 50, 25 and 25 steps that move the latent, then offsets to deeper and deeper blocks' outputs.
 
@@ -196,6 +210,7 @@ def ilo(**overrides: Any) -> SearchConfig:
     return SearchConfig(**(settings | overrides))
 
 
+@preset
 def robust(**overrides: Any) -> SearchConfig:
     """Robust inversion (Poirier-Ginter and Lalonde 2023) in its pixel form: W, then W+, then W++, 150 steps each.
 
@@ -218,6 +233,7 @@ def robust(**overrides: Any) -> SearchConfig:
     return _inversion(settings, overrides)
 
 
+@preset
 def stylegan2_projector(**overrides: Any) -> SearchConfig:
     """The projector of StyleGAN2 (Karras et al. 2020, appendix D; the ADA program) in its pixel form.
 
@@ -237,35 +253,27 @@ def stylegan2_projector(**overrides: Any) -> SearchConfig:
     return _inversion(settings, overrides)
 
 
+@preset
 def bicubic(**overrides: Any) -> InterpolationConfig:
     """Keys' cubic with a = −1/2 (Keys 1981), the smooth enlargement that super-resolution is commonly held against."""
     return InterpolationConfig(method="bicubic", **overrides)
 
 
+@preset
 def lanczos(**overrides: Any) -> InterpolationConfig:
     """A sinc under a window three lobes wide (Duchon 1979): sharper than bicubic, with more ringing."""
     return InterpolationConfig(method="lanczos", **overrides)
 
 
+@preset
 def nearest(**overrides: Any) -> InterpolationConfig:
     """Every pixel a square: what the input shows, and nothing else."""
     return InterpolationConfig(method="nearest", **overrides)
 
 
-# Of an `UpsamplingConfig` each; most of those who look a name up want a `SearchConfig`, and say so.
-PRESETS: dict[str, Callable[..., Any]] = {
-    "pulse": pulse,
-    "pulse_2020": pulse_2020,
-    "srls": srls,
-    "srls_paper": srls_paper,
-    "brgm": brgm,
-    "csgm": csgm,
-    "image2stylegan": image2stylegan,
-    "pn": pn,
-    "ilo": ilo,
-    "robust": robust,
-    "stylegan2_projector": stylegan2_projector,
-    "bicubic": bicubic,
-    "lanczos": lanczos,
-    "nearest": nearest,
-}
+__all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+    "INTERPOLATIONS",
+    "PRESETS",
+    "SEARCHES",
+    *sorted(["preset", *PRESETS]),
+]

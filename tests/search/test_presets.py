@@ -1,11 +1,15 @@
 """Presets: the values that they document, and overrides."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import pulse_jax
 from pulse_jax.search import presets
-from pulse_jax.search.config import INTERPOLATIONS, SearchConfig
+from pulse_jax.search.config import InterpolationConfig, SearchConfig
 
 
 def test_pulse_2020_is_the_original_program_with_its_default_flags():
@@ -53,7 +57,7 @@ def test_every_preset_takes_overrides(name):
     changed = preset(eps=5e-3, steps=7)
     assert (changed.eps, changed.steps) == (5e-3, 7)
     assert preset(eps=preset().eps) == preset()
-    if name not in INTERPOLATIONS:
+    if name in presets.SEARCHES:
         assert preset(precision="bfloat16").precision == "bfloat16"
 
 
@@ -63,3 +67,42 @@ def test_unknown_and_impossible_overrides_are_named(name):
         presets.PRESETS[name](epsilon=1e-3)
     with pytest.raises(ValueError, match="steps: expected 1 to 1000000, got 0"):
         presets.PRESETS[name](steps=0)
+
+
+def test_searches_and_enlargements_are_told_apart():
+    assert [*presets.SEARCHES, *presets.INTERPOLATIONS] == list(presets.PRESETS)
+    for name, preset in presets.PRESETS.items():
+        assert isinstance(preset(), SearchConfig if name in presets.SEARCHES else InterpolationConfig)
+
+
+def test_a_new_preset_is_one_function_and_the_command_line_offers_it():
+    """In a program of its own, because the choices are made when the options are first imported, and without JAX."""
+    program = """
+import sys
+from typing import get_args, get_type_hints
+from pulse_jax.search import presets
+from pulse_jax.search.config import InterpolationConfig, SearchConfig
+
+@presets.preset
+def hasty(**overrides) -> SearchConfig:
+    return SearchConfig(**{"steps": 3, **overrides})
+
+@presets.preset
+def squares(**overrides) -> "InterpolationConfig":
+    return InterpolationConfig(method="nearest", **overrides)
+
+from pulse_jax.cli import options
+choices = {kind: get_args(get_type_hints(kind)["preset"]) for kind in (options.Upsample, options.Benchmark)}
+assert choices[options.Upsample][:3] == ("pulse", "pulse_2020", "srls")
+assert choices[options.Upsample][-2:] == ("hasty", "squares")
+assert choices[options.Benchmark][-1] == "hasty" and "nearest" not in choices[options.Benchmark]
+assert "jax" not in sys.modules
+
+from pulse_jax.cli.settings import given_config
+from pathlib import Path
+given = {"inputs": (Path("x"),), "output": Path("y")}
+assert given_config(options.Upsample(**given, preset="hasty")) == SearchConfig(steps=3)
+assert given_config(options.Upsample(**given, preset="squares", steps=2)) == squares(steps=2)
+"""
+    home = Path(pulse_jax.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", program], cwd=home, check=True)
