@@ -24,7 +24,8 @@ from PIL import Image
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.generators.generator import Generator, load_generator
 from pulse_jax.generators.priors.gaussian import whitened_to_w
-from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.rounding import to_uint8
 from pulse_jax.objectives.regularizers import geocross
 from pulse_jax.search import presets
 from pulse_jax.search.config import SearchConfig
@@ -69,8 +70,8 @@ class Options:
 def read_truths(options: Options, generator: Generator) -> np.ndarray:
     """The pictures (n, H, W, 3) in [0, 1] whose low-resolution versions are the inputs."""
     if options.samples:
-        samples = np.asarray(generator.sample(jax.random.key(0), options.samples), np.float64)
-        return np.rint(np.clip(samples, 0, 1) * 255) / 255
+        samples = np.asarray(generator.sample(jax.random.key(0), options.samples))
+        return to_uint8(samples) / 255
     paths = sorted(options.truths.glob("*.png"))[: options.count] if options.truths else []
     if not paths:
         raise SystemExit("expected --truths, a folder of PNGs, or --samples")
@@ -139,7 +140,7 @@ def summarise(solutions: list[Solution], options: Options, generator: Generator,
 def run(options: Options, generator: Generator) -> None:
     """Print one line per configuration."""
     truths = read_truths(options, generator)
-    low_res = bicubic_float64(truths, options.factor).astype(np.float32)
+    low_res = Bicubic(options.factor).apply_float64(truths).astype(np.float32)
     for row, config in configurations(options):
         began = time.perf_counter()
         problems = as_problems(low_res, restarts=options.restarts)
@@ -155,7 +156,7 @@ def run(options: Options, generator: Generator) -> None:
             images = [best[i].image for i in sorted(best)]
             strip = np.concatenate([np.concatenate(list(truths), axis=1), np.concatenate(images, axis=1)])
             name = "_".join(map(str, row.values()))
-            Image.fromarray(np.rint(strip * 255).astype(np.uint8)).save(options.pictures / f"{name}.png")
+            Image.fromarray(to_uint8(strip)).save(options.pictures / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import tyro
 
 from pulse_jax.generators.generator import Generator, load_generator
-from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image
 from pulse_jax.manifold import sphere
 from pulse_jax.search import presets
@@ -54,7 +54,8 @@ def main(options: Options) -> None:
     """Search in both precisions at once and print a line for each look."""
     generator = load_generator()
     paths = sorted(options.truths.glob("*.png"))[: options.count]
-    low_res = bicubic_float64(np.stack([read_image(path).pixels for path in paths]), options.factor).astype(np.float32)
+    pictures = np.stack([read_image(path).pixels for path in paths])
+    low_res = Bicubic(options.factor).apply_float64(pictures).astype(np.float32)
     keys = jnp.stack([problem_key(0, image_number(image), 0) for image in low_res])
     states = {}
     for precision in ("float32", "bfloat16"):

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from pulse_jax.images.degradations import bicubic_float64
-from pulse_jax.images.files import from_uint8, read_image, to_uint8
+from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.files import read_image
+from pulse_jax.images.rounding import from_uint8, to_uint8
 
 HELDOUT = pathlib.Path(__file__).parents[1] / "heldout"
 
@@ -77,7 +78,7 @@ def input_sets(split: str, count: int | None) -> list[InputSet]:
     few, few_names = truths[:_DEGRADED], names[:_DEGRADED]
     angles = rng.uniform(0, math.pi, _DEGRADED)
     blurred = np.stack([motion_blurred(image, _BLUR, angle) for image, angle in zip(few, angles, strict=True)])
-    noise = _NOISE * rng.standard_normal((_DEGRADED, *bicubic_float64(few[0], 8).shape))
+    noise = _NOISE * rng.standard_normal((_DEGRADED, *Bicubic(8).apply_float64(few[0]).shape))
     unusual_names, unusual = read_pictures(HELDOUT / "unusual")
     kinds = {
         entry["file"].removesuffix(".png"): entry["kind"]
@@ -93,16 +94,18 @@ def input_sets(split: str, count: int | None) -> list[InputSet]:
     noisy = [f"noise of deviation {_NOISE}"] * _DEGRADED
     unseen = [kinds[name] for name in unusual_names]
     return [
-        make("8x", "Held-out renders, 8× smaller", names, truths, bicubic_float64(truths, 8), plain),
+        make("8x", "Held-out renders, 8× smaller", names, truths, Bicubic(8).apply_float64(truths), plain),
         make(
             "unusual",
             "People as the training set never shows them, 8× smaller",
             unusual_names,
             unusual,
-            bicubic_float64(unusual, 8),
+            Bicubic(8).apply_float64(unusual),
             unseen,
         ),
-        make("blurred", "Moved by 15 pixels, then 8× smaller", few_names, few, bicubic_float64(blurred, 8), turned),
-        make("noisy", "8× smaller, then noise", few_names, few, bicubic_float64(few, 8) + noise, noisy),
-        make("16x", "Held-out renders, 16× smaller", names, truths, bicubic_float64(truths, 16), plain),
+        make(
+            "blurred", "Moved by 15 pixels, then 8× smaller", few_names, few, Bicubic(8).apply_float64(blurred), turned
+        ),
+        make("noisy", "8× smaller, then noise", few_names, few, Bicubic(8).apply_float64(few) + noise, noisy),
+        make("16x", "Held-out renders, 16× smaller", names, truths, Bicubic(16).apply_float64(truths), plain),
     ]

@@ -13,7 +13,8 @@ import tyro
 from PIL import Image, ImageDraw, ImageFont
 
 import pulse_jax
-from pulse_jax.images.files import read_image, to_uint8
+from pulse_jax.images.files import read_image
+from pulse_jax.images.rounding import to_uint8
 
 _PAPER, _INK = (250, 249, 246), (33, 35, 38)
 _SIDE, _GAP, _LABEL = 128, 8, 110

@@ -31,7 +31,7 @@ from examples.training.features import FeatureNetwork
 from examples.training.shards import read_attributes, read_pictures, stream_pictures
 from examples.training.targets import Target
 from pulse_jax.generators.generator import Generator, load_generator
-from pulse_jax.images.files import from_uint8, to_uint8
+from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.reports import metrics
 from pulse_jax.reports.tables import markdown, print_table
 

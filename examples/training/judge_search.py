@@ -35,8 +35,9 @@ from examples.training.features import FeatureNetwork
 from examples.training.judge import Reference, distances, draw_samples
 from examples.training.shards import read_attributes, read_pictures
 from pulse_jax.generators.generator import Generator, load_generator
-from pulse_jax.images.degradations import bicubic_float64, unseen
-from pulse_jax.images.files import from_uint8, save_png, to_uint8
+from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.files import save_png
+from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.reports import metrics
 from pulse_jax.reports.contact_sheet import SheetRow, SheetTile, contact_sheet
 from pulse_jax.reports.tables import markdown, print_table
@@ -115,7 +116,9 @@ def read_truths(folder: pathlib.Path, count: int, factor: int) -> Truths:
     if not paths:
         raise FileNotFoundError(f"{folder}: expected PNGs")
     pictures = read_pngs(paths)
-    return Truths([path.stem for path in paths], pictures, bicubic_float64(pictures / 255, factor).astype(np.float32))
+    return Truths(
+        [path.stem for path in paths], pictures, Bicubic(factor).apply_float64(pictures / 255).astype(np.float32)
+    )
 
 
 def read_pngs(paths: Sequence[pathlib.Path]) -> UInt8[np.ndarray, "n h w 3"]:
@@ -167,8 +170,7 @@ def examine(
     """Errors, faces and feature distances of what a method made."""
     n, k = pictures.shape[:2]
     factor = pictures.shape[2] // truths.low_res.shape[1]
-    downscaled = bicubic_float64(pictures / 255, factor)
-    errors = np.square(downscaled - truths.low_res[:, None].astype(np.float64)).mean(axis=(2, 3, 4))
+    errors = Bicubic(factor).error(pictures / 255, truths.low_res[:, None])
     faces = np.ones((n, k), bool)
     if detector is not None:
         faces = detection.faces_found(pictures.reshape(n * k, *pictures.shape[2:]), detector).reshape(n, k)
@@ -182,7 +184,8 @@ def unseen_difference(pictures: UInt8[np.ndarray, "n k h w 3"], use: np.ndarray,
     None if no row has two.
     """
     pairs = [
-        metrics.pairwise_differences(unseen(row[used] / 255, factor)) for row, used in zip(pictures, use, strict=True)
+        metrics.pairwise_differences(Bicubic(factor).unseen(row[used] / 255))
+        for row, used in zip(pictures, use, strict=True)
     ]
     joined = np.concatenate(pairs)
     return float(np.median(joined)) if len(joined) else None

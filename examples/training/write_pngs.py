@@ -21,7 +21,8 @@ from examples.training.heads.attributes import (
     STYLE_NAMES,
 )
 from examples.training.shards import read_attributes, read_pictures
-from pulse_jax.images.files import from_uint8, save_png
+from pulse_jax.images.files import save_png
+from pulse_jax.images.rounding import from_uint8
 
 NAMES = {
     "sex": ("female", "male"),

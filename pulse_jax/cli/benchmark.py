@@ -23,7 +23,7 @@ from pulse_jax.cli.options import Benchmark
 from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config, architecture_to_dict
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.networks import stylegan1, stylegan2
-from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
 from pulse_jax.reports.line_plots import Line, Panel, draw_panels
 from pulse_jax.reports.machine import copy_rate, product_rate
@@ -183,7 +183,7 @@ def make_problems(generator: Generator, factor: int, count: int) -> list[Problem
 
 
 def _downscaled(images: Iterable[np.ndarray], factor: int) -> list[np.ndarray]:
-    return [bicubic_float64(image, factor).astype(np.float32) for image in images]
+    return [Bicubic(factor).apply_float64(image).astype(np.float32) for image in images]
 
 
 def _hard(resolution: int, factor: int) -> list[np.ndarray]:

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from pulse_jax.cli.options import Demo, Upsample
 from pulse_jax.cli.upsample import run_upsample
-from pulse_jax.images.degradations import bicubic_float64
-from pulse_jax.images.files import read_image, to_uint8
+from pulse_jax.images.degradations.registry import find_degradation
+from pulse_jax.images.files import read_image
+from pulse_jax.images.rounding import to_uint8
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable, short
@@ -47,8 +48,9 @@ def verify(output: Path) -> list[list[Check]]:
         OSError, ValueError: a file is missing or damaged.
     """
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
-    eps = summary["config"]["eps"]
-    identity = not summary["config"]["blur_at_factor_one"]
+    config = summary["config"]
+    eps, blur = config["eps"], config["blur_at_factor_one"]
+    kind = find_degradation(config.get("degradation", "bicubic"))
     checks = []
     for entry in summary["inputs"]:
         solved = output / entry["solved"] if entry["notes"] else Path(entry["input"])
@@ -56,8 +58,8 @@ def verify(output: Path) -> list[list[Check]]:
         target = read_image(solved).pixels.astype(np.float64)
         of_input = []
         for record in entry["solutions"]:
-            small = bicubic_float64(_levels(output / record["image"]), entry["factor"], identity_at_one=identity)
-            error = float(np.mean(np.square(small - target)))
+            image = _levels(output / record["image"])
+            small, error = kind.between(len(image), len(target), blur_at_factor_one=blur).compare(image, target)
             claimed = record["downscaling_error"]
             fault = ""
             if not math.isclose(error, claimed, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE):
@@ -66,7 +68,7 @@ def verify(output: Path) -> list[list[Check]]:
                 fault = f"claimed {'feasible' if record['feasible'] else 'not feasible'} at an error of {error:.6g}"
             elif np.abs(np.clip(small, 0, 1) - _levels(output / record["downscaled"])).max() > 0.51 / 255:
                 fault = "its downscaled picture is another"
-            of_input.append(Check(record, error, fault))
+            of_input.append(Check(record, float(error), fault))
         checks.append(of_input)
     return checks
 

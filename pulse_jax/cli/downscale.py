@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from pulse_jax.cli.options import Downscale
-from pulse_jax.images.degradations import bicubic_float64
-from pulse_jax.images.files import ImageError, ReadImage, centre_crop, save_png, to_uint8
+from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.files import ImageError, ReadImage, centre_crop, save_png
+from pulse_jax.images.rounding import to_uint8
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.inputs import find_inputs, read_each, report_failures
 from pulse_jax.system import devices
@@ -75,7 +76,7 @@ def _shrink(options: Downscale, path: Path, picture: ReadImage) -> tuple[np.ndar
     if not height == width == side:
         notes.append(f"cropped from {width}x{height} to its centre {side}x{side}")
     try:
-        small = bicubic_float64(centre_crop(picture.pixels, side), factor)
+        small = Bicubic(factor).apply_float64(centre_crop(picture.pixels, side))
     except ValueError:
         raise ImageError(
             path,

@@ -13,8 +13,8 @@ from PIL import Image
 from pulse_jax.cli import generators
 from pulse_jax.cli.options import Sample
 from pulse_jax.generators.generator import Generator
-from pulse_jax.images.degradations import quantize
-from pulse_jax.images.files import ImageError, read_image, save_png, to_uint8
+from pulse_jax.images.files import ImageError, read_image, save_png
+from pulse_jax.images.rounding import quantize, to_uint8
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.records import file_names
 from pulse_jax.runs.solution_files import StoredSolutions, read_solutions
@@ -74,7 +74,7 @@ def run_sample(options: Sample, screen: Screen) -> int:
 def _decode(generator: Generator, config: SearchConfig, latents: jax.Array, noise: tuple[jax.Array, ...]) -> jax.Array:
     def one(latent: jax.Array, fixed: tuple[jax.Array, ...]) -> jax.Array:
         # All noise inputs are given, so that none is left to be searched.
-        return quantize(decode(generator, config, Variables(latent=latent, noise=()), fixed)[0])
+        return quantize(decode(generator, config, Variables(latent=latent, noise=()), fixed)[0])[1]
 
     return jax.vmap(one)(latents, noise)
 

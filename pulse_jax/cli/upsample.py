@@ -25,8 +25,9 @@ from pulse_jax.engine.checkpoints import CheckpointError
 from pulse_jax.engine.memory import fitting_lanes
 from pulse_jax.engine.progress import Progress
 from pulse_jax.generators.generator import Generator
-from pulse_jax.images.files import ImageError, ReadImage, from_uint8, to_uint8
+from pulse_jax.images.files import ImageError, ReadImage
 from pulse_jax.images.inputs import fit_low_res
+from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.runs.additions import Extras
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.inputs import Input, Wanted, find_inputs, read_each, report_failures

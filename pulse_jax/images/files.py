@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.system.files import write_whole
 from pulse_jax.system.text import printable, reason_of
 
@@ -25,10 +26,8 @@ __all__ = [
     "centre_crop",
     "check_regular",
     "file_status",
-    "from_uint8",
     "read_image",
     "save_png",
-    "to_uint8",
 ]
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
@@ -314,34 +313,6 @@ def centre_crop(pixels: np.ndarray, side: int) -> np.ndarray:
     """The centre (side, side, 3) of a picture (h, w, 3), h and w no smaller."""
     top, left = ((length - side) // 2 for length in pixels.shape[:2])
     return pixels[top : top + side, left : left + side]
-
-
-def to_uint8(image: np.ndarray) -> np.ndarray:
-    """Floats in [0, 1] to the nearest of 256 levels, halves upwards; what lies outside is clipped. Any shape.
-
-    Raises:
-        ValueError: not floats, or some are NaN.
-    """
-    image = np.asarray(image)
-    if not np.issubdtype(image.dtype, np.floating):
-        raise ValueError(f"image: expected floats in [0, 1], got {image.dtype}")
-    if np.isnan(image).any():
-        raise ValueError("image: expected numbers, got NaN")
-    # In float64 the product is exact for float32 input, so the only rounding is the one wanted.
-    levels = np.floor(np.clip(image.astype(np.float64), 0.0, 1.0) * 255.0 + 0.5)
-    return np.asarray(levels, np.uint8)
-
-
-def from_uint8(image: np.ndarray) -> np.ndarray:
-    """Levels 0 to 255 to float32 in [0, 1], the inverse of `to_uint8`. Any shape.
-
-    Raises:
-        ValueError: not uint8.
-    """
-    image = np.asarray(image)
-    if image.dtype != np.uint8:
-        raise ValueError(f"image: expected uint8, got {image.dtype}")
-    return np.asarray(image.astype(np.float32) / np.float32(255))
 
 
 def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:

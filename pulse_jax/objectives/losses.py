@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pulse_jax.images.degradations import halve
+from pulse_jax.images.pyramid import halve
 from pulse_jax.objectives.regularizers import geocross
 
 __all__ = ["gaussian", "geocross", "l1", "l2", "laplace", "mae", "multiscale"]

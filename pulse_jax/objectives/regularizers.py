@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from pulse_jax.generators.priors.flow import log_density
 from pulse_jax.generators.priors.principal import PrincipalFit, w_to_principal
-from pulse_jax.images.degradations import halve
+from pulse_jax.images.pyramid import halve
 from pulse_jax.manifold import sphere
 
 __all__ = [

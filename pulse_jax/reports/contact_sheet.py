@@ -10,7 +10,7 @@ from itertools import accumulate
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pulse_jax.images.files import to_uint8
+from pulse_jax.images.rounding import to_uint8
 from pulse_jax.reports.canvas import FAINT, INK, PAPER, SOFT, font
 from pulse_jax.system.text import printable
 

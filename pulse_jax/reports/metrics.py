@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from pulse_jax.images.degradations import bicubic_float64, unseen
+from pulse_jax.images.degradations.bicubic import Bicubic
 
 __all__ = [
     "NormStatistics",
@@ -98,37 +98,36 @@ def downscaling_error(
     image: Float[np.ndarray, "*batch high high 3"],
     low_res: Float[np.ndarray, "*batch low low 3"],
     *,
-    identity_at_one: bool = True,
+    blur_at_factor_one: bool = False,
 ) -> Float[np.ndarray, "*batch"]:
     """Mean squared error of D(image) against the input, for each picture: what ε bounds (see `problems.judge`).
 
     Args:
         image: solutions.
         low_res: what they are solutions of.
-        identity_at_one: as in `degradations.bicubic`.
+        blur_at_factor_one: as in `Bicubic`.
 
     Raises:
         ValueError: D cannot bring the image to the input's size.
     """
-    difference = _downscaled(image, low_res, identity_at_one) - low_res
-    return np.asarray(np.mean(np.square(difference), axis=(-3, -2, -1)))
+    return _bicubic(image, low_res, blur_at_factor_one).error(image, low_res)
 
 
 def consistency_psnr(
     image: Float[np.ndarray, "*batch high high 3"],
     low_res: Float[np.ndarray, "*batch low low 3"],
     *,
-    identity_at_one: bool = True,
+    blur_at_factor_one: bool = False,
 ) -> Float[np.ndarray, "*batch"]:
     """The PSNR of D(image) against the input in dB: 30 dB is an error of 1e-3. Arguments as in `downscaling_error`."""
-    return psnr(_downscaled(image, low_res, identity_at_one), np.asarray(low_res, np.float64))
+    return psnr(_bicubic(image, low_res, blur_at_factor_one).apply_float64(image), np.asarray(low_res, np.float64))
 
 
-def _downscaled(image: np.ndarray, low_res: np.ndarray, identity_at_one: bool) -> np.ndarray:
+def _bicubic(image: np.ndarray, low_res: np.ndarray, blur_at_factor_one: bool) -> Bicubic:
     high, low = image.shape[-2], low_res.shape[-2]
     if high % low or image.shape[-3] * low != low_res.shape[-3] * high or image.shape[-1] != low_res.shape[-1]:
         raise ValueError(f"low_res: expected a whole part of the image's {image.shape}, got {low_res.shape}")
-    return bicubic_float64(image, high // low, identity_at_one=identity_at_one)
+    return Bicubic(high // low, blur_at_factor_one)
 
 
 def pairwise_differences(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, " pairs"]:
@@ -138,15 +137,15 @@ def pairwise_differences(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarr
 
 
 def pairwise_diversity(
-    images: Float[np.ndarray, "n high high 3"], factor: int | None = None, *, identity_at_one: bool = True
+    images: Float[np.ndarray, "n high high 3"], factor: int | None = None, *, blur_at_factor_one: bool = False
 ) -> float:
     """The mean root mean square difference between two of the solutions of one input; 0 if all are the same.
 
     Args:
         images: at least two.
-        factor: of the downscaling D; then only what D does not see counts (`degradations.unseen`), and what solutions
+        factor: of the downscaling D; then only what D does not see counts (`Degradation.unseen`), and what solutions
             that miss their input differ by in its pixels does not.
-        identity_at_one: as in `degradations.bicubic`.
+        blur_at_factor_one: as in `Bicubic`.
 
     Raises:
         ValueError: fewer than two images.
@@ -155,7 +154,7 @@ def pairwise_diversity(
         raise ValueError(f"images: expected at least two solutions, got {len(images)}")
     images = np.asarray(images, np.float64)
     if factor is not None:
-        images = unseen(images, factor, identity_at_one=identity_at_one)
+        images = Bicubic(factor, blur_at_factor_one).unseen(images)
     return float(pairwise_differences(images).mean())
 
 

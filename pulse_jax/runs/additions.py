@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pulse_jax.generators.generator import Generator
+from pulse_jax.images.rounding import to_uint8
 from pulse_jax.search.animations import animation_memory, morph, replay
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.problems import Problem, Solution
@@ -75,7 +76,7 @@ class Extras:
         if not self.animated or not isinstance(self.config, SearchConfig):
             return
         best, *others = ranked
-        delivered = np.rint(best.image[None] * 255).astype(np.uint8)
+        delivered = to_uint8(best.image[None])
         frames = np.concatenate([replay(self.generator, self.config, problem, best.restart, best.steps), delivered])
         yield "search.webp", frames, [_FRAME] * (len(frames) - 1) + [_END]
         if others and others[0].feasible:

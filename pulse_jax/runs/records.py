@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pulse_jax.images.files import from_uint8, to_uint8
+from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.reports.contact_sheet import SheetTile
 from pulse_jax.runs.solution_files import Kept
 from pulse_jax.search.problems import Solution

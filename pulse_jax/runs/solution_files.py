@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pulse_jax.generators.generator import Generator
-from pulse_jax.images.files import ImageError, check_regular, from_uint8, save_png, to_uint8
+from pulse_jax.images.files import ImageError, check_regular, save_png
+from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.problems import Solution, Status
 from pulse_jax.search.space import latent_shape

@@ -21,6 +21,7 @@ from pulse_jax.runs.inputs import Input, Wanted
 from pulse_jax.runs.records import file_names, solution_record, tile, variation_record
 from pulse_jax.runs.solution_files import Kept, keep_solution, write_solutions
 from pulse_jax.search.config import UpsamplingConfig
+from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.diversity import choose, nearest_distances
 from pulse_jax.search.problems import Problem, Solution, image_number, rank
 from pulse_jax.system.background import WriteBehind
@@ -234,12 +235,9 @@ class Outputs:
 
     def _downscaling(self, one: Input) -> dict[str, Any]:
         """D, and where there is room, as the arguments of those who need them."""
-        factor = self._record(one)["factor"]
-        return {
-            "factor": factor,
-            "identity_at_one": not self._config.blur_at_factor_one,
-            "folder": self._state(one),
-        }
+        low = len(one.low_res)
+        high = low * self._record(one)["factor"]
+        return {"degradation": degradation_of(self._config, high, low), "folder": self._state(one)}
 
     def _write_pictures(
         self, one: Input, ranked: Sequence[Kept], entries: Sequence[dict[str, Any]], part: Path

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, UInt8
 
 from pulse_jax.generators.generator import Generator
-from pulse_jax.images.degradations import quantize
+from pulse_jax.images.rounding import quantize
 from pulse_jax.manifold.sphere import slerp
 from pulse_jax.search import step as search
 from pulse_jax.search.config import SearchConfig
@@ -113,7 +113,7 @@ def _morph(generator: Generator, config: SearchConfig, one: Any, other: Any, way
         pairs = zip(one[1], other[1], strict=True)
         noise = tuple(slerp(a.reshape(-1), b.reshape(-1), way).reshape(a.shape) for a, b in pairs)
         image, _ = decode(generator, config, Variables(latent=latent, noise=()), noise)
-        return jnp.rint(quantize(image) * 255.0).astype(jnp.uint8)
+        return quantize(image)[0]
 
     # One by one: memory for one picture's activations is all that it takes.
     return jax.lax.map(frame, ways)

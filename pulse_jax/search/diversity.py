@@ -1,7 +1,7 @@
-"""Which of many solutions differ most: told apart by what downscaling, and so the input, says nothing about.
+"""Which of many solutions differ most: told apart by what the degradation, and so the input, says nothing about.
 
 Pictures are (H, W, 3) in [0, 1]; a distance is the root of the mean squared difference, over pixels and channels, of
-their unseen parts (`degradations.unseen`).
+their unseen parts (`Degradation.unseen`).
 """
 
 import os
@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pulse_jax.images.degradations import unseen
+from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.degradations.protocol import Degradation
 
 __all__ = ["choose", "nearest_distances"]
 
@@ -18,28 +19,26 @@ __all__ = ["choose", "nearest_distances"]
 def choose(
     images: Iterable[np.ndarray],
     count: int,
-    factor: int,
+    degradation: Degradation | int,
     *,
-    identity_at_one: bool = True,
     folder: str | os.PathLike[str] | None = None,
 ) -> list[int]:
-    """Picks `count` pictures far from each other: first the first, then ever the one farthest from those picked.
+    """Pick `count` pictures far from each other: first the first, then ever the one farthest from those picked.
 
     Farthest from a set is what has the largest distance to its nearest member; of equals, what comes first. Source:
     Gonzalez 1985, "Clustering to minimize the maximum intercluster distance".
 
     Args:
-        images: best first.
-        count: how many; all, if there are no more.
-        factor: of the downscaling D.
-        identity_at_one: as in `degradations.bicubic`.
-        folder: where unseen parts, of which memory might not hold many, lie meanwhile in a nameless file; the system's
+        images: Pictures, best first.
+        count: How many to pick; all, if there are no more.
+        degradation: What the pictures are solutions for; a number is the factor of bicubic downscaling.
+        folder: Where unseen parts, of which memory might not hold many, lie meanwhile in a nameless file; the system's
             own folder for such files if None.
 
     Returns:
         Positions among `images`, in the order in which they are picked.
     """
-    parts = _unseen_parts(images, factor, identity_at_one, folder)
+    parts = _unseen_parts(images, degradation, folder)
     nearest = np.full(len(parts), np.inf)
     picked: list[int] = []
     while len(picked) < min(count, len(parts)):
@@ -52,29 +51,29 @@ def choose(
 
 
 def nearest_distances(
-    images: Iterable[np.ndarray],
-    factor: int,
-    *,
-    identity_at_one: bool = True,
-    folder: str | os.PathLike[str] | None = None,
+    images: Iterable[np.ndarray], degradation: Degradation | int, *, folder: str | os.PathLike[str] | None = None
 ) -> list[float | None]:
-    """Each picture's distance to the nearest of the others; None if there are no others. Arguments as in `choose`."""
-    parts = _unseen_parts(images, factor, identity_at_one, folder)
+    """Return each picture's distance to the nearest of the others; None if there are no others.
+
+    Arguments are as in `choose`.
+    """
+    parts = _unseen_parts(images, degradation, folder)
     if len(parts) < 2:
         return [None] * len(parts)
     return [float(np.delete(_distances(part, parts), number).min()) for number, part in enumerate(parts)]
 
 
 def _unseen_parts(
-    images: Iterable[np.ndarray], factor: int, identity_at_one: bool, folder: str | os.PathLike[str] | None
+    images: Iterable[np.ndarray], degradation: Degradation | int, folder: str | os.PathLike[str] | None
 ) -> np.ndarray:
-    """The unseen parts (n, H, W, 3) in a file, which goes with the array."""
+    """Return the unseen parts (n, H, W, 3) in a file, which goes with the array."""
+    known = degradation if isinstance(degradation, Degradation) else Bicubic(degradation)
     shape = (0,)
     count = 0
     with tempfile.TemporaryFile(dir=folder) as file:
         for image in images:
             # In float32: far finer than a level of 8 bits, and half the size.
-            part = unseen(image, factor, identity_at_one=identity_at_one).astype(np.float32)
+            part = known.unseen(image).astype(np.float32)
             file.write(part.tobytes())
             shape = part.shape
             count += 1

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from PIL import Image
 
 from pulse_jax.generators.generator import Generator
-from pulse_jax.images.degradations import bicubic_float64
-from pulse_jax.images.files import to_uint8
+from pulse_jax.images.rounding import to_uint8
 from pulse_jax.search.config import Interpolation, InterpolationConfig
+from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.judge import Result, judge
 from pulse_jax.search.problems import Problem, Solution, Status
 from pulse_jax.search.requirements import output_size
@@ -31,13 +31,13 @@ _KERNELS = {
 def enlarge(
     low_res: Float[np.ndarray, "h w c"], size: int, method: Interpolation
 ) -> Float[np.ndarray, "{size} {size} c"]:
-    """An image enlarged to `size`, float32; bicubic and lanczos may leave [0, 1] a little."""
+    """Return an image enlarged to `size`, float32; bicubic and lanczos may leave [0, 1] a little."""
     channels = (Image.fromarray(np.ascontiguousarray(channel)) for channel in np.moveaxis(low_res, -1, 0))
     return np.stack([np.asarray(channel.resize((size, size), _KERNELS[method])) for channel in channels], axis=-1)
 
 
 def interpolate(problems: Iterable[Problem], generator: Generator, config: InterpolationConfig) -> Iterator[Solution]:
-    """The one solution of each problem, in order; none of a problem whose restart 0 has ended.
+    """Yield the one solution of each problem, in order; none of a problem whose restart 0 has ended.
 
     Further restarts would give the same picture. The generator's sizes count and nothing else of it: latents are
     (0, d), there is no noise, no key and no steps; `loss` is the `search_error`.
@@ -48,11 +48,20 @@ def interpolate(problems: Iterable[Problem], generator: Generator, config: Inter
             continue
         image = enlarge(problem.low_res, size, config.method)
         if np.isfinite(image).all():
-            error = np.mean(np.square(bicubic_float64(image, size // len(problem.low_res)) - problem.low_res))
+            error = degradation_of(config, size, len(problem.low_res)).error(image, problem.low_res)
             status = Status.MAX_STEPS
         else:  # black, as a search delivers that finds nothing finite
             image, error, status = np.zeros_like(image), np.inf, Status.NONFINITE
-        latent = np.zeros((0, generator.latent_dim), np.float32)
         # NumPy's arrays, where lanes have JAX's.
-        values: Any = to_uint8(image), error, error, latent, (), 0, 0, 0, status
-        yield judge(problem, 0, Result(*values), config, np.zeros(2, np.uint32))
+        values: dict[str, Any] = {
+            "picture": to_uint8(image),
+            "loss": error,
+            "search_error": error,
+            "latent": np.zeros((0, generator.latent_dim), np.float32),
+            "noise": (),
+            "steps": 0,
+            "evaluations": 0,
+            "feasible_at": 0,
+            "status": status,
+        }
+        yield judge(problem, 0, Result(**values), config, np.zeros(2, np.uint32))

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from pulse_jax.images.degradations import bicubic_float64
 from pulse_jax.search.config import UpsamplingConfig
+from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Solution, Status
 
 __all__ = ["Result", "judge"]
@@ -33,17 +33,15 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
     """What a lane delivers (NumPy arrays), judged in float64 on the 8-bit picture, as a reader of its PNG gets it."""
     exact = np.asarray(result.picture) / 255
     target = problem.low_res
-    factor = exact.shape[0] // target.shape[0]
-    downscaled = bicubic_float64(exact, factor, identity_at_one=not config.blur_at_factor_one)
-    error = float(np.mean(np.square(downscaled - np.asarray(target, np.float64))))
-    feasible = error <= config.eps
+    downscaled, error = degradation_of(config, len(exact), len(target)).compare(exact, target)
+    feasible = bool(error <= config.eps)
     return Solution(
         index=problem.index,
         restart=restart,
         image=exact.astype(np.float32),
         downscaled=downscaled.astype(np.float32),
         loss=float(result.loss),
-        downscaling_error=error,
+        downscaling_error=float(error),
         search_error=float(result.search_error),
         feasible=feasible,
         status=Status.FEASIBLE if feasible else Status(int(result.status)),

@@ -11,10 +11,12 @@ from jaxtyping import Array, Float, UInt8
 
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.networks.layers import BLOCK
-from pulse_jax.images.degradations import bicubic, quantize
+from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.rounding import quantize
 from pulse_jax.objectives.language import parse_loss
 from pulse_jax.objectives.terms import TermInputs, total_loss
 from pulse_jax.search.config import Numbers, SearchConfig
+from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.requirements import output_size
 from pulse_jax.search.space import Variables, mapped, merge_noise, searched_blocks, split_features
 
@@ -73,13 +75,12 @@ def decode(
         synthesize = jax.checkpoint(synthesize, policy=policy)  # pyright: ignore[reportPrivateImportUsage]
     image = synthesize(generator, w, noise, offsets)
     factor = generator.resolution // output_size(generator, config)
-    return image if factor == 1 else bicubic(image, factor), rows
+    return image if factor == 1 else Bicubic(factor).apply(image), rows
 
 
 def degrade(config: SearchConfig, image: Float[Array, "h w 3"], target_size: int) -> Float[Array, "size size 3"]:
-    """D(image), at the size of the low-resolution input."""
-    factor = image.shape[-3] // target_size
-    return bicubic(image, factor, identity_at_one=not config.blur_at_factor_one)
+    """Return D(image), at the size of the low-resolution input."""
+    return degradation_of(config, image.shape[-3], target_size).apply(image)
 
 
 def residual_at(
@@ -121,14 +122,14 @@ def evaluate(
         priors=generator.priors,
     )
     loss, terms = total_loss(dict(zip(names, numbers["weights"], strict=True)), inputs)
-    levels = quantize(jax.lax.stop_gradient(image))
-    delivered = degrade(config, levels, target.shape[0])
+    picture, rounded = quantize(jax.lax.stop_gradient(image))
+    delivered = degrade(config, rounded, target.shape[0])
     evaluation = Evaluation(
         loss=loss,
         residual=low - target,
         search_error=jnp.mean(jnp.square(low - target)),
         delivered_error=jnp.mean(jnp.square(delivered - target)),
         terms=terms,
-        picture=jnp.rint(levels * 255.0).astype(jnp.uint8),
+        picture=picture,
     )
     return loss, jax.lax.stop_gradient(evaluation)

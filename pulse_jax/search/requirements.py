@@ -2,10 +2,11 @@
 
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.bundle import MissingPrior, what_is_missing
-from pulse_jax.images.degradations import bicubic_matrix
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.objectives.language import parse_loss
 from pulse_jax.objectives.terms import TERMS, check_priors
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
+from pulse_jax.search.degradation import low_sides
 
 __all__ = ["admissible_sizes", "check_fits", "output_size", "smallest_target"]
 
@@ -28,21 +29,19 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
 
 
 def output_size(generator: Generator, config: UpsamplingConfig) -> int:
-    """The side of the pictures that are delivered.
+    """Return the side of the pictures that are delivered, in pixels.
 
     Raises:
-        ValueError: the configured one is no whole part of the generator's resolution, or too small a part for D.
+        ValueError: The configured one is no whole part of the generator's resolution, or too small a part for bicubic
+            downscaling or for the loss.
     """
     resolution = generator.resolution
     size = resolution if config.output_size is None else config.output_size
-    try:
-        if size != resolution:
-            bicubic_matrix(resolution, resolution // size if resolution % size == 0 else 0)
-    except ValueError:
+    if size not in Bicubic.low_sides(resolution):
         raise ValueError(
             f"output_size: expected {resolution} or a part of it that D can make, {resolution // 2} for instance, "
             f"got {size}"
-        ) from None
+        )
     for name in _terms(config):
         if size < TERMS[name].smallest_side:
             raise ValueError(
@@ -62,15 +61,10 @@ def smallest_target(config: UpsamplingConfig) -> int:
 
 
 def admissible_sizes(resolution: int, config: UpsamplingConfig) -> list[int]:
-    """The sides that a low-resolution input may have, ascending: divisors whose factor D and the loss can serve."""
-    sizes = []
-    for size in range(smallest_target(config), resolution + 1):
-        if resolution % size == 0:
-            factor = resolution // size
-            try:
-                if factor > 1 or config.blur_at_factor_one:
-                    bicubic_matrix(resolution, factor)
-            except ValueError:
-                continue
-            sizes.append(size)
-    return sizes
+    """Return the sides that a low-resolution input may have, ascending: those that D and the loss can serve.
+
+    Args:
+        resolution: Side of the delivered pictures, in pixels.
+        config: Settings of the search or interpolation.
+    """
+    return [side for side in low_sides(config, resolution) if side >= smallest_target(config)]

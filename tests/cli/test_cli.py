@@ -29,8 +29,9 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.networks import stylegan2
 from pulse_jax.generators.priors.gaussian import GaussianFit
 from pulse_jax.images import files as images_files_
-from pulse_jax.images.degradations import bicubic, bicubic_float64, unseen
-from pulse_jax.images.files import from_uint8, read_image, save_png, to_uint8
+from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.files import read_image, save_png
+from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.runs import inputs as reading
 from pulse_jax.runs import records, solution_files
 from pulse_jax.runs.solution_files import Kept
@@ -82,7 +83,7 @@ class FakeEngine:
             if found[index] == problem.solutions:
                 continue
             image = levels(problem.seed, index, restart, len(low_res)) * np.float32(restart > 0)
-            small = bicubic_float64(image, RESOLUTION // len(low_res))
+            small = Bicubic(RESOLUTION // len(low_res)).apply_float64(image)
             error = float(np.mean(np.square(small - low_res.astype(np.float64))))
             found[index] += error <= config.eps
             self.pictures[index, restart] = image
@@ -278,7 +279,7 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
         for solution in entry["solutions"]:
             picture = fake.pictures[index, solution["restart"]]
             np.testing.assert_array_equal(read_image(out / solution["image"]).pixels, picture)
-            small = to_uint8(bicubic_float64(picture, 4))
+            small = to_uint8(Bicubic(4).apply_float64(picture))
             np.testing.assert_array_equal(to_uint8(read_image(out / solution["downscaled"]).pixels), small)
             words = shlex.split(solution["command"])
             assert words[:3] == ["pulse-jax", "upsample", str(out / name / "input.png")]
@@ -695,7 +696,7 @@ def test_diverse_solutions_are_the_farthest_apart_of_all_searches(fake, inputs, 
     assert (problem.restarts, problem.solutions) == (7, None)
     (entry,) = summary_of(tmp_path / "out")["inputs"]
     # Of the searches by rank: the loss falls with the restart, and the first is last.
-    parts = {k: unseen(fake.pictures[0, k].astype(np.float64), 4) for k in (6, 5, 4, 3, 2, 1, 0)}
+    parts = {k: Bicubic(4).unseen(fake.pictures[0, k].astype(np.float64)) for k in (6, 5, 4, 3, 2, 1, 0)}
 
     def apart(one, other):
         return np.sqrt(np.mean((parts[one] - parts[other]) ** 2))
@@ -769,7 +770,7 @@ def test_variations_lie_beside_their_solutions(fake, inputs, tmp_path):
         number = variation["variation"]
         assert variation["image"] == f"a/solution_01_noise_{number:02}.png" and variation["feasible"]
         assert variation["downscaled"] == f"a/downscaled_01_noise_{number:02}.png"
-        small = bicubic_float64(np.asarray(Image.open(out / variation["image"])) / 255, 4)
+        small = Bicubic(4).apply_float64(np.asarray(Image.open(out / variation["image"])) / 255)
         assert variation["downscaling_error"] == pytest.approx(np.mean((small - target) ** 2))
         assert variation["downscaling_error"] <= 0.01
         small = to_uint8(small)
@@ -1122,10 +1123,10 @@ def test_verify_reads_the_target_as_the_search_was_given_it(inputs, tmp_path):
     """An error large enough for its float32 rounding to be told from that of float64."""
     levels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3))
     target, picture = from_uint8(levels[0, :4, :4].astype(np.uint8)), levels[1] / 255
-    claimed = np.mean(np.square(bicubic_float64(picture, 4) - target.astype(np.float64)))
+    claimed = np.mean(np.square(Bicubic(4).apply_float64(picture) - target.astype(np.float64)))
     save_png(tmp_path / "a.png", target)
     save_png(tmp_path / "s.png", picture)
-    save_png(tmp_path / "d.png", bicubic_float64(picture, 4))
+    save_png(tmp_path / "d.png", Bicubic(4).apply_float64(picture))
     solution = {"image": "s.png", "downscaled": "d.png", "downscaling_error": claimed, "feasible": False}
     entry = {"input": str(tmp_path / "a.png"), "notes": [], "factor": 4, "solutions": [solution]}
     config = {"eps": 1e-3, "blur_at_factor_one": False}
@@ -1146,7 +1147,7 @@ def test_downscale_is_the_exact_operator(inputs, tmp_path, capsys, flag, side, f
     (inputs / "b.png").write_bytes(b"")
     assert run("downscale", inputs, "--output", tmp_path / "out", *flag) == 1
     cut = pixels[:side, (20 - side) // 2 :][:, :side].astype(np.float32) / np.float32(255)
-    expected = to_uint8(np.asarray(bicubic(jnp.asarray(cut), factor)))
+    expected = to_uint8(np.asarray(Bicubic(factor).apply(jnp.asarray(cut))))
     np.testing.assert_array_equal(to_uint8(read_image(tmp_path / "out" / "a.png").pixels), expected)
     screen = capsys.readouterr()
     assert f"a.jpg: cropped from 20x16 to its centre {side}x{side}, factor {factor}" in screen.err

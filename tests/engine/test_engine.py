@@ -13,7 +13,7 @@ import pulse_jax
 from pulse_jax.engine import lanes
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.generators.generator import Generator
-from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.search import objective, presets
 from pulse_jax.search import space as search_space_
 from pulse_jax.search.problems import Start, Status, as_problems, image_number, problem_key
@@ -32,7 +32,7 @@ def generator():
 
 def _targets(generator, count, factor):
     images = np.clip(np.asarray(generator.sample(jax.random.key(5), count)), 0, 1)
-    return bicubic_float64(images, factor).astype(np.float32)
+    return Bicubic(factor).apply_float64(images).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_everything_compiles_once_whatever_the_number_of_problems(smallest):
 def _assert_judged(solution, target, eps):
     eight_bit = np.rint(solution.image * 255).astype(np.uint8)
     np.testing.assert_array_equal((eight_bit / 255).astype(np.float32), solution.image)
-    low = bicubic_float64(eight_bit / 255, len(eight_bit) // len(target))
+    low = Bicubic(len(eight_bit) // len(target)).apply_float64(eight_bit / 255)
     error = np.mean((low - target.astype(np.float64)) ** 2)
     np.testing.assert_allclose(solution.downscaling_error, error, rtol=1e-12)
     assert solution.feasible == (error <= eps)
@@ -159,7 +159,9 @@ def test_a_smaller_output_is_the_generators_downscaled(generator, targets):
     _assert_judged(solution, targets[0], CONFIG.eps)
     variables = search_space_.Variables(latent=jnp.asarray(solution.latent), noise=())
     whole, _ = objective.decode(generator, CONFIG, variables, tuple(map(jnp.asarray, solution.noise)))
-    np.testing.assert_allclose(solution.image, np.clip(bicubic_float64(np.asarray(whole), 2), 0, 1), atol=0.51 / 255)
+    np.testing.assert_allclose(
+        solution.image, np.clip(Bicubic(2).apply_float64(np.asarray(whole)), 0, 1), atol=0.51 / 255
+    )
     with pytest.raises(ValueError, match="low_res: expected a side of 2, 4, 8, got 16"):
         _solve(generator, np.zeros((1, 16, 16, 3)), config=config)
     for size in (5, 32, 1):
@@ -291,7 +293,7 @@ def test_a_planted_solution_is_found_again():
     z = rng.standard_normal((1, 4)).astype(np.float32)
     z *= 2 / np.linalg.norm(z)
     picture = np.asarray(generator.synthesize(jnp.asarray(z), ()))
-    low_res = bicubic_float64(picture, 4)
+    low_res = Bicubic(4).apply_float64(picture)
     config = presets.pulse(space="z", eps=1e-5, steps=300)
     solutions = pulse_jax.upsample(generator, low_res, restarts=6, lanes=6, config=config)
     assert solutions.feasible.all()
@@ -325,7 +327,7 @@ def test_the_best_point_before_a_nan_is_delivered(settings, status):
     # The first search is drawn into the region without pictures, the others stay away from it.
     goals, starts = on_the_sphere([2.0, -1.5, -1.5]), on_the_sphere([0.0, -1.0, -1.0])
     images = jax.nn.sigmoid(goals[:, 0] @ generator.params).reshape(3, 8, 8, 3)
-    targets = bicubic_float64(np.asarray(images), 2).astype(np.float32)
+    targets = Bicubic(2).apply_float64(np.asarray(images)).astype(np.float32)
     config = presets.pulse(space="z", steps=30, **settings)
 
     def solve(chosen):
@@ -341,7 +343,7 @@ def test_the_best_point_before_a_nan_is_delivered(settings, status):
     shown = np.asarray(generator.synthesize(jnp.asarray(broken.latent), ()))
     np.testing.assert_allclose(broken.image, shown, atol=0.51 / 255)
     at_start = np.asarray(generator.synthesize(jnp.asarray(starts[0]), ()))
-    assert broken.downscaling_error < np.mean((bicubic_float64(at_start, 2) - targets[0]) ** 2)
+    assert broken.downscaling_error < np.mean((Bicubic(2).apply_float64(at_start) - targets[0]) ** 2)
     for index in (1, 2):
         _same(together[index, 0], without[index - 1, 0])
         assert together[index, 0].status != Status.NONFINITE

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pulse_jax.engine.checkpoints import Checkpoint, CheckpointError
 from pulse_jax.engine.lanes import Lanes
 from pulse_jax.engine.stream import solve_stream
-from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.search import presets
 from pulse_jax.search.problems import Problem
 from tests.tiny_networks import tiny_generator
@@ -35,7 +35,9 @@ def generator():
 def problems(generator):
     """Five images of two sizes, two restarts each."""
     pictures = np.clip(np.asarray(generator.sample(jax.random.key(5), 5)), 0, 1)
-    small = [bicubic_float64(picture, 2).astype(np.float32) if i % 2 else picture for i, picture in enumerate(pictures)]
+    small = [
+        Bicubic(2).apply_float64(picture).astype(np.float32) if i % 2 else picture for i, picture in enumerate(pictures)
+    ]
     return [Problem(low_res=image, index=i, restarts=2) for i, image in enumerate(small)]
 
 

@@ -17,7 +17,7 @@ from examples.training.heads import describe, sample_person
 from examples.training.targets import Target
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.gaussian import GaussianFit
-from pulse_jax.images.degradations import bicubic_float64, bicubic_matrix, unseen
+from pulse_jax.images.degradations.bicubic import Bicubic, bicubic_matrix
 from pulse_jax.images.files import save_png
 from pulse_jax.reports import tables
 
@@ -69,7 +69,7 @@ def test_solutions_that_differ_only_in_what_downscaling_sees_do_not_differ():
     seen = np.einsum("ph,qw,pqc->hwc", rows, rows, RNG.random((4, 4, 3)))
     pair = np.stack([np.zeros_like(seen), seen])[None] * 255
     assert judge_search.unseen_difference(pair, np.ones((1, 2), bool), 4) == pytest.approx(0, abs=1e-9)
-    left = unseen(RNG.random((16, 16, 3)), 4)
+    left = Bicubic(4).unseen(RNG.random((16, 16, 3)))
     pair = np.stack([np.zeros_like(left), left])[None] * 255
     expected = np.sqrt(np.mean(left**2))
     assert judge_search.unseen_difference(pair, np.ones((1, 2), bool), 4) == pytest.approx(expected)
@@ -435,7 +435,7 @@ def test_every_solution_is_written_and_its_error_is_that_of_the_picture_read_bac
             truth = np.asarray(Image.open(options.truths / f"{row['name']}.png")) / 255
             for number, error in enumerate(row["errors"]):
                 path = options.output / f"eps_{eps}" / f"{row['name']}_{number + 1}.png"
-                difference = bicubic_float64(np.asarray(Image.open(path)) / 255 - truth, 4)
+                difference = Bicubic(4).apply_float64(np.asarray(Image.open(path)) / 255 - truth)
                 assert error == pytest.approx(np.mean(difference**2), rel=1e-4)
 
 

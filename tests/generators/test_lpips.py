@@ -13,7 +13,7 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.networks import lpips as perceptual
 from pulse_jax.generators.networks.lpips import Perceptual, lpips
 from pulse_jax.generators.priors.bundle import MissingPrior
-from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.search import presets
 from pulse_jax.search.requirements import admissible_sizes, smallest_target
 from tests.tiny_networks import perceptual_arrays, tiny_perceptual
@@ -147,7 +147,7 @@ def test_brgm_with_it_is_the_programs_loss(unchecked):
     rows = np.asarray(found.latents, np.float64)[0, 0]
     weights = np.asarray(generator.params, np.float64)
     image = 1 / (1 + np.exp(-np.tanh(rows).sum(axis=0) @ weights)).reshape(SIZE, SIZE, 3)
-    low = bicubic_float64(image, SIZE // LOW)
+    low = Bicubic(SIZE // LOW).apply_float64(image)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     expected = (
         restated([low, target.astype(float)])

@@ -7,13 +7,11 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
 from pulse_jax.images import files
-from pulse_jax.images.files import ImageError, centre_crop, from_uint8, read_image, save_png, to_uint8
+from pulse_jax.images.files import ImageError, centre_crop, read_image, save_png
+from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.system.text import printable
 
 GREY_TYPE, RGB_TYPE, GREY_ALPHA_TYPE, RGBA_TYPE = 0, 2, 4, 6
@@ -403,47 +401,6 @@ def test_the_centre_is_cropped():
     pixels = np.arange(5 * 9 * 3).reshape(5, 9, 3)
     np.testing.assert_array_equal(centre_crop(pixels, 5), pixels[:, 2:7])
     np.testing.assert_array_equal(centre_crop(pixels, 2), pixels[1:3, 3:5])
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_every_level_comes_back(dtype):
-    levels = np.arange(256, dtype=np.uint8)
-    np.testing.assert_array_equal(to_uint8(levels.astype(dtype) / dtype(255)), levels)
-    np.testing.assert_array_equal(to_uint8(from_uint8(levels)), levels)
-
-
-def test_rounding_is_to_the_nearest_level_and_halves_go_up():
-    halves = (np.arange(255) + 0.5) / 255
-    exact = halves * 255 == np.arange(255) + 0.5
-    assert exact.sum() > 100
-    np.testing.assert_array_equal(to_uint8(halves[exact]), np.arange(1, 256)[exact])
-    np.testing.assert_array_equal(to_uint8(halves - 1e-9), np.arange(255))
-    np.testing.assert_array_equal(to_uint8(halves + 1e-9), np.arange(1, 256))
-
-
-def test_what_lies_outside_is_clipped():
-    np.testing.assert_array_equal(to_uint8(np.array([-np.inf, -0.1, 1.1, np.inf])), [0, 0, 255, 255])
-
-
-@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)))
-def test_round_trip(levels):
-    np.testing.assert_array_equal(to_uint8(from_uint8(levels)), levels)
-
-
-@given(st.floats(0, 1, width=32))
-def test_no_level_is_nearer(value):
-    assert abs(int(to_uint8(np.array(value))) - value * 255) <= 0.5
-
-
-@pytest.mark.parametrize("image", [np.array([0.5, np.nan]), np.array([1, 2])], ids=["nan", "integers"])
-def test_to_uint8_refuses(image):
-    with pytest.raises(ValueError, match="expected"):
-        to_uint8(image)
-
-
-def test_from_uint8_refuses_floats():
-    with pytest.raises(ValueError, match="expected uint8"):
-        from_uint8(np.zeros(3))
 
 
 def test_save_png_writes_what_is_read(tmp_path, picture):

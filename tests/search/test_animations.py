@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pulse_jax.engine.stream import solve_stream
-from pulse_jax.images.degradations import bicubic_float64, quantize
+from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.rounding import quantize
 from pulse_jax.manifold import sphere
 from pulse_jax.manifold.sphere import slerp
 from pulse_jax.search import presets
@@ -27,7 +28,7 @@ def generator():
 @pytest.fixture(scope="module")
 def problem(generator):
     picture = np.clip(np.asarray(generator.sample(jax.random.key(5), 1)[0]), 0, 1)
-    return Problem(low_res=bicubic_float64(picture, 2).astype(np.float32), restarts=4)
+    return Problem(low_res=Bicubic(2).apply_float64(picture).astype(np.float32), restarts=4)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def first_picture(generator, config, problem, restart):
     start = jax.tree.map(lambda array: jnp.asarray(array[restart]), problem.start)
     latent, noise = (None, None) if start is None else start
     state = search.init(generator, config, jnp.asarray(problem.low_res), key, latent, noise)
-    return levels(quantize(decode(generator, config, state.variables, state.fixed_noise)[0]))
+    return np.asarray(quantize(decode(generator, config, state.variables, state.fixed_noise)[0])[0], int)
 
 
 def test_a_replay_goes_from_the_start_to_what_was_delivered(generator, problem, solutions):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pulse_jax.images.degradations import bicubic_matrix, unseen
+from pulse_jax.images.degradations.bicubic import Bicubic, bicubic_matrix
 from pulse_jax.search.diversity import choose, nearest_distances
 
 FACTOR = 2
@@ -14,7 +14,7 @@ def pictures(n, seed=0):
 
 
 def distance(one, other, factor=FACTOR):
-    return np.sqrt(np.mean(unseen(one.astype(np.float64) - other, factor) ** 2))
+    return np.sqrt(np.mean(Bicubic(factor).unseen(one.astype(np.float64) - other) ** 2))
 
 
 def farthest_points(images, count):
@@ -47,7 +47,7 @@ def test_what_downscaling_sees_does_not_count():
     rows = bicubic_matrix(8, FACTOR)
     seen = np.einsum("ph,qw,pqc->hwc", rows, rows, np.random.default_rng(0).random((4, 4, 3)) * 10)
     first = pictures(1)[0]
-    images = [first, first + seen, first + 0.1 * unseen(pictures(1, 1)[0], FACTOR)]
+    images = [first, first + seen, first + 0.1 * Bicubic(FACTOR).unseen(pictures(1, 1)[0])]
     assert choose(images, 2, FACTOR) == [0, 2]
     assert nearest_distances(images[:2], FACTOR) == pytest.approx([0, 0], abs=1e-6)
 
@@ -69,4 +69,27 @@ def test_a_folder_for_what_memory_would_not_hold_is_left_empty(tmp_path):
 
 def test_at_factor_one_nothing_is_unseen_unless_the_programs_filter_blurs():
     assert nearest_distances(pictures(2), 1) == [0, 0]
-    assert min(nearest_distances(pictures(2), 1, identity_at_one=False)) >= 0
+    blurring = Bicubic(1, blur_at_factor_one=True)
+    assert min(nearest_distances(pictures(2), blurring)) > 1e-3
+
+
+def test_a_number_stands_for_bicubic_downscaling_by_this_factor():
+    images = pictures(6)
+    assert nearest_distances(images, FACTOR) == nearest_distances(images, Bicubic(FACTOR))
+    assert choose(images, 4, FACTOR) == choose(images, 4, Bicubic(FACTOR))
+
+
+class _Upper(Bicubic):
+    """Sees the upper half of a picture and nothing else."""
+
+    def unseen(self, image):
+        return np.where(np.arange(len(image))[:, None, None] < len(image) // 2, 0.0, image)
+
+
+def test_another_degradation_decides_what_counts():
+    first, *_ = pictures(1)
+    upper, lower = first.copy(), first.copy()
+    upper[:4] += 1.0
+    lower[4:] += 0.1
+    assert choose([first, upper, lower], 2, _Upper(FACTOR)) == [0, 2]
+    assert nearest_distances([first, lower], _Upper(FACTOR)) == pytest.approx([0.1 / np.sqrt(2)] * 2, rel=1e-5)

@@ -7,7 +7,7 @@ import pytest
 
 import pulse_jax
 from pulse_jax.cli import main
-from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
 from pulse_jax.search import interpolation, presets
 from pulse_jax.search.config import INTERPOLATIONS, InterpolationConfig
@@ -75,12 +75,12 @@ def test_solutions_have_a_searchs_shapes_and_are_judged_on_eight_bits(generator,
         np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
         exact = enlarge(small, SIDE, name)
         np.testing.assert_allclose(image, np.clip(exact, 0, 1), atol=0.5 / 255 + 1e-6)
-        error = np.mean(np.square(bicubic_float64(np.rint(levels) / 255, 4) - small))
+        error = np.mean(np.square(Bicubic(4).apply_float64(np.rint(levels) / 255) - small))
         assert solutions.downscaling_error[i, 0] == pytest.approx(error, rel=1e-9)
         assert solutions.feasible[i, 0] == (error <= 1e-4)
-        before = np.mean(np.square(bicubic_float64(exact, 4) - small))
+        before = np.mean(np.square(Bicubic(4).apply_float64(exact) - small))
         assert solutions.search_error[i, 0] == solutions.loss[i, 0] == pytest.approx(before, rel=1e-6)
-        np.testing.assert_allclose(solutions.downscaled[i, 0], bicubic_float64(levels / 255, 4), atol=1e-6)
+        np.testing.assert_allclose(solutions.downscaled[i, 0], Bicubic(4).apply_float64(levels / 255), atol=1e-6)
     assert set(solutions.status[solutions.feasible]) <= {Status.FEASIBLE}
     assert set(solutions.status[~solutions.feasible]) <= {Status.MAX_STEPS}
 
@@ -177,7 +177,7 @@ def test_the_command_writes_what_a_search_would(work, capsys):
     for entry in summary["inputs"]:
         (solution,) = entry["solutions"]
         image, low_res = (read_image(out / path).pixels for path in (solution["image"], entry["solved"]))
-        error = np.mean(np.square(bicubic_float64(image, SIDE // len(low_res)) - low_res))
+        error = np.mean(np.square(Bicubic(SIDE // len(low_res)).apply_float64(image) - low_res))
         assert solution["downscaling_error"] == pytest.approx(error, rel=1e-5)
         assert solution["feasible"] == (error <= 1e-3) and solution["steps"] == 0
     assert sum(entry["solutions"][0]["feasible"] for entry in summary["inputs"]) == summary["feasible"] == 2

@@ -15,7 +15,7 @@ from pulse_jax.generators.priors import flow as flows
 from pulse_jax.generators.priors.flow import Flow
 from pulse_jax.generators.priors.gaussian import GaussianFit
 from pulse_jax.generators.priors.principal import PrincipalFit, w_to_principal
-from pulse_jax.images.degradations import bicubic_matrix
+from pulse_jax.images.degradations.bicubic import bicubic_matrix
 from pulse_jax.search import presets
 from pulse_jax.search import step as search
 from pulse_jax.search.config import SearchConfig

@@ -12,7 +12,7 @@ import pytest
 from pulse_jax.generators.architectures import StyleGAN1Config
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.gaussian import GaussianFit
-from pulse_jax.images.degradations import bicubic
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.manifold.product import Sphere
 from pulse_jax.optimizers.registry import make_optimizer
 from pulse_jax.optimizers.schedules import schedule
@@ -197,7 +197,7 @@ def toy():
 def _planted(generator, seed=2):
     z = jax.random.normal(jax.random.key(seed), (1, 8))
     z = z / jnp.linalg.norm(z) * 8**0.5
-    return z, bicubic(generator.synthesize(z, ()), 4)
+    return z, Bicubic(4).apply(generator.synthesize(z, ()))
 
 
 def _run(generator, config, target, length, key=0):

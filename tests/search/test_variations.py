@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pulse_jax.engine.stream import solve_stream
-from pulse_jax.images.degradations import bicubic_float64
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.search import presets
 from pulse_jax.search.problems import Problem
 from pulse_jax.search.space import start
@@ -27,7 +27,7 @@ def generator():
 @pytest.fixture(scope="module")
 def problem(generator):
     picture = np.clip(np.asarray(generator.sample(jax.random.key(3), 1)[0]), 0, 1)
-    return Problem(low_res=bicubic_float64(picture, 2).astype(np.float32), index=4, restarts=2, seed=9)
+    return Problem(low_res=Bicubic(2).apply_float64(picture).astype(np.float32), index=4, restarts=2, seed=9)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_only_noise_that_was_not_searched_is_drawn_anew(generator, solution, var
 def test_pictures_and_verdicts_are_their_own(problem, solution, variations):
     assert len({one.image.tobytes() for one in (solution, *variations)}) == 7
     for one in variations:
-        small = bicubic_float64(np.rint(one.image * 255.0) / 255, 2)
+        small = Bicubic(2).apply_float64(np.rint(one.image * 255.0) / 255)
         assert one.downscaling_error == pytest.approx(np.mean((small - problem.low_res) ** 2), rel=1e-6)
         assert one.feasible == (one.downscaling_error <= CONFIG.eps)
         np.testing.assert_allclose(one.downscaled, small, atol=1e-6)

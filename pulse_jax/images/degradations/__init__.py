@@ -1,0 +1,1 @@
+"""Degradations D: how a low-resolution picture comes from a high-resolution one."""
