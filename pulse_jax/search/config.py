@@ -99,6 +99,7 @@ class SearchConfig:
         latent_noise: of each look's latent, as a share of the standard deviation of w; ramped down to 0 at 3/4 of the
             steps.
         clamp_loss: floor the downscaling loss at eps, with no gradient below it, as the original program does.
+        degradation: D, by its name in `pulse_jax.images.degradations.registry.DEGRADATIONS`.
         blur_at_factor_one: apply the original program's slight blur when input and output have one size.
         output_size: side of the delivered pictures, the generator's downscaled by D; None for the generator's own.
         precision: arithmetic of the synthesis network; everything else is float32.
@@ -127,6 +128,7 @@ class SearchConfig:
     noise_scale: float = _number(0.05)
     latent_noise: float = _number(0.0)
     clamp_loss: bool = False
+    degradation: str = "bicubic"
     blur_at_factor_one: bool = False
     output_size: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -168,10 +170,12 @@ class SearchConfig:
 
     def _check_names(self) -> None:
         # Imported here: these tables hold functions and load JAX, which settings alone must not.
+        from pulse_jax.images.degradations.registry import DEGRADATIONS
         from pulse_jax.optimizers.registry import OPTIMIZERS
         from pulse_jax.optimizers.schedules import SCHEDULES
 
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        tables = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "degradation": DEGRADATIONS}
+        for name, known in tables.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r:.80}")
 

@@ -22,4 +22,4 @@ def low_sides(config: UpsamplingConfig, high: int) -> list[int]:
 
 
 def _kind(config: UpsamplingConfig) -> type[Degradation]:
-    return find_degradation(getattr(config, "degradation", "bicubic"))
+    return find_degradation(config.degradation)

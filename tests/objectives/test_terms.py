@@ -13,7 +13,7 @@ from pulse_jax.generators.priors import flow as flows
 from pulse_jax.generators.priors.bundle import MissingPrior, Priors, what_is_missing
 from pulse_jax.generators.priors.flow import Flow, init_blocks
 from pulse_jax.generators.priors.principal import PrincipalFit
-from pulse_jax.images.degradations import bicubic
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.objectives.language import parse_loss
 from pulse_jax.objectives.terms import TERMS, Term, TermInputs, check_priors, total_loss
 from pulse_jax.search import objective, requirements
@@ -50,7 +50,7 @@ def test_total_meets_the_original(text):
     golden, weights = load("d_losses"), weights_of(text)
 
     def one(generated, target, w):
-        low_res = bicubic(generated, 8)
+        low_res = Bicubic(8).apply(generated)
         return total_loss(weights, TermInputs(generated_low_res=low_res, target=target, w=w, latent=w, eps=0.002))
 
     case = f"forward/{text.replace('*', 'x')}"

@@ -10,7 +10,7 @@ import pytest
 
 import pulse_jax
 from pulse_jax.engine.stream import solve_stream
-from pulse_jax.images.degradations import bicubic, bicubic_matrix
+from pulse_jax.images.degradations.bicubic import Bicubic, bicubic_matrix
 from pulse_jax.search import step as search
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.methods.registry import METHODS
@@ -45,7 +45,7 @@ def generator(matrix):
 @pytest.fixture(scope="module")
 def low_res(generator):
     pictures = generator.sample(jax.random.key(1), 3)
-    return np.asarray(bicubic(pictures, 2), np.float32)
+    return np.asarray(Bicubic(2).apply(pictures), np.float32)
 
 
 def config_of(name, **settings):
