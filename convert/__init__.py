@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.accounting import Change, Clamp, Entry, Plan, checked, fill, targets
+from convert.accounting import Clamp, Entry, Plan, checked, fill
 from convert.detect import Account, account
-from convert.families import FAMILIES, ada, lernapparat
+from convert.families import FAMILIES
 from convert.perceptual import convert_perceptual, read_perceptual
 from convert.source import CheckpointError, read_source, shown
-from pulse_jax.generators.architectures import StyleGAN2Config
 
 if TYPE_CHECKING:
     from pulse_jax.generators.generator import Generator
@@ -64,16 +63,12 @@ class Inspection:
             "pictures": f"{config.resolution}x{config.resolution}",
             "widths": ", ".join(f"{r}: {width}" for r, width in zip(config.blocks, config.channels, strict=True)),
             "latents": f"{config.num_layers} rows of {config.latent_dim}",
-            "mapping": f"{config.mapping_layers} layers, learning rate multiplier {config.mapping_lr_multiplier:g}",
+            **config.details(),
             "labels": str(config.label_dim or "none"),
             "average w": "yes" if "w_avg" in targets else "none (no truncation)",
             "truncation": f"psi {psi:g}" + ("" if cutoff is None else f" for the first {cutoff} layers"),
             "Gaussian fit": "in the file" if "gaussian_fit/mean" in targets else "to be made",
         }
-        if isinstance(config, StyleGAN2Config):
-            facts["clamp"] = "none" if config.conv_clamp is None else f"{config.conv_clamp:g}"
-        else:
-            facts["epsilon"] = f"{config.instance_norm_eps:g}"
         return facts | ({"cannot be converted": self.fault} if self.fault else {})
 
     @property
@@ -189,30 +184,27 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
         ValueError: the generator is a user's own function or has a fixed label, or the naming is unknown, of another
             architecture or without a place for its labels.
     """
-    from pulse_jax.generators.architectures import FunctionConfig
-
     config = generator.config
-    if isinstance(config, FunctionConfig):
+    if not config.family:
         raise ValueError("generator: expected a StyleGAN, got a user's own function")
-    wanted = naming or (ada.STYLEGAN2.name if isinstance(config, StyleGAN2Config) else lernapparat.STYLEGAN1.name)
     if generator.label is not None:
         raise ValueError("generator: expected one whose label is not fixed, because no naming holds a fixed label")
-    second, needed = isinstance(config, StyleGAN2Config), set(targets(config))
-    known = {
-        family.name: family.entries(config)
-        for family in FAMILIES
-        if family.entries is not None and ("StyleGAN2" in family.name) == second
-    }
+    offered = [family for family in FAMILIES if family.architecture == config.family and family.entries is not None]
+    if not offered:
+        raise ValueError(f"generator: no other program's naming is known for {config.family}")
+    wanted = naming or max(offered, key=lambda family: family.default).name
+    needed = set(config.array_shapes())
+    known = {family.name: family.entries(config) for family in offered if family.entries is not None}
     fitting = [name for name, entries in known.items() if needed <= {entry.target for entry in entries}]
     if wanted not in fitting:
         kind = " for these labels" if config.label_dim else ""
         raise ValueError(f"naming: expected one of {', '.join(fitting)}{kind}, got {wanted!r:.80}")
+    (family,) = (family for family in offered if family.name == wanted)
     entries = known[wanted]
     if generator.w_avg is None:
         entries = tuple(entry for entry in entries if entry.target != "w_avg")
-    elif all(entry.target != "w_avg" for entry in entries):
-        keys = {"StyleGAN2 (rosinality)": "latent_avg", "StyleGAN (huangzh13)": "truncation.avg_latent"}
-        entries = (*entries, Entry(keys[wanted], "w_avg", Change())) if wanted in keys else entries
+    elif family.average and all(entry.target != "w_avg" for entry in entries):
+        entries = (*entries, Entry(family.average, "w_avg"))
     if generator.gaussian_fit is not None:
         entries = (*entries, *(Entry(name, f"gaussian_fit/{name}") for name in ("mean", "std")))
     checked(Plan(wanted, config, entries))
@@ -228,7 +220,6 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
             for part in entry.target.split("/"):
                 array = array[part]
         written[entry.key] = entry.change.to_theirs(np.asarray(array))
-    (family,) = (family for family in FAMILIES if family.name == wanted)
     for constant in family.constants(config):
         assert constant.value is not None
         written[constant.key] = np.array(constant.value, np.float32)

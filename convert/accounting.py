@@ -10,15 +10,14 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from convert.source import CheckpointError, Plain, shown
-from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
+from pulse_jax.generators.architectures import ArchitectureConfig
 
 __all__ = [
-    "Architecture",
     "Change",
     "Clamp",
     "Entry",
@@ -31,10 +30,8 @@ __all__ = [
     "fill",
     "noise_buffers",
     "resample_filter",
-    "targets",
 ]
 
-Architecture = StyleGAN1Config | StyleGAN2Config
 Clamp = float | None | Literal["file"]
 """StyleGAN2's `conv_clamp`: a number, None for none, or "file": as the checkpoint says, none where it says nothing."""
 
@@ -133,7 +130,7 @@ class Plan:
     """
 
     family: str
-    config: Architecture
+    config: ArchitectureConfig
     entries: tuple[Entry, ...]
     ignored: tuple[Ignored, ...] = ()
     truncation: tuple[float, int | None] = (1.0, None)
@@ -149,18 +146,26 @@ class Family:
     """One program's naming.
 
     Attributes:
-        name: the program and the architecture, for messages.
-        patterns: whole-key regular expressions of what belongs to it; the naming that knows most keys wins.
-        plan: the accounts of a state, with the user's choice of the clamp.
-        entries: the accounts of an architecture alone, for writing this naming; None where that is not offered.
-        constants: keys that its files must hold and whose values are always the same, for writing.
+        name: The program and the architecture, for messages.
+        architecture: Name of the family of generators whose arrays it names, in `pulse_jax`'s table.
+        patterns: Whole-key regular expressions of what belongs to it; the naming that knows most keys wins.
+        plan: Function from a state, and the user's choice of the clamp, to the accounts.
+        entries: Function from an architecture alone to the accounts, for writing this naming; None where that is not
+            offered.
+        constants: Function from an architecture to keys that its files must hold and whose values are always the same,
+            for writing.
+        average: Key of the mean of w, where files may hold it and need not.
+        default: Whether `convert.export` writes this naming of its architecture when none is asked for.
     """
 
     name: str
+    architecture: str
     patterns: tuple[str, ...]
     plan: Callable[[State, Clamp], Plan]
-    entries: Callable[[Architecture], tuple[Entry, ...]] | None = None
-    constants: Callable[[Architecture], Iterable[Ignored]] = lambda config: ()
+    entries: Callable[[Any], tuple[Entry, ...]] | None = None
+    constants: Callable[[Any], Iterable[Ignored]] = lambda config: ()
+    average: str = ""
+    default: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,62 +199,9 @@ class State:
         return any(re.fullmatch(pattern, key) for key in self.arrays)
 
 
-def targets(config: Architecture) -> dict[str, Shape]:
-    """The path and shape of every array that a generator of this architecture needs."""
-    d = config.latent_dim
-    shapes: dict[str, Shape] = {}
-    if config.label_dim:
-        shapes["mapping/label_weight"] = (config.label_dim, d)
-        if config.label_norm == "separate":
-            shapes["mapping/label_bias"] = (d,)
-    for i in range(config.mapping_layers):
-        # The label's embedding stands beside z.
-        shapes[f"mapping/dense{i}_weight"] = (2 * d if config.label_dim and i == 0 else d, d)
-        shapes[f"mapping/dense{i}_bias"] = (d,)
-    shapes["synthesis/const"] = (4, 4, config.channels[0])
-    before = config.channels[0]
-    for size, width in zip(config.blocks, config.channels, strict=True):
-        if isinstance(config, StyleGAN1Config):
-            shapes |= _stylegan1_block(size, before, width, d)
-        else:
-            shapes |= _stylegan2_block(size, before, width, d)
-        before = width
-    if isinstance(config, StyleGAN1Config):
-        shapes["synthesis/torgb_kernel"] = (1, 1, before, 3)
-        shapes["synthesis/torgb_bias"] = (3,)
-    return shapes
-
-
-def _stylegan1_block(size: int, before: int, width: int, d: int) -> Iterator[tuple[str, Shape]]:
-    block = f"synthesis/b{size}"
-    if size > 4:
-        yield f"{block}_conv0_kernel", (3, 3, before, width)
-    yield f"{block}_conv0_bias", (width,)
-    yield f"{block}_conv1_kernel", (3, 3, width, width)
-    yield f"{block}_conv1_bias", (width,)
-    for half in (0, 1):
-        yield f"{block}_epilogue{half}/noise_weight", (width,)
-        yield f"{block}_epilogue{half}/style_weight", (d, 2 * width)
-        yield f"{block}_epilogue{half}/style_bias", (2 * width,)
-
-
-def _stylegan2_block(size: int, before: int, width: int, d: int) -> Iterator[tuple[str, Shape]]:
-    layers = {"conv0": (before, width, 3), "conv1": (width, width, 3), "torgb": (width, 3, 1)}
-    if size == 4:
-        del layers["conv0"]
-    for layer, (fan_in, fan_out, side) in layers.items():
-        name = f"synthesis/b{size}_{layer}"
-        yield f"{name}/kernel", (side, side, fan_in, fan_out)
-        yield f"{name}/bias", (fan_out,)
-        yield f"{name}/style/weight", (d, fan_in)
-        yield f"{name}/style/bias", (fan_in,)
-        if layer != "torgb":
-            yield f"{name}/noise_strength", ()
-
-
 def checked(plan: Plan) -> dict[str, Shape]:
     """The shapes of everything that a plan fills; raises `RuntimeError` for one that leaves out or repeats a target."""
-    shapes = targets(plan.config)
+    shapes = plan.config.array_shapes()
     vector = (plan.config.latent_dim,)
     filled = [entry.target for entry in plan.entries]
     shapes |= {name: vector for name in ("w_avg", "gaussian_fit/mean", "gaussian_fit/std") if name in filled}
@@ -307,7 +259,7 @@ def array_faults(key: str, array: np.ndarray, shape: Shape) -> list[str]:
     return []
 
 
-def noise_buffers(config: Architecture, key: str, layout: Literal["11rr", "rr"] = "11rr") -> Iterator[Ignored]:
+def noise_buffers(config: ArchitectureConfig, key: str, layout: Literal["11rr", "rr"] = "11rr") -> Iterator[Ignored]:
     """The noise images that come with a checkpoint, `key` counting them as `{}`; a search draws its own."""
     for i, (rows, columns, _) in enumerate(config.noise_shapes):
         shape = (rows, columns) if layout == "rr" else (1, 1, rows, columns)

@@ -19,6 +19,8 @@ _NETWORKS = ("Gs", "G_ema", "g_ema", "params_ema", "generator_smooth", "ema", "G
 _OTHERS = ("D", "d", "discriminator", "augment_pipe", "d_optim", "g_optim", "optimizer")
 _FIT = {"mean", "std"}
 
+# lucidrains' arrays, whose names begin with what other programs call their networks.
+_LUCIDRAINS = r"(GAN\.)?(S|SE)\.net\.\d+\..*|(GAN\.)?(G|GE)\.(blocks|convs|initial_).*"
 # What is not supported, by keys that nothing else has.
 _UNSUPPORTED = (
     (
@@ -29,7 +31,7 @@ _UNSUPPORTED = (
     (
         "lucidrains' stylegan2-pytorch, another architecture",
         (r"(GAN\.)?([SGD]|SE|GE|D_cl|D_aug)\..*", r"(S|G|SE|GE)\..*"),
-        r"(GAN\.)?(S|SE)\.net\.\d+\..*|(GAN\.)?(G|GE)\.(blocks|convs|initial_).*",
+        _LUCIDRAINS,
     ),
     (
         "GFPGAN's 'clean' StyleGAN2, another scale of every layer",
@@ -155,7 +157,7 @@ def _split(source: Source) -> dict[str, dict[str, np.ndarray]]:
 
 
 def _lucidrains(keys: Iterable[str]) -> bool:
-    return any(re.fullmatch(_UNSUPPORTED[1][2], key) for key in keys)
+    return any(re.fullmatch(_LUCIDRAINS, key) for key in keys)
 
 
 def _choose(source: Source, networks: Mapping[str, Mapping[str, np.ndarray]]) -> str:

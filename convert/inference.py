@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from convert.accounting import Clamp, State
 from convert.source import CheckpointError, Plain, shown
-from pulse_jax.generators.architectures import MAX_MAPPING_LAYERS, MAX_RESOLUTION, StyleGAN1Config, StyleGAN2Config
+from pulse_jax.generators.architectures import MAX_MAPPING_LAYERS, MAX_RESOLUTION, ArchitectureConfig
 
 __all__ = ["Inference"]
+
+_Config = TypeVar("_Config", bound=ArchitectureConfig)
 
 
 class Inference:
@@ -141,17 +144,14 @@ class Inference:
             if _ends(key, name) and not any(value == good for good in allowed):
                 raise self.refuse(f"but says {shown(key)} = {shown(value, 40)}; {why}")
 
-    def stylegan1(self, **sizes: object) -> StyleGAN1Config:
-        """The architecture; raises `CheckpointError` where a size is out of range."""
-        try:
-            return StyleGAN1Config(**sizes)  # pyright: ignore[reportArgumentType]
-        except ValueError as error:
-            raise self.refuse(f"but its sizes are out of range: {error}") from None
+    def architecture(self, kind: type[_Config], **sizes: Any) -> _Config:
+        """Return the architecture of these sizes.
 
-    def stylegan2(self, **sizes: object) -> StyleGAN2Config:
-        """The architecture; raises `CheckpointError` where a size is out of range."""
+        Raises:
+            CheckpointError: A size is out of range.
+        """
         try:
-            return StyleGAN2Config(**sizes)  # pyright: ignore[reportArgumentType]
+            return kind(**sizes)
         except ValueError as error:
             raise self.refuse(f"but its sizes are out of range: {error}") from None
 

@@ -1,5 +1,6 @@
 """StyleGANs of a few channels with random weights, made without compiling anything."""
 
+import functools
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 
 from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
 from pulse_jax.generators.generator import Generator
-from pulse_jax.generators.networks import stylegan1, stylegan2
+from pulse_jax.generators.networks.initialization import init_params
 from pulse_jax.generators.networks.lpips import Perceptual
 from pulse_jax.generators.priors.gaussian import GaussianFit
 
@@ -36,15 +37,7 @@ def tiny_generator(
     Its pictures go far beyond [0, 1]; `contrast` multiplies their distance from grey.
     """
     config = (ARCHITECTURES | LABELLED)[architecture]
-    family = stylegan1 if isinstance(config, StyleGAN1Config) else stylegan2
-    z = jnp.zeros((1, config.latent_dim))
-    label = jnp.zeros(config.label_dim)
-    w = jnp.zeros((1, config.num_layers, config.latent_dim))
-    noise = tuple(jnp.zeros((1, *shape)) for shape in config.noise_shapes)
-    shapes = {
-        "mapping": jax.eval_shape(family.Mapping(config).init, jax.random.key(0), z, label).get("params", {}),
-        "synthesis": jax.eval_shape(family.Synthesis(config).init, jax.random.key(0), w, noise)["params"],
-    }
+    shapes = jax.eval_shape(functools.partial(init_params, config), jax.random.key(0), jax.random.key(0))
     rng = np.random.default_rng(seed)
 
     def draw(*shape: int) -> jax.Array:

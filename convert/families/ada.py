@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from convert.accounting import (
-    Architecture,
     Change,
     Clamp,
     Entry,
@@ -30,7 +29,7 @@ def _layers(size: int) -> tuple[str, ...]:
     return ("conv1", "torgb") if size == 4 else ("conv0", "conv1", "torgb")
 
 
-def _entries(config: Architecture) -> tuple[Entry, ...]:
+def _entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
     def entries() -> Iterator[Entry]:
         yield Entry("mapping.w_avg", "w_avg")
         if config.label_dim and config.label_norm == "separate":
@@ -82,7 +81,8 @@ def _plan(state: State, clamp: Clamp) -> Plan:
         raise inference.refuse("but only its last block makes colours (architecture 'orig'); only 'skip' is supported")
     depth = inference.depth(r"mapping\.fc(\d+)\..*")
     inference.expect("mapping.num_layers", (depth,), f"its arrays are those of {depth} layers")
-    config = inference.stylegan2(
+    config = inference.architecture(
+        StyleGAN2Config,
         resolution=resolution,
         latent_dim=inference.size("mapping.w_avg", 0, 1),
         mapping_layers=depth,
@@ -96,6 +96,7 @@ def _plan(state: State, clamp: Clamp) -> Plan:
 
 STYLEGAN2 = Family(
     _NAME,
+    "stylegan2",
     (
         r"mapping\.(fc\d+|embed)\.(weight|bias)",
         r"mapping\.w_avg",
@@ -106,4 +107,5 @@ STYLEGAN2 = Family(
     ),
     _plan,
     _entries,
+    default=True,
 )

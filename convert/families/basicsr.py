@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convert.accounting import Architecture, Change, Clamp, Entry, Family, Plan, State, noise_buffers
+from convert.accounting import Change, Clamp, Entry, Family, Plan, State, noise_buffers
 from convert.families.kernels import equalised_kernel
 from convert.families.rosinality import counted_colours, counted_config, counted_convs
 from convert.inference import Inference
+from pulse_jax.generators.architectures import StyleGAN2Config
 
 __all__ = ["STYLEGAN2"]
 
 _NAME = "StyleGAN2 (BasicSR)"
 
 
-def _entries(config: Architecture) -> tuple[Entry, ...]:
+def _entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
     def style(theirs: str, ours: str) -> Iterator[Entry]:
         yield Entry(f"{theirs}.modulated_conv.modulation.weight", f"{ours}/style/weight", Change("oi->io"))
         yield Entry(f"{theirs}.modulated_conv.modulation.bias", f"{ours}/style/bias")
@@ -48,6 +49,7 @@ _LAYER = r"(style_conv1|style_convs\.\d+|to_rgb1|to_rgbs\.\d+)"
 
 STYLEGAN2 = Family(
     _NAME,
+    "stylegan2",
     (
         r"style_mlp\.\d+\.(weight|bias)",
         r"constant_input\.weight",

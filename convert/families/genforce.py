@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 
 from convert.accounting import (
-    Architecture,
     Change,
     Clamp,
     Entry,
@@ -22,7 +21,7 @@ from convert.accounting import (
 from convert.families.kernels import equalised_kernel
 from convert.families.tensorflow import FUSED_FROM
 from convert.inference import Inference
-from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
+from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config, StyleGANConfig
 
 __all__ = ["STYLEGAN1", "STYLEGAN2"]
 
@@ -32,7 +31,7 @@ _LABELS = "mapping.label_weight"
 _NOISE = "a stored noise image; noise is an input here"
 
 
-def _mapping(config: Architecture) -> Iterator[Entry]:
+def _mapping(config: StyleGANConfig) -> Iterator[Entry]:
     yield Entry("truncation.w_avg", "w_avg")
     if config.label_dim and config.label_norm == "joint":
         yield Entry(_LABELS, "mapping/label_weight")
@@ -49,7 +48,7 @@ def _sizes(inference: Inference) -> dict[str, object]:
     }
 
 
-def _stylegan1_entries(config: Architecture) -> tuple[Entry, ...]:
+def _stylegan1_entries(config: StyleGAN1Config) -> tuple[Entry, ...]:
     def entries() -> Iterator[Entry]:
         yield from _mapping(config)
         yield Entry("synthesis.layer0.const", "synthesis/const", Change("1chw->hwc"))
@@ -95,7 +94,8 @@ def _stylegan1(state: State, clamp: Clamp) -> Plan:
         inference.largest(r"synthesis\.output(\d+)\..*", "block", 10),
         0,
     )
-    config = inference.stylegan1(
+    config = inference.architecture(
+        StyleGAN1Config,
         **_sizes(inference),
         resolution=2 ** (last + 2),
         channels=tuple(inference.size(f"synthesis.layer{2 * b + 1}.weight", 0, 4) for b in range(last + 1)),
@@ -104,7 +104,7 @@ def _stylegan1(state: State, clamp: Clamp) -> Plan:
     return Plan(_NAME1, config, _stylegan1_entries(config), tuple(_stylegan1_ignored(config)), (0.7, 8))
 
 
-def _convs(config: Architecture) -> Iterator[tuple[str, str, int]]:
+def _convs(config: StyleGAN2Config) -> Iterator[tuple[str, str, int]]:
     """Their name of each 3x3 convolution, ours and its inputs."""
     yield "synthesis.layer0", "synthesis/b4_conv1", config.channels[0]
     for b, size in enumerate(config.blocks[1:], 1):
@@ -112,7 +112,7 @@ def _convs(config: Architecture) -> Iterator[tuple[str, str, int]]:
         yield f"synthesis.layer{2 * b}", f"synthesis/b{size}_conv1", config.channels[b]
 
 
-def _stylegan2_entries(config: Architecture) -> tuple[Entry, ...]:
+def _stylegan2_entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
     def common(theirs: str, ours: str) -> Iterator[Entry]:
         yield Entry(f"{theirs}.bias", f"{ours}/bias")
         yield Entry(f"{theirs}.style.weight", f"{ours}/style/weight", Change("oi->io"))
@@ -157,7 +157,8 @@ def _stylegan2(state: State, clamp: Clamp) -> Plan:
     sizes = _sizes(inference)
     if sizes["label_dim"]:
         sizes["label_norm"] = "joint"
-    config = inference.stylegan2(
+    config = inference.architecture(
+        StyleGAN2Config,
         **sizes,
         resolution=2 ** (last + 2),
         channels=tuple(inference.size(f"synthesis.layer{2 * b}.weight", 0, 4) for b in range(last + 1)),
@@ -176,12 +177,14 @@ _SHARED = (
 
 STYLEGAN1 = Family(
     _NAME1,
+    "stylegan1",
     (*_SHARED, r"synthesis\.lod", r"synthesis\.layer\d+\.(const|apply_noise\.(weight|noise)|blur\.kernel)"),
     _stylegan1,
     _stylegan1_entries,
 )
 STYLEGAN2 = Family(
     _NAME2,
+    "stylegan2",
     (
         *_SHARED,
         r"synthesis\.early_layer\.const",

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 
 from convert.accounting import (
-    Architecture,
     Change,
     Clamp,
     Entry,
@@ -30,10 +29,11 @@ _NAME = "StyleGAN (PULSE, lernapparat)"
 _NAME_HUANGZH13 = "StyleGAN (huangzh13)"
 _EPS = 1e-5
 _LABELS = "class_embedding.weight"
+_AVERAGE = "truncation.avg_latent"
 _BLUR = (1, 2, 1)
 
 
-def _body(config: Architecture, mapping: str, blocks: list[str], rgb: str, epilogue: str) -> Iterator[Entry]:
+def _body(config: StyleGAN1Config, mapping: str, blocks: list[str], rgb: str, epilogue: str) -> Iterator[Entry]:
     """The entries, from the names of the parts: the dense layers' prefix, one per block, the last toRGB, the noise."""
     for i in range(config.mapping_layers):
         yield Entry(f"{mapping}{i}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
@@ -68,7 +68,8 @@ def _blurs(blocks: list[str]) -> Iterator[Ignored]:
 
 def _config(inference: Inference, resolution: int, mapping: str, blocks: list[str], labels: int = 0) -> StyleGAN1Config:
     weights = [f"{block}.{'conv1' if i else 'conv'}.weight" for i, block in enumerate(blocks)]
-    return inference.stylegan1(
+    return inference.architecture(
+        StyleGAN1Config,
         resolution=resolution,
         latent_dim=inference.size(f"{blocks[0]}.epi1.style_mod.lin.weight", 1, 2),
         mapping_layers=inference.depth(rf"{mapping.replace('.', '[.]')}(\d+)[.].*"),
@@ -87,7 +88,7 @@ def _names(resolution: int, prefix: str) -> list[str]:
     return [f"{prefix}blocks.{2**level}x{2**level}" for level in range(2, resolution.bit_length())]
 
 
-def _entries(config: Architecture) -> tuple[Entry, ...]:
+def _entries(config: StyleGAN1Config) -> tuple[Entry, ...]:
     return tuple(_body(config, "dense", _names(config.resolution, ""), "torgb", ""))
 
 
@@ -113,7 +114,7 @@ def _huangzh13_names(resolution: int) -> list[str]:
     return ["g_synthesis.init_block", *(f"g_synthesis.blocks.{i}" for i in range(count))]
 
 
-def _huangzh13_entries(config: Architecture) -> tuple[Entry, ...]:
+def _huangzh13_entries(config: StyleGAN1Config) -> tuple[Entry, ...]:
     blocks = _huangzh13_names(config.resolution)
     rgb = f"g_synthesis.to_rgb.{len(blocks) - 1}"
     labels = (Entry(_LABELS, "mapping/label_weight"),) if config.label_dim else ()
@@ -137,8 +138,8 @@ def _huangzh13(state: State, clamp: Clamp) -> Plan:
         ignored.append(Ignored(f"g_synthesis.to_rgb.{i}.weight", reason, (3, width, 1, 1)))
         ignored.append(Ignored(f"g_synthesis.to_rgb.{i}.bias", reason, (3,)))
     entries = _huangzh13_entries(config)
-    if "truncation.avg_latent" in state.arrays:
-        entries = (*entries, Entry("truncation.avg_latent", "w_avg"))
+    if _AVERAGE in state.arrays:
+        entries = (*entries, Entry(_AVERAGE, "w_avg"))
     return Plan(_NAME_HUANGZH13, config, entries, tuple(ignored), (0.7, 8))
 
 
@@ -149,6 +150,7 @@ _BLOCK = (
 
 STYLEGAN1 = Family(
     _NAME,
+    "stylegan1",
     (
         r"(g_mapping\.)?dense\d+\.(weight|bias)",
         r"(g_synthesis\.)?torgb\.(weight|bias)",
@@ -157,17 +159,20 @@ STYLEGAN1 = Family(
     _plan,
     _entries,
     lambda config: _blurs(_names(config.resolution, "")),
+    default=True,
 )
 STYLEGAN1_HUANGZH13 = Family(
     _NAME_HUANGZH13,
+    "stylegan1",
     (
         re.escape(_LABELS),
         r"g_mapping\.map\.dense\d+\.(weight|bias)",
         r"g_synthesis\.to_rgb\.\d+\.(weight|bias)",
         rf"g_synthesis\.(init_block|blocks\.\d+)\.{_BLOCK}",
-        r"truncation\.avg_latent",
+        re.escape(_AVERAGE),
     ),
     _huangzh13,
     _huangzh13_entries,
     lambda config: _blurs(_huangzh13_names(config.resolution)),
+    average=_AVERAGE,
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from convert.accounting import (
-    Architecture,
     Change,
     Clamp,
     Entry,
@@ -26,9 +25,10 @@ from pulse_jax.generators.architectures import StyleGAN2Config
 __all__ = ["STYLEGAN2", "counted_colours", "counted_config", "counted_convs"]
 
 _NAME = "StyleGAN2 (rosinality)"
+_AVERAGE = "latent_avg"
 
 
-def counted_convs(config: Architecture, prefix: str = "") -> Iterator[tuple[str, str, int, bool]]:
+def counted_convs(config: StyleGAN2Config, prefix: str = "") -> Iterator[tuple[str, str, int, bool]]:
     """Their name of each 3x3 convolution, ours, its inputs and whether it upsamples; `prefix` stands before names."""
     yield f"{prefix}conv1", "synthesis/b4_conv1", config.channels[0], False
     for j, size in enumerate(config.blocks[1:]):
@@ -36,14 +36,14 @@ def counted_convs(config: Architecture, prefix: str = "") -> Iterator[tuple[str,
         yield f"{prefix}convs.{2 * j + 1}", f"synthesis/b{size}_conv1", config.channels[j + 1], False
 
 
-def counted_colours(config: Architecture) -> Iterator[tuple[str, str]]:
+def counted_colours(config: StyleGAN2Config) -> Iterator[tuple[str, str]]:
     """Their name of each toRGB layer, and ours."""
     yield "to_rgb1", "synthesis/b4_torgb"
     for j, size in enumerate(config.blocks[1:]):
         yield f"to_rgbs.{j}", f"synthesis/b{size}_torgb"
 
 
-def _entries(config: Architecture) -> tuple[Entry, ...]:
+def _entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
     def entries() -> Iterator[Entry]:
         for i in range(config.mapping_layers):
             yield Entry(f"style.{i + 1}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
@@ -93,7 +93,8 @@ def counted_config(
     )
     widths = [inference.size(f"{prefix}conv1.{conv}.weight", 1, 5)]
     widths += [inference.size(f"{prefix}convs.{2 * j + 1}.{conv}.weight", 1, 5) for j in range(blocks - 1)]
-    return inference.stylegan2(
+    return inference.architecture(
+        StyleGAN2Config,
         resolution=2 ** (blocks + 1),
         latent_dim=inference.size(f"{prefix}conv1.{conv}.modulation.weight", 1, 2),
         mapping_layers=inference.depth(rf"{mapping}\.(\d+)\..*", first=1),
@@ -105,8 +106,8 @@ def counted_config(
 def _plan(state: State, clamp: Clamp) -> Plan:
     config = counted_config(Inference(state, _NAME), clamp)
     entries = _entries(config)
-    if "latent_avg" in state.arrays:
-        entries = (*entries, Entry("latent_avg", "w_avg"))
+    if _AVERAGE in state.arrays:
+        entries = (*entries, Entry(_AVERAGE, "w_avg"))
     return Plan(_NAME, config, entries, tuple(_ignored(config)))
 
 
@@ -114,8 +115,9 @@ _LAYER = r"(conv1|convs\.\d+|to_rgb1|to_rgbs\.\d+)"
 
 STYLEGAN2 = Family(
     _NAME,
+    "stylegan2",
     (
-        "latent_avg",
+        _AVERAGE,
         r"style\.\d+\.(weight|bias)",
         r"input\.input",
         rf"{_LAYER}\.(conv|conv\.modulation)\.(weight|bias)",
@@ -124,4 +126,5 @@ STYLEGAN2 = Family(
     ),
     _plan,
     _entries,
+    average=_AVERAGE,
 )

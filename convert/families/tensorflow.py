@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from convert.accounting import (
-    Architecture,
     Change,
     Clamp,
     Entry,
@@ -22,7 +21,7 @@ from convert.accounting import (
 )
 from convert.families.kernels import equalised_kernel
 from convert.inference import Inference
-from pulse_jax.generators.architectures import StyleGAN1Config
+from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config, StyleGANConfig
 
 __all__ = ["FUSED_FROM", "STYLEGAN1", "STYLEGAN2"]
 
@@ -37,7 +36,7 @@ _LOD = ("lod", "synthesis/lod")
 _LOD_REASON = "the stage of progressive growing, which has ended"
 
 
-def _mapping(config: Architecture) -> Iterator[Entry]:
+def _mapping(config: StyleGANConfig) -> Iterator[Entry]:
     yield Entry("dlatent_avg", "w_avg")
     if config.label_dim:
         layer = "LabelEmbed" if config.label_norm == "separate" else "LabelConcat"
@@ -84,7 +83,7 @@ def _truncation(inference: Inference, psi: float, cutoff: int | None) -> tuple[f
     return float(said) if type(said) in (int, float) else 1.0, until if type(until) is int else None  # pyright: ignore
 
 
-def _stylegan1_entries(config: Architecture, fused_from: int = FUSED_FROM) -> tuple[Entry, ...]:
+def _stylegan1_entries(config: StyleGAN1Config, fused_from: int = FUSED_FROM) -> tuple[Entry, ...]:
     def entries() -> Iterator[Entry]:
         yield from _mapping(config)
         yield Entry("synthesis/4x4/Const/const", "synthesis/const", _CONST)
@@ -117,7 +116,7 @@ def _stylegan1(state: State, clamp: Clamp) -> Plan:
         inference.size(f"synthesis/{size}x{size}/{'Conv' if size == 4 else 'Conv1'}/weight", 3, 4)
         for size in _blocks(sizes["resolution"])
     ]
-    config = inference.stylegan1(**sizes, channels=tuple(widths), instance_norm_eps=1e-8)
+    config = inference.architecture(StyleGAN1Config, **sizes, channels=tuple(widths), instance_norm_eps=1e-8)
     inference.expect("static_kwargs.fused_scale", ("auto", True, False), "expected auto, True or False")
     fused = inference.value("static_kwargs.fused_scale", "auto")
     fused_from = FUSED_FROM if fused == "auto" else 4 if fused else 2 * config.resolution
@@ -141,7 +140,7 @@ def _stylegan1_ignored(config: StyleGAN1Config) -> Iterator[Ignored]:
             yield Ignored(f"synthesis/ToRGB_lod{lod}/bias", reason, (3,))
 
 
-def _stylegan2_entries(config: Architecture) -> tuple[Entry, ...]:
+def _stylegan2_entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
     def entries() -> Iterator[Entry]:
         yield from _mapping(config)
         yield Entry("synthesis/4x4/Const/const", "synthesis/const", _CONST)
@@ -184,7 +183,7 @@ def _stylegan2(state: State, clamp: Clamp) -> Plan:
         inference.size(f"synthesis/{size}x{size}/{'Conv' if size == 4 else 'Conv1'}/weight", 3, 4) for size in blocks
     ]
     bound = inference.clamp(clamp, r"(.*/)?static_kwargs\.conv_clamp")
-    config = inference.stylegan2(**sizes, channels=tuple(widths), conv_clamp=bound)
+    config = inference.architecture(StyleGAN2Config, **sizes, channels=tuple(widths), conv_clamp=bound)
     ignored = (*(Ignored(key, _LOD_REASON, ()) for key in _LOD), *noise_buffers(config, "synthesis/noise{}"))
     return Plan(_NAME2, config, _stylegan2_entries(config), ignored, _truncation(inference, 0.5, None))
 
@@ -194,12 +193,14 @@ _LAYER = r"synthesis/\d+x\d+/(Const|Conv|Conv0_up|Conv1)"
 
 STYLEGAN1 = Family(
     _NAME1,
+    "stylegan1",
     (*_SHARED, rf"{_LAYER}/(const|weight|bias)", rf"{_LAYER}/(Noise|StyleMod)/.*", r"synthesis/ToRGB_lod\d+/.*"),
     _stylegan1,
     _stylegan1_entries,
 )
 STYLEGAN2 = Family(
     _NAME2,
+    "stylegan2",
     (
         *_SHARED,
         rf"{_LAYER}/(const|weight|bias|noise_strength|mod_weight|mod_bias)",

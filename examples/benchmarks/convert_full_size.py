@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import convert
-from convert.accounting import targets
 from convert.families import ada, tensorflow
 from convert.safetensors_file import save_safetensors
 from pulse_jax import load_generator
@@ -58,7 +57,7 @@ def _write(kind: str, folder: pathlib.Path, samples: int) -> str:
     """A checkpoint of random weights, small enough that no activation overflows."""
     config, rng = CONFIGS[kind], np.random.default_rng(0)
     params: dict = {"mapping": {}, "synthesis": {}}
-    for path, shape in targets(config).items():
+    for path, shape in config.array_shapes().items():
         array = rng.standard_normal(shape, np.float32)
         if path.startswith("mapping/"):
             array /= config.mapping_lr_multiplier

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.table import Table
 
 from pulse_jax.cli import generators
 from pulse_jax.cli.options import Benchmark
-from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config, architecture_to_dict
+from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, architecture_to_dict
 from pulse_jax.generators.generator import Generator
-from pulse_jax.generators.networks import stylegan1, stylegan2
+from pulse_jax.generators.random_weights import random_generator
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
 from pulse_jax.reports.line_plots import Line, Panel, draw_panels
@@ -38,17 +37,13 @@ from pulse_jax.system.errors import UsageError
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
 
-__all__ = ["PRECISIONS", "make_problems", "random_generator", "run_benchmark"]
+__all__ = ["PRECISIONS", "make_problems", "run_benchmark"]
 
 PRECISIONS = ("float32", "bfloat16")
 """In the order in which they are measured."""
 _LANES_CPU, _LANES = (1, 4, 8, 16), (1, 4, 16, 64, 128)
 # Problems per lane, and in all at least so many; pictures of each kind, used again and again with other seeds.
 _PER_LANE, _LEAST, _PICTURES = 4, 8, 8
-# Draws for the fit of random weights, of which nobody needs a good one.
-_DRAWS = 16_384
-# The standard deviation of a picture of random weights; noise between black and white has 0.5.
-_CONTRAST = 0.2
 
 
 def run_benchmark(options: Benchmark, screen: Screen) -> int:
@@ -131,10 +126,10 @@ def _config(options: Benchmark, precision: str) -> SearchConfig:
         raise UsageError(f"--{error}") from error
 
 
-def _architecture(options: Benchmark) -> StyleGAN1Config | StyleGAN2Config | None:
+def _architecture(options: Benchmark) -> ArchitectureConfig | None:
     if options.architecture is None:
         return None
-    kind = StyleGAN1Config if options.architecture == "stylegan1" else StyleGAN2Config
+    kind: Any = FAMILIES[options.architecture].load_config()
     try:
         return kind(resolution=options.resolution or 1024, channels=options.channels)
     except ValueError as error:
@@ -151,27 +146,6 @@ def _factor(options: Benchmark, resolution: int, config: SearchConfig) -> int:
         known = ", ".join(map(str, factors)) or "none"
         raise UsageError(f"--factor: expected one of {known} for {resolution}x{resolution}, got {options.factor}")
     return options.factor
-
-
-def random_generator(architecture: StyleGAN1Config | StyleGAN2Config) -> Generator:
-    """A generator of random weights, with a fit of its own, whose pictures lie about grey within [0, 1]."""
-    family = stylegan1 if isinstance(architecture, StyleGAN1Config) else stylegan2
-    z = jnp.zeros((1, architecture.latent_dim))
-    w = jnp.zeros((1, architecture.num_layers, architecture.latent_dim))
-    noise = tuple(jnp.zeros((1, *shape)) for shape in architecture.noise_shapes)
-    # In jit, so that the picture, which nobody asks for, is not computed.
-    mapping = jax.jit(family.Mapping(architecture).init)(jax.random.key(0), z)  # pyright: ignore
-    synthesis = jax.jit(family.Synthesis(architecture).init)(jax.random.key(1), w, noise)  # pyright: ignore
-    params = {"mapping": mapping.get("params", {}), "synthesis": synthesis["params"]}
-    generator = Generator(config=architecture, params=params)
-    scale = _CONTRAST / jnp.std(generator.sample(jax.random.key(2), 8))
-
-    def fade(path: Any, leaf: jax.Array) -> jax.Array:
-        name = jax.tree_util.keystr(path)
-        return leaf * scale if "torgb" in name and "style" not in name else leaf
-
-    faded = jax.tree_util.tree_map_with_path(fade, params)
-    return dataclasses.replace(generator, params=faded).fitted(samples=_DRAWS)
 
 
 def make_problems(generator: Generator, factor: int, count: int) -> list[Problem]:

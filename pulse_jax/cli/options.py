@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from pulse_jax.generators.architectures import FAMILIES
 from pulse_jax.search.presets import INTERPOLATIONS, PRESETS, SEARCHES
 from pulse_jax.system.errors import UsageError
 
@@ -37,10 +38,13 @@ _Folder = Annotated[Path, arg(metavar="DIR")]
 _Generator = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="(default: the embedded one)")]
 _File = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
 if TYPE_CHECKING:
-    _Search = _Preset = str
+    _Search = str
+    _Preset = str
+    _Family = str
 else:  # the choices, which only running tells
     _Search = Literal[tuple(SEARCHES)]
     _Preset = Literal[tuple(PRESETS)]
+    _Family = Literal[tuple(FAMILIES)]
 _Label = Annotated[int | None, arg(metavar="N", help_behavior_hint="(needed by a generator with classes)")]
 
 
@@ -246,9 +250,7 @@ class Benchmark:
     """Folder for benchmark.json and benchmark.png; those of an earlier benchmark are replaced."""
     generator: _Generator = None
     """Folder of the generator to search."""
-    architecture: Annotated[
-        Literal["stylegan1", "stylegan2"] | None, arg(metavar="stylegan1|stylegan2", help_behavior_hint="")
-    ] = None
+    architecture: Annotated[_Family | None, arg(metavar="|".join(FAMILIES), help_behavior_hint="")] = None
     """Instead of --generator: this family with random weights, which are as fast as trained ones."""
     resolution: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 1024)")] = None
     """With --architecture: side of its pictures."""

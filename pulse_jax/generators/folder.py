@@ -23,14 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pulse_jax.generators.architectures import (
-    ArchitectureConfig,
-    StyleGAN1Config,
-    StyleGAN2Config,
-    architecture_from_dict,
-    architecture_to_dict,
-)
-from pulse_jax.generators.networks import stylegan1, stylegan2
+from pulse_jax.generators.architectures import ArchitectureConfig, architecture_from_dict, architecture_to_dict
+from pulse_jax.generators.networks.initialization import init_params
 from pulse_jax.generators.priors.flow import init_blocks
 
 __all__ = ["GeneratorError", "flatten", "read_description", "read_folder", "write_folder"]
@@ -125,7 +119,7 @@ def write_folder(
             shutil.rmtree(part, ignore_errors=True)
 
 
-def read_folder(folder: str | os.PathLike[str]) -> tuple[StyleGAN1Config | StyleGAN2Config, dict[str, Any]]:
+def read_folder(folder: str | os.PathLike[str]) -> tuple[ArchitectureConfig, dict[str, Any]]:
     """The architecture and the arrays of a generator folder, NumPy, in the dtypes that they are stored in.
 
     Raises:
@@ -138,7 +132,7 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[StyleGAN1Config | Style
         raise GeneratorError(f"{folder}: cannot be read ({reason}); check its permissions or {_COPY}") from error
 
 
-def _read(folder: pathlib.Path, name: str) -> tuple[StyleGAN1Config | StyleGAN2Config, dict[str, Any]]:
+def _read(folder: pathlib.Path, name: str) -> tuple[ArchitectureConfig, dict[str, Any]]:
     import orbax.checkpoint as ocp
 
     description = read_description(folder, name)
@@ -222,17 +216,10 @@ def _cast(arrays: Mapping[str, Any], dtype: str) -> dict[str, np.ndarray]:
     return cast
 
 
-def _expected_shapes(config: StyleGAN1Config | StyleGAN2Config, names: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+def _expected_shapes(config: ArchitectureConfig, names: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Every array's shape, from the architecture alone, without allocating; of the rest, those that `names` has."""
-    family = stylegan1 if isinstance(config, StyleGAN1Config) else stylegan2
     key = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    w = jax.ShapeDtypeStruct((1, config.num_layers, config.latent_dim), jnp.float32)
-    z = jax.ShapeDtypeStruct((1, config.latent_dim), jnp.float32)
-    noise = tuple(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in config.noise_shapes)
-    label = jax.ShapeDtypeStruct((config.label_dim,), jnp.float32)
-    mapping = jax.eval_shape(family.Mapping(config).init, key, z, label)  # pyright: ignore
-    synthesis = jax.eval_shape(family.Synthesis(config).init, key, w, noise)  # pyright: ignore
-    tree: dict[str, Any] = {"networks": {"mapping": mapping.get("params", {}), "synthesis": synthesis["params"]}}
+    tree: dict[str, Any] = {"networks": jax.eval_shape(functools.partial(init_params, config), key, key)}
     vector = jax.ShapeDtypeStruct((config.latent_dim,), jnp.float32)
     matrix = jax.ShapeDtypeStruct((config.latent_dim, config.latent_dim), jnp.float32)
     if any(name.startswith("gaussian_fit/") for name in names):
@@ -252,7 +239,7 @@ def _expected_shapes(config: StyleGAN1Config | StyleGAN2Config, names: Mapping[s
     if "w_std" in names:
         tree["w_std"] = jax.ShapeDtypeStruct((), jnp.float32)
     if "label" in names and config.label_dim:
-        tree["label"] = label
+        tree["label"] = jax.ShapeDtypeStruct((config.label_dim,), jnp.float32)
     return {name: leaf.shape for name, leaf in flatten(tree).items()}
 
 

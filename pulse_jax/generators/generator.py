@@ -17,9 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pulse_jax.generators.architectures import ArchitectureConfig, FunctionConfig, StyleGAN1Config
+from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, FunctionConfig
 from pulse_jax.generators.folder import read_folder, write_folder
-from pulse_jax.generators.networks import stylegan1, stylegan2
 from pulse_jax.generators.networks.kernel_forms import COLLECTION, prepare
 from pulse_jax.generators.networks.lpips import Perceptual
 from pulse_jax.generators.priors.bundle import Priors
@@ -87,14 +86,12 @@ class Generator:
     @property
     def label_dim(self) -> int:
         """How many classes are left to choose from: the length of the label that `map` needs, 0 where it needs none."""
-        if isinstance(self.config, FunctionConfig) or self.label is not None:
-            return 0
-        return self.config.label_dim
+        return 0 if self.label is not None else self.config.label_dim
 
     @property
-    def _family(self) -> Any:
+    def _networks(self) -> Any:
         """The module of the networks of this architecture, which is no user's own function."""
-        return stylegan1 if isinstance(self.config, StyleGAN1Config) else stylegan2
+        return FAMILIES[self.config.family].load_networks()
 
     @property
     def priors(self) -> Priors:
@@ -196,10 +193,10 @@ class Generator:
             raise ValueError(f"label: expected None because {self._no_label()}, got shape {label.shape}")
         if label is not None and label.shape[-1:] != (count,):
             raise ValueError(f"label: expected shape (…, {count}), got {label.shape}")
-        if isinstance(self.config, FunctionConfig):
+        if self.function is not None:
             return z if self.mapping_function is None else self.mapping_function(self.params, z)
         label = self.label if label is None else label
-        return self._family.Mapping(self.config).apply({"params": self.params["mapping"]}, z, label)
+        return self._networks.Mapping(self.config).apply({"params": self.params["mapping"]}, z, label)
 
     def synthesize(
         self,
@@ -236,14 +233,13 @@ class Generator:
             if offset.shape != (*batch, *self.block_shape(block)):
                 raise ValueError(f"offsets: expected {self.block_shape(block)} of block {block}, got {offset.shape}")
             flat_offsets[block] = offset.reshape(-1, *offset.shape[-3:])
-        if isinstance(self.config, FunctionConfig):
-            assert self.function is not None
+        if self.function is not None:
             images = jax.vmap(self.function, in_axes=(None, 0, 0))(self.params, flat, flat_noise)
             size = (self.resolution, self.resolution, 3)
             if images.shape[1:] != size:
                 raise ValueError(f"function: expected an image of shape {size}, got {images.shape[1:]}")
         else:
-            module = self._family.Synthesis(self.config, dtype=jnp.dtype(precision))
+            module = self._networks.Synthesis(self.config, dtype=jnp.dtype(precision))
             variables = {"params": self.params["synthesis"]}
             if self.forms is not None and precision == "float32":
                 variables[COLLECTION] = self.forms
@@ -255,9 +251,9 @@ class Generator:
 
         Pictures differ from this generator's in rounding only; arithmetic in bfloat16 does not use the forms.
         """
-        if isinstance(self.config, FunctionConfig):
+        if self.function is not None:
             return self
-        forms = prepare(self._family.Synthesis(self.config), self.params["synthesis"])
+        forms = prepare(self._networks.Synthesis(self.config), self.params["synthesis"])
         return dataclasses.replace(self, forms=forms)
 
     def block_shape(self, block: int) -> tuple[int, int, int]:
@@ -266,7 +262,7 @@ class Generator:
         Raises:
             ValueError: there is no such block.
         """
-        if isinstance(self.config, FunctionConfig) or not 0 <= block < len(self.config.blocks):
+        if not 0 <= block < len(self.config.blocks):
             raise ValueError(f"block: this generator has no block {block}")
         size = self.config.blocks[block]
         return size, size, self.config.channels[block]

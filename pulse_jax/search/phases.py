@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from pulse_jax.generators.architectures import ArchitectureConfig, FunctionConfig
+from pulse_jax.generators.architectures import ArchitectureConfig
 from pulse_jax.search.config import Phase, SearchConfig
 from pulse_jax.search.space import Variables, searched_blocks
 
@@ -71,7 +71,7 @@ def moved_only(
 ) -> Variables:
     """Updates in this phase: zero for what rests."""
     blocks = searched_blocks(config)
-    if not blocks or isinstance(architecture, FunctionConfig):
+    if not blocks:
         return updates
     rows = np.arange(len(updates["latent"]))[:, None]
 

@@ -10,11 +10,10 @@ import pytest
 from rich.console import Console
 
 from pulse_jax.cli import benchmark, main
-from pulse_jax.cli.benchmark import make_problems, random_generator, run_benchmark
+from pulse_jax.cli.benchmark import make_problems, run_benchmark
 from pulse_jax.cli.options import Benchmark
 from pulse_jax.engine import lanes as engine_lanes_
 from pulse_jax.engine.stream import solve_stream
-from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
 from pulse_jax.images.files import read_image
 from pulse_jax.reports import machine, speed
 from pulse_jax.reports.line_plots import Line, Panel, draw_panels
@@ -243,15 +242,6 @@ def test_wrong_usage_is_one_line_and_nothing_is_written(arguments, line, tmp_pat
     assert main(["benchmark", *arguments]) == 2
     assert capsys.readouterr().err == f"pulse-jax: {line}\n"
     assert list(Path(tmp_path).iterdir()) == []
-
-
-@pytest.mark.parametrize("kind", [StyleGAN1Config, StyleGAN2Config])
-def test_random_weights_draw_pictures_that_can_be_searched(kind):
-    generator = random_generator(kind(resolution=8, latent_dim=4, mapping_layers=1, channels=(4, 3)))
-    images = np.asarray(generator.sample(jax.random.key(3), 8))
-    assert generator.gaussian_fit is not None
-    assert 0.05 < images.std() < 0.5
-    assert np.mean((images > 0) & (images < 1)) > 0.8
 
 
 def test_problems_are_easy_and_hard_in_turn(monkeypatch):

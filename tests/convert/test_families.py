@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import convert
-from convert.accounting import fill, targets
+from convert.accounting import fill
 from convert.detect import account
 from convert.families.tensorflow import FUSED_FROM
 from convert.source import CheckpointError
@@ -152,7 +152,7 @@ def test_every_size_is_inferred(network, sizes):
 )
 def test_the_targets_are_those_of_the_networks(config):
     shapes = {name.removeprefix("networks/"): shape for name, shape in _expected_shapes(config, {}).items()}
-    assert targets(config) == shapes
+    assert config.array_shapes() == shapes
 
 
 def _rename(sources, old, new):
@@ -224,7 +224,7 @@ def test_a_missing_or_renamed_key_is_named(network):
         with pytest.raises(CheckpointError) as error:
             _generator(removed)
         assert repr(key) in str(error.value) and "looks like StyleGAN" in str(error.value)
-    assert required >= len(targets(account(sources).plan.config))
+    assert required >= len(account(sources).plan.config.array_shapes())
 
 
 @jax.jit
