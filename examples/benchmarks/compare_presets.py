@@ -31,7 +31,7 @@ from pulse_jax.generators.priors import flow, gaussian
 from pulse_jax.images.files import save_png
 from pulse_jax.reports import metrics
 from pulse_jax.search import presets
-from pulse_jax.search.config import InterpolationConfig, SearchConfig, UpsamplingConfig
+from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.problems import Problem, Solution, rank
 from pulse_jax.search.space import mapped, split_features
 from pulse_jax.system.text import differences
@@ -117,7 +117,7 @@ class Ledger:
 
 def rows_of_w(generator: Generator, config: UpsamplingConfig, solution: Solution) -> np.ndarray | None:
     """The different rows of w (n, d) that a solution was drawn from, of layers or filters; None of an interpolation."""
-    if isinstance(config, InterpolationConfig):
+    if not isinstance(config, SearchConfig):
         return None
     latent, _ = split_features(generator, config, jax.numpy.asarray(solution.latent))
     rows, _ = mapped(generator, config, latent)

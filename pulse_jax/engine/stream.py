@@ -70,6 +70,7 @@ def solve_stream(
         on_chunk: called after each chunk. If it raises, or the iterator is closed, the stream ends as after a chunk.
 
     Raises:
+        TypeError: `config` is neither kind of settings.
         ValueError: an argument is out of range, or, when it is read, a problem's image has a size that the generator
             cannot serve or its start other shapes.
         CheckpointError: the folder is in use, damaged, or holds searches with another config, generator, lane count,
@@ -80,35 +81,50 @@ def solve_stream(
     for name, value in (("lanes", lanes), ("chunk_steps", chunk_steps)):
         if value < 1:
             raise ValueError(f"{name}: expected 1 or more, got {value}")
-    output_size(generator, config)
-    checked = _checked(problems, generator, config)
-    if isinstance(config, InterpolationConfig):
-        return _reported(interpolate(checked, generator, config), on_chunk)
-    check_method(config.method)
-    check_fits(generator, config)
-    places = jax.local_devices() if devices is None else list(devices)
-    kinds = {(device.platform, device.device_kind) for device in places}
-    if len(kinds) != 1:
-        raise ValueError(f"devices: expected one or more of one kind, got {places}")
-    checkpoint = None
-    if checkpoint_dir is not None:
-        checkpoint = Checkpoint(checkpoint_dir, fingerprint(generator, config, lanes, places[0]))
-    return _Stream(checked, generator, config, lanes, chunk_steps, places, checkpoint, on_chunk).run()
+    match config:
+        case InterpolationConfig():
+            return _reported(interpolate(_fitting(problems, generator, config), generator, config), on_chunk)
+        case SearchConfig():
+            fitting = _startable(_fitting(problems, generator, config), generator, config)
+            check_method(config.method)
+            check_fits(generator, config)
+            places = jax.local_devices() if devices is None else list(devices)
+            kinds = {(device.platform, device.device_kind) for device in places}
+            if len(kinds) != 1:
+                raise ValueError(f"devices: expected one or more of one kind, got {places}")
+            checkpoint = None
+            if checkpoint_dir is not None:
+                checkpoint = Checkpoint(checkpoint_dir, fingerprint(generator, config, lanes, places[0]))
+            return _Stream(fitting, generator, config, lanes, chunk_steps, places, checkpoint, on_chunk).run()
+        case _:
+            raise TypeError(f"config: expected a SearchConfig or an InterpolationConfig, got {type(config).__name__}")
 
 
-def _checked(
+def _fitting(
     problems: Iterable[Problem | np.ndarray], generator: Generator, config: UpsamplingConfig
 ) -> Iterator[Problem]:
-    sizes = admissible_sizes(output_size(generator, config), config)
+    """Return the problems, images alone as such; they raise `ValueError` where a side is none that D can make.
+
+    Raises:
+        ValueError: The pictures to deliver have a size that the generator cannot make.
+    """
+    return _of_sizes(problems, admissible_sizes(output_size(generator, config), config))
+
+
+def _of_sizes(problems: Iterable[Problem | np.ndarray], sizes: Sequence[int]) -> Iterator[Problem]:
     for place, given in enumerate(problems):
         problem = given if isinstance(given, Problem) else Problem(low_res=given, index=place)
         if len(problem.low_res) not in sizes:
             raise ValueError(f"low_res: expected a side of {', '.join(map(str, sizes))}, got {len(problem.low_res)}")
+        yield problem
+
+
+def _startable(problems: Iterable[Problem], generator: Generator, config: SearchConfig) -> Iterator[Problem]:
+    """Yield the problems; raises `ValueError` where one's given starts have other shapes than the search."""
+    expected_shapes = (latent_shape(generator, config), *generator.noise_shapes)
+    for problem in problems:
         if problem.start is not None:
-            if isinstance(config, InterpolationConfig):
-                raise ValueError("start: expected none, an interpolation starts nowhere")
-            rows = latent_shape(generator, config)
-            expected = [(problem.restarts, *shape) for shape in (rows, *generator.noise_shapes)]
+            expected = [(problem.restarts, *shape) for shape in expected_shapes]
             got = [np.shape(array) for array in jax.tree.leaves(problem.start)]
             if got != expected[: len(got)] or len(got) not in (1, len(expected)):
                 raise ValueError(f"start: expected shapes {expected}, got {got}")

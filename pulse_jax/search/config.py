@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
 from pulse_jax.objectives.language import parse_loss
 from pulse_jax.system.checks import check_positive
@@ -135,22 +135,17 @@ class SearchConfig:
     rematerialize: bool = False
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.eps) and 0 < self.eps <= 1):
-            raise ValueError(f"eps: expected a mean squared error in (0, 1], got {self.eps}")
+        _check_shared(self)
         object.__setattr__(self, "zeroed_noise_layers", tuple(self.zeroed_noise_layers))
-        for name in ("steps", "trainable_noise_layers", "patience"):
+        for name in ("trainable_noise_layers", "patience"):
             if type(getattr(self, name)) is not int:
                 raise ValueError(f"{name}: expected an integer, got {getattr(self, name)!r:.80}")
-        if not 1 <= self.steps <= 1_000_000:
-            raise ValueError(f"steps: expected 1 to 1000000, got {self.steps}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
         if self.trainable_noise_layers < 0:
             raise ValueError(f"trainable_noise_layers: expected 0 or more, got {self.trainable_noise_layers}")
         if any(layer < 0 for layer in self.zeroed_noise_layers):
             raise ValueError(f"zeroed_noise_layers: expected indices of 0 or more, got {self.zeroed_noise_layers}")
-        if self.output_size is not None and (type(self.output_size) is not int or self.output_size < 1):
-            raise ValueError(f"output_size: expected a positive integer, got {self.output_size!r:.80}")
         if self.patience < 1:
             raise ValueError(f"patience: expected 1 or more, got {self.patience}")
         for name, kind in get_type_hints(type(self)).items():
@@ -199,6 +194,14 @@ class SearchConfig:
         }
         return dataclasses.replace(self, **ones, loss="+".join(term.name for term in parse_loss(self.loss)))
 
+    @property
+    def smallest_sides(self) -> dict[str, int]:
+        """Smallest side of a low-resolution image that each term of the loss can judge, in pixels, by its name."""
+        # Imported here, for the reason that `_check_names` gives.
+        from pulse_jax.objectives.terms import TERMS
+
+        return {term.name: TERMS[term.name].smallest_side for term in parse_loss(self.loss)}
+
 
 def _numeric(config: SearchConfig) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(config) if field.metadata.get("number")]
@@ -210,13 +213,13 @@ INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolationConfig:
-    """No search but a plain enlargement, to compare searches with; judged as their solutions are.
+    """Settings of a plain enlargement, which searches nothing: something to compare searches with, judged as they are.
 
     Attributes:
-        method: see `pulse_jax.interpolation`.
-        eps: as in `SearchConfig`.
-        steps: taken so that every preset may be called alike; nothing is searched, and it has no effect.
-        output_size: side of the delivered pictures, which must be one that the generator could deliver; None for the
+        method: Kernel of the enlargement, see `pulse_jax.search.interpolation`.
+        eps: As in `SearchConfig`.
+        steps: Taken so that every preset may be called alike; it has no effect.
+        output_size: Side of the delivered pictures, which must be one that the generator could deliver; None for the
             generator's own.
     """
 
@@ -224,14 +227,75 @@ class InterpolationConfig:
     eps: float = 1e-3
     steps: int = 1
     output_size: int | None = None
-    blur_at_factor_one: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.method not in INTERPOLATIONS:
             raise ValueError(f"method: expected one of {', '.join(INTERPOLATIONS)}, got {self.method!r:.80}")
-        # What these may be is the same for both.
-        SearchConfig(eps=self.eps, steps=self.steps, output_size=self.output_size)
+        _check_shared(self)
+
+    @property
+    def degradation(self) -> str:
+        """D that its pictures are judged by."""
+        return "bicubic"
+
+    @property
+    def blur_at_factor_one(self) -> bool:
+        """False: at factor 1 an enlargement is the input, and so is what D makes of it."""
+        return False
+
+    @property
+    def smallest_sides(self) -> dict[str, int]:
+        """Empty: there is no loss."""
+        return {}
 
 
-UpsamplingConfig = SearchConfig | InterpolationConfig
-"""What decides how a low-resolution image is upsampled."""
+@runtime_checkable
+class UpsamplingConfig(Protocol):
+    """What settings say, whether low-resolution images are searched for or interpolated: how pictures are judged.
+
+    Its members are `SearchConfig` and `InterpolationConfig`; `engine.stream.solve_stream` tells them apart.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def eps(self) -> float:
+        """Largest mean squared error, of [0, 1] images, between D(image) and the input that counts as feasible."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps, at most."""
+        ...
+
+    @property
+    def output_size(self) -> int | None:
+        """Side of the delivered pictures in pixels; None for the generator's own."""
+        ...
+
+    @property
+    def degradation(self) -> str:
+        """Name of D in `pulse_jax.images.degradations.registry.DEGRADATIONS`."""
+        ...
+
+    @property
+    def blur_at_factor_one(self) -> bool:
+        """Whether D blurs when input and output have one size."""
+        ...
+
+    @property
+    def smallest_sides(self) -> dict[str, int]:
+        """Smallest side in pixels that a low-resolution image may have for each term of the loss."""
+        ...
+
+
+def _check_shared(config: UpsamplingConfig) -> None:
+    """See that what all settings have is in range; raises `ValueError`."""
+    if not (math.isfinite(config.eps) and 0 < config.eps <= 1):
+        raise ValueError(f"eps: expected a mean squared error in (0, 1], got {config.eps}")
+    if type(config.steps) is not int:
+        raise ValueError(f"steps: expected an integer, got {config.steps!r:.80}")
+    if not 1 <= config.steps <= 1_000_000:
+        raise ValueError(f"steps: expected 1 to 1000000, got {config.steps}")
+    if config.output_size is not None and (type(config.output_size) is not int or config.output_size < 1):
+        raise ValueError(f"output_size: expected a positive integer, got {config.output_size!r:.80}")

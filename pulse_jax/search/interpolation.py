@@ -41,9 +41,14 @@ def interpolate(problems: Iterable[Problem], generator: Generator, config: Inter
 
     Further restarts would give the same picture. The generator's sizes count and nothing else of it: latents are
     (0, d), there is no noise, no key and no steps; `loss` is the `search_error`.
+
+    Raises:
+        ValueError: A problem has given starts.
     """
     size = output_size(generator, config)
     for problem in problems:
+        if problem.start is not None:
+            raise ValueError("start: expected none, an interpolation starts nowhere")
         if 0 in problem.ended:
             continue
         image = enlarge(problem.low_res, size, config.method)

@@ -3,12 +3,11 @@
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.bundle import MissingPrior, what_is_missing
 from pulse_jax.images.degradations.bicubic import Bicubic
-from pulse_jax.objectives.language import parse_loss
-from pulse_jax.objectives.terms import TERMS, check_priors
+from pulse_jax.objectives.terms import check_priors
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.degradation import low_sides
 
-__all__ = ["admissible_sizes", "check_fits", "output_size", "smallest_target"]
+__all__ = ["admissible_sizes", "check_fits", "output_size"]
 
 
 def check_fits(generator: Generator, config: SearchConfig) -> None:
@@ -42,22 +41,10 @@ def output_size(generator: Generator, config: UpsamplingConfig) -> int:
             f"output_size: expected {resolution} or a part of it that D can make, {resolution // 2} for instance, "
             f"got {size}"
         )
-    for name in _terms(config):
-        if size < TERMS[name].smallest_side:
-            raise ValueError(
-                f"output_size: expected {TERMS[name].smallest_side} at least for the loss {name}, got {size}"
-            )
+    for name, least in config.smallest_sides.items():
+        if size < least:
+            raise ValueError(f"output_size: expected {least} at least for the loss {name}, got {size}")
     return size
-
-
-def _terms(config: UpsamplingConfig) -> list[str]:
-    """The names of the terms of the loss, none where nothing is searched."""
-    return [term.name for term in parse_loss(config.loss)] if isinstance(config, SearchConfig) else []
-
-
-def smallest_target(config: UpsamplingConfig) -> int:
-    """The smallest side of a low-resolution image that the loss can judge."""
-    return max((TERMS[name].smallest_side for name in _terms(config)), default=1)
 
 
 def admissible_sizes(resolution: int, config: UpsamplingConfig) -> list[int]:
@@ -67,4 +54,5 @@ def admissible_sizes(resolution: int, config: UpsamplingConfig) -> list[int]:
         resolution: Side of the delivered pictures, in pixels.
         config: Settings of the search or interpolation.
     """
-    return [side for side in low_sides(config, resolution) if side >= smallest_target(config)]
+    least = max(config.smallest_sides.values(), default=1)
+    return [side for side in low_sides(config, resolution) if side >= least]

@@ -275,9 +275,9 @@ DEVICES = """
 import jax, numpy as np
 from tests.tiny_networks import tiny_generator
 from pulse_jax import presets
-from pulse_jax.engine import solve_stream
-from pulse_jax.lanes import Lanes
-from pulse_jax.problems import Problem
+from pulse_jax.engine.stream import solve_stream
+from pulse_jax.engine.lanes import Lanes
+from pulse_jax.search.problems import Problem
 
 assert len(jax.devices()) == 8
 generator = tiny_generator("stylegan2-4", contrast=0.1)

@@ -15,7 +15,7 @@ from pulse_jax.generators.networks.lpips import Perceptual, lpips
 from pulse_jax.generators.priors.bundle import MissingPrior
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.search import presets
-from pulse_jax.search.requirements import admissible_sizes, smallest_target
+from pulse_jax.search.requirements import admissible_sizes
 from tests.tiny_networks import perceptual_arrays, tiny_perceptual
 
 # Places among VGG16's layers, of which those after a convolution are its ReLU: `M` in "very deep" configuration D.
@@ -165,7 +165,7 @@ def test_without_a_network_it_is_told_what_to_do():
 
 def test_small_inputs_and_outputs_are_refused_before_anything_is_searched():
     with_it, without = presets.brgm(perceptual=True), presets.brgm()
-    assert (smallest_target(with_it), smallest_target(without), smallest_target(presets.nearest())) == (16, 1, 1)
+    assert [config.smallest_input for config in (with_it, without, presets.nearest())] == [16, 1, 1]
     assert admissible_sizes(64, with_it) == [16, 32, 64]
     assert min(admissible_sizes(64, without)) < 16
     generator = _generator(tiny_perceptual())

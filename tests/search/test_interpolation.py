@@ -10,7 +10,7 @@ from pulse_jax.cli import main
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
 from pulse_jax.search import interpolation, presets
-from pulse_jax.search.config import INTERPOLATIONS, InterpolationConfig
+from pulse_jax.search.config import INTERPOLATIONS, InterpolationConfig, UpsamplingConfig
 from pulse_jax.search.interpolation import enlarge
 from pulse_jax.search.problems import Problem, Start, Status
 from tests.cli.test_kills import assert_same_results
@@ -145,6 +145,17 @@ def test_impossible_settings_are_named_as_a_searchs_are(unchecked, settings):
         presets.bicubic(**settings)
     with pytest.raises(ValueError, match="method: expected one of bicubic, lanczos, nearest, got 'cubic'"):
         InterpolationConfig(method="cubic")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_searches_and_interpolations_answer_the_same_questions(name):
+    assert isinstance(presets.PRESETS[name](), UpsamplingConfig)
+
+
+def test_what_is_no_kind_of_settings_is_refused(unchecked, generator):
+    for given in ("pulse", presets.bicubic):
+        with pytest.raises(TypeError, match=r"^config: expected a SearchConfig or an InterpolationConfig, got "):
+            pulse_jax.upsample(generator, _smooth(0), config=given)
 
 
 # --- the command line -----------------------------------------------------------------------------------------------
