@@ -22,9 +22,9 @@ from pulse_jax.generators.architectures import (
 from pulse_jax.generators.folder import GeneratorError
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.random_weights import random_generator
-from tests.generators.toy_family import ToyConfig
+from tests.toys.family import ToyConfig
 
-TOY = Family("tests.generators.toy_family:ToyConfig", "tests.generators.toy_family")
+TOY = Family("tests.toys.family:ToyConfig", "tests.toys.family")
 HOME = Path(pulse_jax.__file__).parents[1]
 
 

@@ -165,7 +165,7 @@ def test_without_a_network_it_is_told_what_to_do():
 
 def test_small_inputs_and_outputs_are_refused_before_anything_is_searched():
     with_it, without = presets.brgm(perceptual=True), presets.brgm()
-    assert [config.smallest_input for config in (with_it, without, presets.nearest())] == [16, 1, 1]
+    assert [max(c.smallest_sides.values(), default=1) for c in (with_it, without, presets.nearest())] == [16, 1, 1]
     assert admissible_sizes(64, with_it) == [16, 32, 64]
     assert min(admissible_sizes(64, without)) < 16
     generator = _generator(tiny_perceptual())

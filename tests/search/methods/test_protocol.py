@@ -15,7 +15,7 @@ from pulse_jax.search import step as search
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.methods.registry import METHODS
 from pulse_jax.search.problems import Problem, Status
-from tests.toy_methods import SUFFICIENT, TOYS
+from tests.toys.methods import SUFFICIENT, TOYS
 
 SIDE, WIDTH = 8, 6
 # L2 is the mean squared residual, whose gradient is 2/n Jᵀr.
