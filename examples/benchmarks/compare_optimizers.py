@@ -19,14 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from PIL import Image
 
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.generators.generator import Generator, load_generator
 from pulse_jax.generators.priors.gaussian import whitened_to_w
 from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.files import read_image, save_png
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.objectives.regularizers import geocross
+from pulse_jax.reports.picture_grid import picture_grid
 from pulse_jax.search import presets
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.problems import Solution, as_problems, rank
@@ -75,7 +76,7 @@ def read_truths(options: Options, generator: Generator) -> np.ndarray:
     paths = sorted(options.truths.glob("*.png"))[: options.count] if options.truths else []
     if not paths:
         raise SystemExit("expected --truths, a folder of PNGs, or --samples")
-    return np.stack([np.asarray(Image.open(path).convert("RGB"), np.float64) / 255 for path in paths])
+    return np.stack([read_image(path).pixels for path in paths]).astype(np.float64)
 
 
 def configurations(options: Options) -> Iterator[tuple[dict[str, object], SearchConfig]]:
@@ -154,9 +155,8 @@ def run(options: Options, generator: Generator) -> None:
             options.pictures.mkdir(parents=True, exist_ok=True)
             best = {solution.index: solution for solution in reversed(rank(solutions))}
             images = [best[i].image for i in sorted(best)]
-            strip = np.concatenate([np.concatenate(list(truths), axis=1), np.concatenate(images, axis=1)])
-            name = "_".join(map(str, row.values()))
-            Image.fromarray(to_uint8(strip)).save(options.pictures / f"{name}.png")
+            strip = picture_grid([*truths, *images], columns=len(truths), side=generator.resolution)
+            save_png(options.pictures / f"{'_'.join(map(str, row.values()))}.png", strip)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,17 @@ from, which the search never sees.
 import dataclasses
 import importlib.resources
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tyro
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 import pulse_jax
-from pulse_jax.images.files import read_image
-from pulse_jax.images.rounding import to_uint8
+from pulse_jax.images.files import read_image, save_png
+from pulse_jax.reports.canvas import INK, Canvas
 
-_PAPER, _INK = (250, 249, 246), (33, 35, 38)
-_SIDE, _GAP, _LABEL = 128, 8, 110
+_SIDE, _GAP, _LABEL, _LINE = 128, 8, 110, 19
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,20 +39,21 @@ def main(options: Options) -> None:
         pulse_jax.load_generator(), low_res, restarts=options.restarts, seed=options.seed, lanes=8
     )
     truths = np.stack([read_image(home / "truth" / path.name).pixels for path in paths])
-    rows = [(f"input\n{low_res.shape[1]} x {low_res.shape[2]}", low_res, Image.Resampling.NEAREST)]
+    rows: list[tuple[Sequence[str], np.ndarray, Image.Resampling]]
+    rows = [(("input", f"{low_res.shape[1]} x {low_res.shape[2]}"), low_res, Image.Resampling.NEAREST)]
     for i in range(options.shown):
-        rows.append((f"solution {i + 1}", solutions.images[:, i], Image.Resampling.BICUBIC))
-    rows.append(("the original,\nnot shown to\nthe search", truths, Image.Resampling.BICUBIC))
+        rows.append(((f"solution {i + 1}",), solutions.images[:, i], Image.Resampling.BICUBIC))
+    rows.append((("the original,", "not shown to", "the search"), truths, Image.Resampling.BICUBIC))
     step = _SIDE + _GAP
-    sheet = Image.new("RGB", (_LABEL + step * len(paths) + _GAP, step * len(rows) + _GAP), _PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    canvas = Canvas(_LABEL + step * len(paths) + _GAP, step * len(rows) + _GAP)
     for i, (label, pictures, resampling) in enumerate(rows):
         top = _GAP + i * step
-        draw.multiline_text((_GAP, top + _SIDE // 2), label, _INK, font, anchor="lm", spacing=4)
+        for j, line in enumerate(label):
+            y = top + _SIDE / 2 + _LINE * (j - (len(label) - 1) / 2)
+            canvas.write((_GAP, y), line, 15, INK, anchor="lm")
         for j, picture in enumerate(pictures):
-            tile = Image.fromarray(to_uint8(np.asarray(picture)))
-            sheet.paste(tile.resize((_SIDE, _SIDE), resampling), (_LABEL + j * step, top))
-    sheet.save(options.output, optimize=True)
+            canvas.picture(picture, (_LABEL + j * step, top), _SIDE, resampling)
+    save_png(options.output, canvas.pixels())
     feasible = solutions.feasible.sum(axis=1).tolist()
     print(f"{options.output}: of {options.restarts} solutions each, feasible: {feasible}")
 

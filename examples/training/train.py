@@ -16,13 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from PIL import Image
 
 from examples.training import gan
 from examples.training.checkpoint import load_state, save_state
 from examples.training.discriminator import Discriminator
 from examples.training.shards import read_pictures, read_shard, shard_paths
 from pulse_jax.generators.architectures import StyleGAN2Config
+from pulse_jax.images.files import save_png
+from pulse_jax.reports.picture_grid import picture_grid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +82,6 @@ def batches(options: Options) -> Iterator[np.ndarray]:
         order = rng.permutation(len(pictures))[:8000]
         for i in range(0, len(order) - options.batch + 1, options.batch):
             yield pictures[np.sort(order[i : i + options.batch])]
-
-
-def write_sheet(path: pathlib.Path, pictures: np.ndarray, columns: int = 12) -> None:
-    """Pictures (n, r, r, 3) in [−1, 1] as one PNG."""
-    eight_bit = np.floor(np.clip(np.asarray(pictures) + 1, 0, 2) * 127.5 + 0.5).astype(np.uint8)
-    rows = [np.concatenate(eight_bit[i : i + columns], axis=1) for i in range(0, len(eight_bit), columns)]
-    Image.fromarray(np.concatenate(rows)).save(path)
 
 
 def heldout_score(
@@ -161,7 +155,9 @@ def main(options: Options) -> None:
                 with (options.run / "log.jsonl").open("a") as log:
                     log.write(json.dumps(line) + "\n")
             if images // options.sheet_every != (images - shown) // options.sheet_every:
-                write_sheet(options.run / f"sheet_{images // 1000:05d}k.png", np.asarray(sheet(state.average)))
+                pictures = np.nan_to_num(0.5 * np.asarray(sheet(state.average)) + 0.5)
+                grid = picture_grid(pictures, columns=12, side=architecture.resolution)
+                save_png(options.run / f"sheet_{images // 1000:05d}k.png", grid)
             if images // options.save_every != (images - shown) // options.save_every:
                 save_state(state_path, state)
     finally:

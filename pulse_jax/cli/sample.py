@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 from pulse_jax.cli import generators
 from pulse_jax.cli.options import Sample
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, read_image, save_png
 from pulse_jax.images.rounding import quantize, to_uint8
+from pulse_jax.reports.picture_grid import picture_grid
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.records import file_names
 from pulse_jax.runs.solution_files import StoredSolutions, read_solutions
@@ -62,7 +62,7 @@ def run_sample(options: Sample, screen: Screen) -> int:
     with folder.write_once([*names, "sheet.png"], summary) as part:
         for name, image in zip(names, images, strict=True):
             save_png(part / name, image)
-        save_png(part / "sheet.png", _grid(images[:_SHEET_MOST]))
+        save_png(part / "sheet.png", picture_grid(images[:_SHEET_MOST]))
     if options.latents is not None:
         _compare(options.latents.parent, images, screen)
     shown = f" (the first {_SHEET_MOST})" if len(images) > _SHEET_MOST else ""
@@ -114,15 +114,3 @@ def _compare(folder: Path, images: np.ndarray, screen: Screen) -> None:
         + (same if largest <= 1 else f"different, by up to {largest} of 255 levels"),
         "green" if largest <= 1 else "yellow",
     )
-
-
-def _grid(images: np.ndarray) -> np.ndarray:
-    """Pictures (n, H, W, 3) uint8 as one, eight to a line, small ones enlarged."""
-    side = 128 if images.shape[1] <= 128 else 256
-    columns = min(8, len(images))
-    lines = -(-len(images) // columns)
-    sheet = Image.new("RGB", (columns * (side + 8) + 8, lines * (side + 8) + 8), (250, 249, 246))
-    for i, image in enumerate(images):
-        picture = Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS)
-        sheet.paste(picture, (8 + i % columns * (side + 8), 8 + i // columns * (side + 8)))
-    return np.asarray(sheet)

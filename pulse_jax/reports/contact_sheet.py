@@ -1,18 +1,13 @@
 """Contact sheets: every input beside its solutions, what they downscale to, their error and status, on one picture."""
 
-import unicodedata
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pulse_jax.images.rounding import to_uint8
-from pulse_jax.reports.canvas import FAINT, INK, PAPER, SOFT, font
-from pulse_jax.system.text import printable
+from pulse_jax.reports.canvas import AMBER, FAINT, GREEN, INK, MARGIN, SOFT, Canvas, wrap
 
 __all__ = ["MAX_PER_ROW", "SheetRow", "SheetTile", "contact_sheet"]
 
@@ -23,12 +18,9 @@ _MAX_SIDE = 8192
 _ROOM = 7600
 _MAX_COLUMNS = 48
 _PER_LINE = 8
-_GREEN, _AMBER = (24, 128, 74), (184, 106, 8)
-_MARGIN, _GAP, _SPLIT = 44, 16, 36
+_GAP, _SPLIT = 16, 36
 _LINE = 18
 _MARK = 14
-# The font that comes with Pillow has little beyond ASCII.
-_SPELLED = {"ε": "eps", "\u00d7": "x", "\u2013": "-", "\u2212": "-", "≤": "<=", "≥": ">=", "\u2019": "'"}
 
 
 @dataclass(frozen=True)
@@ -36,11 +28,12 @@ class SheetTile:
     """One solution.
 
     Attributes:
-        image: (H, W, 3) in [0, 1].
-        caption: the main line below it, such as "8.7e-4 feasible".
-        detail: a quieter second line, such as "40 steps, plateau".
-        good: True draws the caption in green with a tick, False in amber with a ring, None plainly.
-        small: (h, w, 3) in [0, 1], what the solution downscales to, shown beside the captions.
+        image: Pixels (H, W, 3) in [0, 1].
+        caption: Main line below it, such as "8.7e-4 feasible".
+        detail: Quieter second line, such as "40 steps, plateau".
+        good: Whether it keeps what is promised: True draws the caption in green with a tick, False in amber with a
+            ring, None plainly.
+        small: Pixels (h, w, 3) in [0, 1] that the solution downscales to, shown beside the captions.
     """
 
     image: np.ndarray
@@ -55,11 +48,11 @@ class SheetRow:
     """One input.
 
     Attributes:
-        label: its name.
-        low_res: its pixels (h, w, 3) in [0, 1].
-        solutions: best first.
-        note: a quiet line beside the name.
-        more: solutions beside these, which are only counted.
+        label: Its name.
+        low_res: Its pixels (h, w, 3) in [0, 1].
+        solutions: Its solutions, best first.
+        note: Quiet line beside the name.
+        more: Number of solutions beside these, which are only counted.
     """
 
     label: str
@@ -70,7 +63,7 @@ class SheetRow:
 
     @property
     def hidden(self) -> int:
-        """Solutions that are only counted."""
+        """How many solutions are only counted."""
         return max(0, len(self.solutions) - MAX_PER_ROW) + self.more
 
 
@@ -101,11 +94,11 @@ class _Layout:
     @property
     def width(self) -> int:
         tiles = (2 + self.columns) * self.tile + self.columns * _GAP
-        return 2 * _MARGIN + tiles + _SPLIT
+        return 2 * MARGIN + tiles + _SPLIT
 
     def left(self, column: int) -> int:
         """Where a column begins: 0 the input, 1 the bicubic, 2 and more the solutions."""
-        return _MARGIN + column * (self.tile + _GAP) + (_SPLIT - _GAP if column >= 2 else 0)
+        return MARGIN + column * (self.tile + _GAP) + (_SPLIT - _GAP if column >= 2 else 0)
 
     def row_height(self, row: SheetRow) -> int:
         lines = max(1, -(-min(len(row.solutions), MAX_PER_ROW) // self.columns))
@@ -116,19 +109,20 @@ class _Layout:
 def contact_sheet(
     rows: Sequence[SheetRow], *, title: str, subtitle: str = "", footer: str = "", columns: Sequence[str] = ()
 ) -> np.ndarray:
-    """Draws inputs and solutions as one picture, uint8 (h, w, 3), no side longer than 8192.
+    """Draw inputs and solutions as one picture, uint8 (h, w, 3), no side longer than 8192.
 
     Inputs are enlarged pixel by pixel, solutions smoothly. Many solutions wrap onto lines of at most eight. What is too
     much for one sheet is left out and counted at its end.
 
     Args:
-        rows: at least one.
-        title, subtitle: at the top, the latter wrapped to the sheet's width.
-        footer: at the bottom, for what holds for all: eps, seed, generator. Wrapped to the sheet's width.
-        columns: what each of a row's solutions is of, if all rows have the same kinds, at most 48; then none wraps.
+        rows: Inputs, at least one.
+        title: Headline.
+        subtitle: Text below it, wrapped to the sheet's width.
+        footer: What holds for all, such as eps, seed and generator, wrapped to the sheet's width at the bottom.
+        columns: What each of a row's solutions is of, at most 48, if all rows have the same kinds; then none wraps.
 
     Raises:
-        ValueError: no rows, too many columns, a row with more or fewer solutions than columns, or an image with NaN.
+        ValueError: No rows, too many columns, a row with more or fewer solutions than columns, or an image with NaN.
     """
     if not rows:
         raise ValueError("rows: expected at least one, got none")
@@ -137,32 +131,31 @@ def contact_sheet(
     if len(columns) > _MAX_COLUMNS:
         raise ValueError(f"columns: expected at most {_MAX_COLUMNS}, got {len(columns)}")
     layout, shown = _lay_out(rows, len(columns) or _PER_LINE)
-    room = layout.width - 2 * _MARGIN
-    told = _wrap(subtitle, room, size=16)
-    top = _MARGIN + 40 + (4 + 22 * len(told) if told else 0) + 22
+    room = layout.width - 2 * MARGIN
+    told = wrap(subtitle, room, size=16)
+    top = MARGIN + 40 + (4 + 22 * len(told) if told else 0) + 22
     closing = [f"... and {len(rows) - shown} more that this sheet has no room for"] if shown < len(rows) else []
-    closing += _wrap(footer, room)
+    closing += wrap(footer, room)
     body = sum(layout.row_height(row) for row in rows[:shown])
-    height = top + 26 + body + (len(closing) * 20 + 22 if closing else 0) + _MARGIN - 14
-    sheet = Image.new("RGB", (layout.width, height), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    _text(draw, (_MARGIN, _MARGIN - 6), title, 28, INK, room)
+    height = top + 26 + body + (len(closing) * 20 + 22 if closing else 0) + MARGIN - 14
+    canvas = Canvas(layout.width, height)
+    canvas.write((MARGIN, MARGIN - 6), title, 28, INK, room=room)
     for i, line in enumerate(told):
-        _text(draw, (_MARGIN, _MARGIN + 34 + 22 * i), line, 16, SOFT, room)
+        canvas.write((MARGIN, MARGIN + 34 + 22 * i), line, 16, SOFT, room=room)
     most = max(len(row.solutions) for row in rows[:shown])
     named = columns or ("solution" if most == 1 else "solutions, best first",)
     for column, heading in enumerate(("input", "bicubic", *named)):
-        wide = layout.tile if columns else layout.width - _MARGIN - layout.left(column)
-        _text(draw, (layout.left(column), top), heading, 14, SOFT, wide)
+        wide = layout.tile if columns else layout.width - MARGIN - layout.left(column)
+        canvas.write((layout.left(column), top), heading, 14, SOFT, room=wide)
     y = top + 26
     for row in rows[:shown]:
-        _draw_row(sheet, draw, layout, row, y)
+        _draw_row(canvas, layout, row, y)
         y += layout.row_height(row)
     if closing:
-        draw.line((_MARGIN, y, layout.width - _MARGIN, y), fill=FAINT)
+        canvas.line([(MARGIN, y), (layout.width - MARGIN, y)], FAINT)
         for i, line in enumerate(closing):
-            _text(draw, (_MARGIN, y + 14 + 20 * i), line, 14, SOFT, room)
-    return np.array(sheet)
+            canvas.write((MARGIN, y + 14 + 20 * i), line, 14, SOFT, room=room)
+    return canvas.pixels()
 
 
 def _lay_out(rows: Sequence[SheetRow], per_line: int) -> tuple[_Layout, int]:
@@ -180,61 +173,48 @@ def _lay_out(rows: Sequence[SheetRow], per_line: int) -> tuple[_Layout, int]:
     return layout, max(1, sum(total <= _ROOM for total in accumulate(heights)))
 
 
-def _draw_row(sheet: Image.Image, draw: ImageDraw.ImageDraw, layout: _Layout, row: SheetRow, top: int) -> None:
-    right = layout.width - _MARGIN
-    draw.line((_MARGIN, top, right, top), fill=FAINT)
-    end = _text(draw, (_MARGIN, top + 9), row.label, 17, INK, (right - _MARGIN) * 3 // 5)
-    _text(draw, (end + 12, top + 12), row.note, 14, SOFT, right - end - 12)
+def _draw_row(canvas: Canvas, layout: _Layout, row: SheetRow, top: int) -> None:
+    right = layout.width - MARGIN
+    canvas.line([(MARGIN, top), (right, top)], FAINT)
+    end = canvas.write((MARGIN, top + 9), row.label, 17, INK, room=(right - MARGIN) * 3 // 5)
+    canvas.write((end + 12, top + 12), row.note, 14, SOFT, room=right - end - 12)
     top += 38
     height, width = row.low_res.shape[:2]
-    _paste(sheet, row.low_res, layout.left(0), top, layout.tile, Image.Resampling.NEAREST)
-    _paste(sheet, row.low_res, layout.left(1), top, layout.tile, Image.Resampling.BICUBIC)
-    below = top + layout.tile + 8
-    _paste(sheet, row.low_res, layout.left(0), below, layout.thumb, Image.Resampling.NEAREST)
-    _text(draw, (layout.left(0) + layout.thumb + 9, below), f"{width} x {height}", 14, SOFT, layout.caption_width)
+    left, below = layout.left(0), top + layout.tile + 8
+    canvas.picture(row.low_res, (left, top), layout.tile, Image.Resampling.NEAREST)
+    canvas.picture(row.low_res, (layout.left(1), top), layout.tile, Image.Resampling.BICUBIC)
+    canvas.picture(row.low_res, (left, below), layout.thumb, Image.Resampling.NEAREST)
+    canvas.write((left + layout.thumb + 9, below), f"{width} x {height}", 14, SOFT, room=layout.caption_width)
     for i, tile in enumerate(row.solutions[:MAX_PER_ROW]):
         line, column = divmod(i, layout.columns)
-        _draw_tile(sheet, draw, layout, tile, layout.left(2 + column), top + line * layout.cell_height)
+        _draw_tile(canvas, layout, tile, layout.left(2 + column), top + line * layout.cell_height)
     if row.hidden:
         more = f"... and {row.hidden} more solutions"
         y = top + -(-min(len(row.solutions), MAX_PER_ROW) // layout.columns) * layout.cell_height - 4
-        _text(draw, (layout.left(2), y), more, 14, SOFT, right - layout.left(2))
+        canvas.write((layout.left(2), y), more, 14, SOFT, room=right - layout.left(2))
 
 
-def _draw_tile(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, layout: _Layout, tile: SheetTile, left: int, top: int
-) -> None:
-    _paste(sheet, tile.image, left, top, layout.tile, Image.Resampling.LANCZOS)
+def _draw_tile(canvas: Canvas, layout: _Layout, tile: SheetTile, left: int, top: int) -> None:
+    canvas.picture(tile.image, (left, top), layout.tile, Image.Resampling.LANCZOS)
     top += layout.tile + 8
     room = layout.tile
     if tile.small is not None:
-        _paste(sheet, tile.small, left, top, layout.thumb, Image.Resampling.NEAREST)
+        canvas.picture(tile.small, (left, top), layout.thumb, Image.Resampling.NEAREST)
         left += layout.thumb + 9
         room = layout.caption_width
-    colour = INK if tile.good is None else _GREEN if tile.good else _AMBER
+    colour = INK if tile.good is None else GREEN if tile.good else AMBER
     mark = 0
     if tile.good is not None:
-        sheet.paste(colour, (left, top + 2), _mark(tile.good))
+        canvas.stamp(_mark(tile.good), (left, top + 2), colour)
         mark = _MARK + 4
-    captions = _wrap(tile.caption, room - mark, layout.text_lines)
+    captions = wrap(tile.caption, room - mark, layout.text_lines)
     for caption in captions:
-        _text(draw, (left + mark, top), caption, 14, colour, room - mark)
+        canvas.write((left + mark, top), caption, 14, colour, room=room - mark)
         top += _LINE
     indent = mark if len(captions) > 1 else 0
-    for detail in _wrap(tile.detail, room - indent, layout.text_lines):
-        _text(draw, (left + indent, top), detail, 13, SOFT, room - indent)
+    for detail in wrap(tile.detail, room - indent, layout.text_lines):
+        canvas.write((left + indent, top), detail, 13, SOFT, room=room - indent)
         top += _LINE
-
-
-def _paste(sheet: Image.Image, image: np.ndarray, left: int, top: int, side: int, how: Image.Resampling) -> None:
-    """Draws an image into a square of `side`, keeping its proportions."""
-    picture = Image.fromarray(to_uint8(image))
-    scale = side / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    if how == Image.Resampling.NEAREST and scale < 1:
-        how = Image.Resampling.BOX
-    picture = picture.resize(size, how)
-    sheet.paste(picture, (left + (side - size[0]) // 2, top + (side - size[1]) // 2))
 
 
 def _mark(good: bool) -> Image.Image:
@@ -248,64 +228,3 @@ def _mark(good: bool) -> Image.Image:
     else:
         draw.ellipse([2 * unit, 2 * unit, 12 * unit, 12 * unit], outline=255, width=round(2 * unit))
     return large.resize((_MARK, _MARK), Image.Resampling.LANCZOS)
-
-
-@lru_cache(maxsize=4096)
-def _has_glyph(character: str) -> bool:
-    def drawn(text: str) -> bytes:
-        picture = Image.new("L", (32, 32))
-        ImageDraw.Draw(picture).text((4, 4), text, fill=255, font=font(16))
-        return picture.tobytes()
-
-    return drawn(character) != drawn("\U0010ffff")
-
-
-def _legible(text: str) -> str:
-    """The text in characters that the font has: accents dropped, symbols spelled out, a question mark for the rest."""
-    legible = ""
-    for character in printable(text, 1000):
-        if _has_glyph(character):
-            legible += character
-            continue
-        plain = _SPELLED.get(character) or "".join(
-            c for c in unicodedata.normalize("NFKD", character) if not unicodedata.combining(c)
-        )
-        legible += plain if plain and all(map(_has_glyph, plain)) else "?"
-    return legible
-
-
-def _text(
-    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: tuple[int, int, int], room: int
-) -> int:
-    """Writes one line, cut to `room`, and returns where it ends."""
-    line = _legible(text)
-    if _width(line, size) > room:
-        fitting = bisect_right(range(1, len(line)), room, key=lambda end: _width(line[:end] + "...", size))
-        line = line[:fitting] + "..."
-    left = at[0]
-    for word in line.split(" "):
-        draw.text((left, at[1]), word, fill=colour, font=font(size))
-        left += _width(word, size) + _space(size)
-    return left - _space(size)
-
-
-def _width(line: str, size: int) -> int:
-    words = line.split(" ")
-    return sum(round(font(size).getlength(word)) for word in words) + _space(size) * (len(words) - 1)
-
-
-def _space(size: int) -> int:
-    """The gap between words; the font's own is kerned away next to some letters, as in "e-4 feasible"."""
-    return round(0.29 * size)
-
-
-def _wrap(text: str, room: int, most: int = 12, size: int = 14) -> list[str]:
-    """The text broken into lines of a size that fit into `room`, as far as `most` lines allow."""
-    lines: list[str] = []
-    for word in _legible(text).split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and (len(lines) == most or _width(longer, size) <= room):
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines

@@ -16,7 +16,6 @@ from pulse_jax.engine import lanes as engine_lanes_
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.images.files import read_image
 from pulse_jax.reports import machine, speed
-from pulse_jax.reports.line_plots import Line, Panel, draw_panels
 from pulse_jax.reports.speed import Cell, PlainBatches, measure
 from pulse_jax.search import presets
 from pulse_jax.system.screen import Screen
@@ -252,20 +251,3 @@ def test_problems_are_easy_and_hard_in_turn(monkeypatch):
     assert all(set(np.unique(problem.low_res)) == {0, 1} for problem in problems[1::2])
     assert all(np.unique(problem.low_res).size > 2 for problem in problems[::2])
     assert all(problem.low_res.shape == (2, 2, 3) for problem in problems)
-
-
-def test_a_plot_has_room_for_everything_and_marks_what_is_missing():
-    def plot(last):
-        lines = [Line("float32", [(1, 10.0), (8, last)], 0), Line("plain", [(1, 9.0), (8, None)], 1, dashed=True)]
-        return draw_panels([Panel("Speed", lines)] * 2, title="T", subtitle="S", x_label="lanes", footer="")
-
-    whole, marked = plot(80.0), plot(None)
-    assert whole.dtype == np.uint8
-    assert whole.shape == marked.shape
-    assert (whole != marked).any()
-    assert (whole[0] == whole[0, 0]).all(), "nothing touches the edge"
-
-
-@pytest.mark.parametrize("points", [[(4, 0.003)], [(1, None)], [(1, 1e7), (2, 1e-3)]])
-def test_a_plot_takes_any_numbers(points):
-    assert draw_panels([Panel("P", [Line("a", points, 0)])], title="", subtitle="", x_label="", footer="f").size

@@ -3,10 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pulse_jax.reports import contact_sheet as sheets
+from pulse_jax.reports.canvas import PAPER, Canvas, text_width
 from pulse_jax.reports.contact_sheet import SheetRow, SheetTile, contact_sheet
-
-PAPER = (250, 249, 246)
 
 
 def flat(side, colour):
@@ -21,6 +19,19 @@ def row(solutions=1, side=64, label="face.png", **tile):
 
 def count(sheet, colour):
     return int((sheet == np.array(colour, np.uint8)).all(axis=-1).sum())
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The lines that are written on canvases, as (at, line, size, whether it fits its room)."""
+    lines, real = [], Canvas.write
+
+    def write(canvas, at, line, size, *others, room, **settings):
+        lines.append((at, line, size, text_width(line, size) <= room))
+        return real(canvas, at, line, size, *others, room=room, **settings)
+
+    monkeypatch.setattr(Canvas, "write", write)
+    return lines
 
 
 @pytest.mark.parametrize("solutions", [0, 1, 4, 8, 9, 32])
@@ -71,10 +82,7 @@ def test_a_sheet_never_outgrows_its_limit_and_says_so(rows, solutions):
 
 
 @pytest.mark.parametrize(("columns", "tile"), [(12, 192), (48, 128)])
-def test_named_columns_stand_side_by_side_however_many(monkeypatch, columns, tile):
-    drawn = []
-    real = sheets._text
-    monkeypatch.setattr(sheets, "_text", lambda *words: drawn.append(words) or real(*words))
+def test_named_columns_stand_side_by_side_however_many(written, columns, tile):
     names = [f"preset {i}" for i in range(columns)]
     sheet = contact_sheet([row(columns)] * 2, title="t", columns=names)
     assert max(sheet.shape) <= 8192
@@ -83,7 +91,7 @@ def test_named_columns_stand_side_by_side_however_many(monkeypatch, columns, til
     # In each row of tiles one line, and above each tile its name.
     assert set(reds.sum(axis=1)) == {0, columns * tile}
     lefts = np.flatnonzero(np.diff(reds.any(axis=0).astype(int)) == 1) + 1
-    assert [at[0] for _, at, line, *_ in drawn if line in names] == lefts.tolist()
+    assert [at[0] for at, line, *_ in written if line in names] == lefts.tolist()
 
 
 @pytest.mark.parametrize("text", ["naïve é", "字 ✓ ε → 😀", "a\nb\x1b[31m", "", "word " * 400, "x" * 4000, "\udcff"])
@@ -95,28 +103,18 @@ def test_any_text_can_be_drawn_and_stays_on_the_paper(text):
 
 
 @pytest.mark.parametrize(("rows", "lines"), [(1, ["40 steps, not finite"]), (40, ["40 steps,", "not finite"])])
-def test_a_detail_is_shown_whole(monkeypatch, rows, lines):
+def test_a_detail_is_shown_whole(written, rows, lines):
     """In the small tiles of a crowded sheet it takes two lines, beside the wrapped caption's mark."""
-    drawn = []
-    real = sheets._text
-
-    def text(draw, at, line, size, colour, room):
-        drawn.append((line, sheets._width(line, size) <= room))
-        return real(draw, at, line, size, colour, room)
-
-    monkeypatch.setattr(sheets, "_text", text)
     contact_sheet([row(caption="8.7e-4 missed", detail="40 steps, not finite", good=False)] * rows, title="t")
+    drawn = [(line, fits) for _, line, _, fits in written]
     start = drawn.index((lines[0], True))
     assert drawn[start : start + len(lines)] == [(line, True) for line in lines]
 
 
-def test_a_subtitle_is_shown_whole_on_a_narrow_sheet(monkeypatch):
-    drawn = []
-    real = sheets._text
-    monkeypatch.setattr(sheets, "_text", lambda *words: drawn.append(words) or real(*words))
+def test_a_subtitle_is_shown_whole_on_a_narrow_sheet(written):
     subtitle = "8 of 8 solutions are feasible: downscaled, they differ from the input by at most 0.001"
     contact_sheet([row(1)], title="t", subtitle=subtitle)
-    lines = [(line, sheets._width(line, size) <= room) for _, _, line, size, _, room in drawn if size == 16]
+    lines = [(line, fits) for _, line, size, fits in written if size == 16]
     assert " ".join(line for line, _ in lines) == subtitle and all(fits for _, fits in lines)
 
 

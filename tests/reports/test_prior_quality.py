@@ -83,5 +83,5 @@ def test_the_pictures_show_every_kind(report):
     for picture in (prior_plots.draw_norms(report), prior_plots.draw_coordinates(report)):
         assert picture.dtype == np.uint8 and picture.shape[2] == 3
         for name in ("whitening", "principal"):
-            difference = np.abs(picture.astype(int) - prior_plots._COLOURS[name]).max(axis=2)
+            difference = np.abs(picture.astype(int) - prior_plots.COLOURS[name]).max(axis=2)
             assert (difference < 40).sum() > 100
