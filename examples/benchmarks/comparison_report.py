@@ -1,11 +1,10 @@
 """What `compare_presets.py` found, as numbers, tables, a sheet and a page."""
 
-import html
 import json
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from examples.benchmarks.comparison_inputs import InputSet
 from pulse_jax.images.files import read_image, save_png
 from pulse_jax.reports import metrics
 from pulse_jax.reports.contact_sheet import SheetRow, SheetTile, contact_sheet
+from pulse_jax.reports.page import Page, PageTile
 from pulse_jax.reports.tables import markdown, print_table
 from pulse_jax.search import presets
 from pulse_jax.system.text import short
@@ -20,21 +20,24 @@ from pulse_jax.system.text import short
 Records = Mapping[str, Mapping[tuple[str, str], Mapping[str, Any]]]
 """By preset, then by set and input."""
 
+_Path = TypeVar("_Path", bound=pathlib.PurePath)
+
+# Of each number its heading and its format.
 COLUMNS = {
-    "inputs": "inputs",
-    "feasible": "feasible",
-    "evaluations": "evaluations to feasible",
-    "seconds": "seconds to feasible",
-    "steps": "steps taken",
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "swd": "SWD ×1000",
-    "diversity_made": "diversity",
-    "diversity_feasible": "diversity, feasible",
-    "whitened_norm": "norm/√d",
-    "whitened_far": "far from √d",
-    "flow_norm": "norm/√d, flow",
-    "flow_far": "far, flow",
+    "inputs": ("inputs", "d"),
+    "feasible": ("feasible", ".2f"),
+    "evaluations": ("evaluations to feasible", "g"),
+    "seconds": ("seconds to feasible", ".2g"),
+    "steps": ("steps taken", ".0f"),
+    "psnr": ("PSNR", ".1f"),
+    "ssim": ("SSIM", ".3f"),
+    "swd": ("SWD ×1000", ".1f"),
+    "diversity_made": ("diversity", ".3f"),
+    "diversity_feasible": ("diversity, feasible", ".3f"),
+    "whitened_norm": ("norm/√d", ".2f"),
+    "whitened_far": ("far from √d", ".2f"),
+    "flow_norm": ("norm/√d, flow", ".2f"),
+    "flow_far": ("far, flow", ".2f"),
 }
 _MEANINGS = """\
 One search of each input, the first, counts everywhere but for the diversity. Feasible: downscaled, the 8-bit picture
@@ -102,23 +105,11 @@ def numbers(found: Sequence[Mapping[str, Any]], pictures: np.ndarray, others: np
 
 
 def cell(name: str, row: Mapping[str, Any]) -> str:
-    """A number of a table as text."""
-    value = row.get(name)
-    if value is None:
+    """Return a number of a table as text, with how many inputs it is of where that differs."""
+    if row.get(name) is None:
         return "–"
-    if name == "inputs":
-        return str(value)
-    if name == "evaluations":
-        return f"{value:g}"
-    if name == "steps":
-        return f"{value:.0f}"
-    if name in ("psnr", "swd"):
-        return f"{value:.1f}"
-    if name == "seconds":
-        return f"{value:.2g}"
-    if name.startswith("diversity"):
-        return f"{value:.3f} ({row[f'{name}_inputs']})"
-    return f"{value:.3f}" if name == "ssim" else f"{value:.2f}"
+    count = row.get(f"{name}_inputs")
+    return format(row[name], COLUMNS[name][1]) + ("" if count is None else f" ({count})")
 
 
 def write(output: pathlib.Path, sets: Sequence[InputSet], others: np.ndarray, eps: float, shown: int) -> dict[str, Any]:
@@ -145,7 +136,7 @@ def write(output: pathlib.Path, sets: Sequence[InputSet], others: np.ndarray, ep
         compared["sets"][inputs.name] = {"title": inputs.title, "inputs": len(inputs), "rows": rows}
         used = [name for name in COLUMNS if any(row.get(name) is not None for row in rows.values())]
         lines = [[name, *(cell(column, row) for column in used)] for name, row in rows.items()]
-        tables[inputs.name] = ["", *(COLUMNS[c] for c in used)], lines
+        tables[inputs.name] = ["", *(COLUMNS[name][0] for name in used)], lines
         print_table(f"{inputs.title}: {len(inputs)} inputs", *tables[inputs.name])
         text += [f"## {inputs.title}\n", markdown(*tables[inputs.name])]
     (output / "compared.json").write_text(json.dumps(compared, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -156,8 +147,8 @@ def write(output: pathlib.Path, sets: Sequence[InputSet], others: np.ndarray, ep
     return compared
 
 
-def picture_path(output: pathlib.Path, preset: str, inputs: InputSet, label: str) -> pathlib.Path:
-    """Where the first solution of an input lies."""
+def picture_path(output: _Path, preset: str, inputs: InputSet, label: str) -> _Path:
+    """Return where the first solution of an input lies."""
     return output / preset / inputs.name / f"{label}.png"
 
 
@@ -201,21 +192,6 @@ def sheet(output: pathlib.Path, sets: Sequence[InputSet], records: Records, eps:
     )
 
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #212326; background: #faf9f6; margin: 32px 44px; }
-h1 { font-weight: 500; margin: 0 0 4px; } h2 { font-weight: 500; margin: 40px 0 8px; font-size: 20px; }
-p { color: #686c72; max-width: 72em; }
-table { border-collapse: collapse; } td, th { font-weight: normal; text-align: right; padding: 3px 10px; }
-td:first-child, th:first-child { text-align: left; padding-left: 0; } th { color: #686c72; }
-tr { border-bottom: 1px solid #e0deD8; }
-.pictures td, .pictures th { text-align: left; padding: 6px 8px 6px 0; vertical-align: top; }
-.pictures th { position: sticky; top: 0; background: #faf9f6; }
-.pictures { font-size: 12.5px; line-height: 1.35; } img { display: block; width: 112px; height: 112px; }
-img.input { image-rendering: pixelated; }
-.good { color: #18804a; } .missed { color: #b86a08; } .soft { color: #686c72; }
-"""
-
-
 def page(
     output: pathlib.Path,
     sets: Sequence[InputSet],
@@ -223,37 +199,31 @@ def page(
     tables: Mapping[str, tuple[list[str], list[list[str]]]],
     eps: float,
 ) -> str:
-    """All inputs and every preset's best solution, as HTML that shows the pictures in the folder."""
-    parts = ["<!doctype html><html lang=en><meta charset=utf-8><title>Presets compared</title>"]
-    parts += [f"<style>{_STYLE}</style><h1>Presets compared</h1><p>{html.escape(_MEANINGS.format(eps=eps))}</p>"]
+    """Return all inputs and every preset's first solution as HTML that shows the pictures in the folder."""
+    made = Page("Presets compared")
+    made.paragraph(_MEANINGS.format(eps=eps))
     for inputs in sets:
-        columns, lines = tables[inputs.name]
-        parts.append(f"<h2>{html.escape(inputs.title)}</h2><table>{_line(columns, 'th')}")
-        parts += [_line(line, "td") for line in lines]
-        parts.append(f"</table><table class=pictures>{_line(['input', 'the truth', *records], 'th')}")
-        folder = output / "inputs" / inputs.name
-        folder.mkdir(parents=True, exist_ok=True)
+        made.heading(inputs.title)
+        made.table(*tables[inputs.name])
+        home = pathlib.PurePath("inputs", inputs.name)
+        (output / home).mkdir(parents=True, exist_ok=True)
+        rows = []
         for i, label in enumerate(inputs.names):
-            save_png(folder / f"{label}_input.png", inputs.low_res[i])
-            save_png(folder / f"{label}_truth.png", inputs.truths[i])
-            told = html.escape(label) + (f"<br><span class=soft>{html.escape(inputs.notes[i])}</span>")
-            home = f"inputs/{inputs.name}/{label}"
-            parts.append(f'<tr><td><img class=input loading=lazy src="{home}_input.png">{told}')
-            parts.append(f'<td><img loading=lazy src="{home}_truth.png">')
-            for name in records:
-                record = records[name].get((inputs.name, label))
-                if record is None:
-                    parts.append("<td class=soft>not yet searched")
-                    continue
-                caption, detail, good = verdict(record)
-                source = picture_path(pathlib.Path(), name, inputs, label).as_posix()
-                parts.append(
-                    f'<td><img loading=lazy src="{source}"><span class={"good" if good else "missed"}>'
-                    f"{html.escape(caption)}</span><br><span class=soft>{html.escape(detail)}</span>"
-                )
-        parts.append("</table>")
-    return "\n".join(parts) + "\n</html>\n"
+            shown = {"input": inputs.low_res[i], "truth": inputs.truths[i]}
+            paths = {name: home / f"{label}_{name}.png" for name in shown}
+            for name, pixels in shown.items():
+                save_png(output / paths[name], pixels)
+            row = [PageTile(paths["input"], label, inputs.notes[i], crisp=True), PageTile(paths["truth"])]
+            rows.append([*row, *(_page_tile(inputs, label, name, records[name]) for name in records)])
+        made.pictures(["input", "the truth", *records], rows)
+    return made.html()
 
 
-def _line(cells: Sequence[str], kind: str) -> str:
-    return "<tr>" + "".join(f"<{kind}>{html.escape(text)}" for text in cells)
+def _page_tile(
+    inputs: InputSet, label: str, name: str, found: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> PageTile | str:
+    """What stands on the page for a preset's first solution of an input."""
+    record = found.get((inputs.name, label))
+    if record is None:
+        return "not yet searched"
+    return PageTile(picture_path(pathlib.PurePath(), name, inputs, label), *verdict(record))

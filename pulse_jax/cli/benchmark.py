@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.table import Table
 
 from pulse_jax.cli import generators
 from pulse_jax.cli.options import Benchmark
@@ -24,9 +23,9 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.random_weights import random_generator
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
-from pulse_jax.reports.line_plots import Line, Panel, draw_panels
 from pulse_jax.reports.machine import copy_rate, product_rate
-from pulse_jax.reports.speed import Cell, measure
+from pulse_jax.reports.speed import Measurement, measure
+from pulse_jax.reports.speed_report import draw_speed, measurement_record, show_speed
 from pulse_jax.runs.folder import RunFolder
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.presets import PRESETS
@@ -81,8 +80,8 @@ def run_benchmark(options: Benchmark, screen: Screen) -> int:
     device = jax.local_devices()[0]
     lanes = sorted(set(options.lanes)) or (_LANES_CPU if device.platform == "cpu" else _LANES)
     # The machine's peaks of memory only grow: fewer lanes first.
-    cells = [Cell(lanes=count, precision=precision) for count in lanes for precision in configs]
-    done: list[Cell] = []
+    planned = [Measurement(lanes=count, precision=precision) for count in lanes for precision in configs]
+    done: list[Measurement] = []
     with folder.write_once(["benchmark.json", "benchmark.png"], settings) as part:
         screen.note("measuring a matrix product and a copy ...")
         report["machine"] = {
@@ -91,18 +90,19 @@ def run_benchmark(options: Benchmark, screen: Screen) -> int:
         }
         problems = make_problems(generator, factor, _count(max(lanes)))
         try:
-            for number, cell in enumerate(cells, 1):
-                screen.note(f"{number}/{len(cells)}: lanes {cell.lanes}, {cell.precision} ...")
-                measure(cell, generator, configs[cell.precision], problems[: _count(cell.lanes)], device)
-                done.append(cell)
+            for number, one in enumerate(planned, 1):
+                screen.note(f"{number}/{len(planned)}: lanes {one.lanes}, {one.precision} ...")
+                measure(one, generator, configs[one.precision], problems[: _count(one.lanes)], device)
+                done.append(one)
         except KeyboardInterrupt:
             if not done:
                 raise
-            screen.note(f"interrupted: {len(done)} of {len(cells)} cells were measured")
-        report |= {"finished": len(done) == len(cells), "cells": [_record(cell, report["machine"]) for cell in done]}
+            screen.note(f"interrupted: {len(done)} of {len(planned)} cells were measured")
+        entries = [measurement_record(one, report["machine"]) for one in done]
+        report |= {"finished": len(done) == len(planned), "cells": entries}
         (part / "benchmark.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        save_png(part / "benchmark.png", _plot(done, report))
-    _show(screen, report)
+        save_png(part / "benchmark.png", draw_speed(report))
+    show_speed(report, screen)
     screen.result(f"Look at {printable(options.output / 'benchmark.png')}; all numbers: benchmark.json", "bold")
     return 0 if report["finished"] else 130
 
@@ -168,118 +168,3 @@ def _hard(resolution: int, factor: int) -> list[np.ndarray]:
         return _downscaled(originals, factor)
     side = resolution // factor
     return list(np.random.default_rng(0).integers(0, 2, (_PICTURES, side, side, 3)).astype(np.float32))
-
-
-def _record(cell: Cell, machine: dict[str, Any]) -> dict[str, Any]:
-    """A cell's entry of `benchmark.json`: its fields, and what follows from them."""
-    steps = None if cell.median_rate is None else cell.median_rate / cell.lanes
-    flops, moved = (cell.costs.flops, cell.costs.bytes) if cell.costs else (None, None)
-    return {
-        **dataclasses.asdict(cell),
-        "median_steps_per_second": cell.median_rate,
-        "best_steps_per_second": cell.best_rate,
-        "against_batch": cell.against(cell.batch_solutions_per_second),
-        "against_single": cell.against(cell.single_solutions_per_second),
-        "share_of_product": steps and flops and steps * flops / machine["products"][cell.precision],
-        "share_of_copy": steps and moved and steps * moved / machine["copy"],
-    }
-
-
-def _show(screen: Screen, report: dict[str, Any]) -> None:
-    def table(title: str, columns: dict[str, Any]) -> None:
-        # Within 80 columns.
-        shown = Table(box=None, pad_edge=False, collapse_padding=True, title=title, title_justify="left")
-        for heading in ("lanes", "precision", *columns):
-            shown.add_column(heading, justify="left" if heading == "precision" else "right")
-        for cell in report["cells"]:
-            row = [str(cell["lanes"]), cell["precision"]]
-            row += [tell(cell) for tell in columns.values()]
-            if cell["fault"]:
-                row[2] = cell["fault"]
-            shown.add_row(*row)
-        screen.out.print(shown)
-
-    table("Speed", _SPEED)
-    screen.result(
-        "steps/s: looks per second with all lanes at work, median and best. solved/s: of the engine, and how many "
-        "times as many as one by one and as in plain batches. seconds: of the median feasible search, in its lane."
-    )
-    screen.result("")
-    table("Machine", _MACHINE)
-    screen.result(
-        "process, device: peaks of memory so far; program: what a step needs; all in MiB. GFLOP: of a step of all "
-        "lanes. product, copy: its share of what the machine does in a plain matrix product and a plain copy. XLA "
-        "estimates what a step needs; its bytes count what caches serve, too."
-    )
-    products = ", ".join(
-        f"{_digits(rate / 1e9)} GFLOP/s in {name}" for name, rate in report["machine"]["products"].items()
-    )
-    screen.result(f"A plain matrix product: {products}. A copy: {_digits(report['machine']['copy'] / 1e9)} GB/s.")
-    best = max(report["cells"], key=lambda cell: cell["solutions_per_second"] or 0)
-    if best["solutions_per_second"]:
-        screen.result(
-            f"Most solutions per second: --lanes {best['lanes']} --precision {best['precision']}", "bold green"
-        )
-
-
-def _digits(value: float) -> str:
-    """At least three of them, none in an exponent where the number is large."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _shown(name: str, form: str = "") -> Any:
-    """A column: a number of a cell's entry, in a form."""
-    return lambda cell: "-" if cell[name] is None else form.format(cell[name]) if form else _digits(cell[name])
-
-
-def _memory(kind: str) -> Any:
-    return lambda cell: f"{cell['memory'][kind] / 2**20:,.0f}" if kind in cell["memory"] else "-"
-
-
-def _cost(kind: str, scale: float) -> Any:
-    def tell(cell: dict[str, Any]) -> str:
-        cost = cell["costs"] and cell["costs"][kind]
-        return "-" if cost is None else _digits(cost * scale)
-
-    return tell
-
-
-_SPEED = {
-    "steps/s": _shown("median_steps_per_second"),
-    "best": _shown("best_steps_per_second"),
-    "solved/s": _shown("solutions_per_second"),
-    "x single": _shown("against_single", "{:.2f}"),
-    "x batch": _shown("against_batch", "{:.2f}"),
-    "occupied": _shown("occupancy", "{:.0%}"),
-    "seconds": _shown("seconds_to_feasible"),
-}
-_MACHINE = {
-    "compiling": _shown("compile_seconds", "{:,.1f} s"),
-    "process": _memory("process"),
-    "device": _memory("device"),
-    "program": _cost("memory", 2**-20),
-    "GFLOP": _cost("flops", 1e-9),
-    "product": _shown("share_of_product", "{:.0%}"),
-    "copy": _shown("share_of_copy", "{:.0%}"),
-}
-
-
-def _plot(cells: Sequence[Cell], report: dict[str, Any]) -> np.ndarray:
-    rates, solutions = [], []
-    precisions = [precision for precision in PRECISIONS if any(cell.precision == precision for cell in cells)]
-    for colour, precision in enumerate(precisions):
-        row = [cell for cell in cells if cell.precision == precision]
-        plain = [(cell.lanes, cell.batch_solutions_per_second) for cell in row]
-        rates.append(Line(precision, [(cell.lanes, cell.median_rate) for cell in row], colour))
-        solutions.append(Line(precision, [(cell.lanes, cell.solutions_per_second) for cell in row], colour))
-        solutions.append(Line(f"{precision}, plain batches that wait for their slowest", plain, colour, dashed=True))
-    device, architecture = report["device"], report["generator"]["architecture"]
-    size, side = architecture["resolution"], architecture["resolution"] // report["factor"]
-    chip = f"{device['cpus']} cores" if device["platform"] == "cpu" else device["kind"]
-    return draw_panels(
-        [Panel("Image-steps per second", rates), Panel("Solutions per second", solutions)],
-        title="Searches at once, and what they bring",
-        subtitle=f"{architecture['family']}, {size}x{size} from {side}x{side}, on {chip} ({report['date'][:10]})",
-        x_label="lanes",
-        footer="A cross on the axis: out of memory." if any(cell.fault for cell in cells) else "",
-    )

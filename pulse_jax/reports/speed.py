@@ -1,4 +1,4 @@
-"""One cell of the benchmark: a lane count and a precision, measured against two plainer ways to search.
+"""How fast searches are with a lane count and a precision, measured against two plainer ways to search.
 
 All three deliver judged solutions of the same problems on one device. One by one, a search has the device to itself. A
 plain batch is `jit(vmap(while_loop))`: as many searches as there are lanes, until the slowest of them has ended. The
@@ -30,10 +30,9 @@ from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.judge import Result, judge
 from pulse_jax.search.problems import Problem, Solution, Start, Status, image_number
 from pulse_jax.search.step import SearchState
-from pulse_jax.system import devices as environment
-from pulse_jax.system.devices import Device, is_out_of_memory
+from pulse_jax.system.devices import Device, is_out_of_memory, peak_memory
 
-__all__ = ["Cell", "PlainBatches", "measure"]
+__all__ = ["Measurement", "PlainBatches", "measure"]
 
 # How often the rate of steps is taken, each time over so many steps.
 _REPEATS, _STEPS = 5, 10
@@ -42,24 +41,26 @@ _ALONE = 16
 
 
 @dataclass(kw_only=True)
-class Cell:
+class Measurement:
     """What was measured; None where it was not, or cannot be.
 
     Attributes:
-        lanes, precision: what the cell is.
-        problems, feasible: how many searches there were, and how many of them the engine ended within eps.
-        steps_per_second: image-steps per second with every lane at work, of each repeat.
-        solutions_per_second: of the engine.
-        batch_solutions_per_second: of plain batches.
-        single_solutions_per_second: one by one; of some of the problems, at the mean length of all.
-        seconds_to_feasible: of the median feasible search, from its first look to its last: its steps, at the median
-            rate.
-        occupancy: steps that the engine's lanes took of those they could have taken, in (0, 1].
-        batch_occupancy: the same of plain batches.
-        compile_seconds: tracing and compiling the engine's programs.
-        memory: bytes at most so far, of the process and of the device, where they are known.
-        costs: of one step of all lanes, by XLA's estimate.
-        fault: why the cell ends here, if it does.
+        lanes: Searches that run at once.
+        precision: Arithmetic of the searches, `float32` or `bfloat16`.
+        problems: Number of searches.
+        feasible: How many of them the engine ended within eps.
+        steps_per_second: Image-steps per second with every lane at work, of each repeat.
+        solutions_per_second: Rate of the engine.
+        batch_solutions_per_second: Rate of plain batches.
+        single_solutions_per_second: Rate one by one; of some of the problems, at the mean length of all.
+        seconds_to_feasible: Seconds that the median feasible search takes from its first look to its last: its steps,
+            at the median rate.
+        occupancy: Steps that the engine's lanes took of those they could have taken, in (0, 1].
+        batch_occupancy: The same of plain batches.
+        compile_seconds: Seconds of tracing and compiling the engine's programs.
+        memory: Bytes at most so far, of the process and of the device, where they are known.
+        costs: What one step of all lanes takes, by XLA's estimate.
+        fault: Why the measurement ends here, if it does.
     """
 
     lanes: int
@@ -80,16 +81,16 @@ class Cell:
 
     @property
     def median_rate(self) -> float | None:
-        """Image-steps per second, the median of the repeats."""
+        """The median of the repeats' image-steps per second."""
         return statistics.median(self.steps_per_second) if self.steps_per_second else None
 
     @property
     def best_rate(self) -> float | None:
-        """Image-steps per second, the best of the repeats."""
+        """The best of the repeats' image-steps per second."""
         return max(self.steps_per_second, default=None)
 
     def against(self, other: float | None) -> float | None:
-        """How many times as many solutions per second the engine delivers as another way does."""
+        """Return how many times as many solutions per second the engine delivers as another way does."""
         return self.solutions_per_second / other if self.solutions_per_second and other else None
 
 
@@ -114,13 +115,13 @@ class PlainBatches:
     """Searches in batches that wait for their slowest one, compiled when this is made.
 
     Args:
-        generator: on the device.
-        config: of the searches.
-        side: of the inputs.
-        count: searches in a batch.
+        generator: Generator, on the device.
+        config: Settings of the searches.
+        side: Side of the inputs in pixels.
+        count: Searches in a batch.
 
     Attributes:
-        costs: of one step of a batch.
+        costs: What one step of a batch takes.
     """
 
     def __init__(self, generator: Generator, config: SearchConfig, side: int, count: int) -> None:
@@ -133,7 +134,7 @@ class PlainBatches:
         self.costs = costs_of(self._program)
 
     def solve(self, problems: Sequence[Problem]) -> Iterator[Solution]:
-        """The solution of each problem's first restart; the last batch is filled up with its last problem."""
+        """Yield the solution of each problem's first restart; the last batch is filled up with its last problem."""
         for first in range(0, len(problems), self._count):
             batch = problems[first : first + self._count]
             full = [*batch, *[batch[-1]] * (self._count - len(batch))]
@@ -148,63 +149,63 @@ class PlainBatches:
 
 
 def measure(
-    cell: Cell, generator: Generator, config: SearchConfig, problems: Sequence[Problem], device: Device
+    measurement: Measurement, generator: Generator, config: SearchConfig, problems: Sequence[Problem], device: Device
 ) -> None:
-    """Fills a cell; if memory runs out, as far as that went, and says so in `fault`.
+    """Fill in a measurement; if memory runs out, as far as that went, and say so in its `fault`.
 
     Args:
-        cell: its lanes are the count, its precision is the config's.
-        generator: anywhere.
-        config: of the searches.
-        problems: of one size, with one restart each; several times the lanes.
-        device: where.
+        measurement: Measurement with its lanes, and the config's precision.
+        generator: Generator, on any device.
+        config: Settings of the searches.
+        problems: Problems of one size, with one restart each, several times as many as lanes.
+        device: Device to run on.
     """
-    cell.problems = len(problems)
+    measurement.problems = len(problems)
     try:
-        _measure(cell, placed(generator, config, device), config, problems, device)
+        _measure(measurement, placed(generator, config, device), config, problems, device)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        cell.fault = "out of memory"
-    cell.memory = environment.peak_memory()
+        measurement.fault = "out of memory"
+    measurement.memory = peak_memory()
 
 
 def _measure(
-    cell: Cell, generator: Generator, config: SearchConfig, problems: Sequence[Problem], device: Device
+    measurement: Measurement, generator: Generator, config: SearchConfig, problems: Sequence[Problem], device: Device
 ) -> None:
     side = len(problems[0].low_res)
-    _measure_rate(cell, Lanes(generator, config, side, cell.lanes, device), problems)
-    batches = PlainBatches(generator, config, side, cell.lanes)
-    cell.costs = batches.costs
-    alone = problems[:_ALONE] if cell.lanes > 1 else []
+    _measure_rate(measurement, Lanes(generator, config, side, measurement.lanes, device), problems)
+    batches = PlainBatches(generator, config, side, measurement.lanes)
+    measurement.costs = batches.costs
+    alone = problems[:_ALONE] if measurement.lanes > 1 else []
     stream = functools.partial(solve_stream, generator=generator, config=config, devices=[device])
     # What compiles or is run for the first time is not counted.
     collections.deque(itertools.chain(stream(alone[:1], lanes=1), batches.solve(problems[:1])), maxlen=0)
     # Half of the plainer ways goes before the engine and half after it: a machine that slows down slows all alike.
-    half = len(problems) // cell.lanes // 2 * cell.lanes
+    half = len(problems) // measurement.lanes // 2 * measurement.lanes
     batch, single, engine = _Tally(), _Tally(), _Tally()
     standing: list[Progress] = []
     single.add(stream(alone[: len(alone) // 2], lanes=1))
-    batch.add(batches.solve(problems[:half]), lanes=cell.lanes)
-    engine.add(stream(problems, lanes=cell.lanes, on_chunk=standing.append))
-    batch.add(batches.solve(problems[half:]), lanes=cell.lanes)
+    batch.add(batches.solve(problems[:half]), lanes=measurement.lanes)
+    engine.add(stream(problems, lanes=measurement.lanes, on_chunk=standing.append))
+    batch.add(batches.solve(problems[half:]), lanes=measurement.lanes)
     single.add(stream(alone[len(alone) // 2 :], lanes=1))
 
-    cell.feasible = sum(engine.feasible)
-    cell.occupancy = standing[-1].steps / standing[-1].lane_steps
-    cell.batch_occupancy = sum(batch.steps) / batch.lane_steps
-    cell.solutions_per_second = len(problems) / engine.seconds
-    cell.batch_solutions_per_second = len(problems) / batch.seconds
+    measurement.feasible = sum(engine.feasible)
+    measurement.occupancy = standing[-1].steps / standing[-1].lane_steps
+    measurement.batch_occupancy = sum(batch.steps) / batch.lane_steps
+    measurement.solutions_per_second = len(problems) / engine.seconds
+    measurement.batch_solutions_per_second = len(problems) / batch.seconds
     if alone:
         # Rates of steps compare, whatever the lengths of the searches that were picked.
         length = sum(engine.steps) / len(problems)
-        cell.single_solutions_per_second = sum(single.steps) / single.seconds / length
+        measurement.single_solutions_per_second = sum(single.steps) / single.seconds / length
     lengths = [steps for steps, feasible in zip(engine.steps, engine.feasible, strict=True) if feasible]
-    if lengths and cell.median_rate:
-        cell.seconds_to_feasible = statistics.median(lengths) * cell.lanes / cell.median_rate
+    if lengths and measurement.median_rate:
+        measurement.seconds_to_feasible = statistics.median(lengths) * measurement.lanes / measurement.median_rate
 
 
-def _measure_rate(cell: Cell, lanes: Lanes, problems: Iterable[Problem]) -> None:
+def _measure_rate(measurement: Measurement, lanes: Lanes, problems: Iterable[Problem]) -> None:
     """How fast full lanes step, in chunks as the engine runs them; the first one compiles."""
     tasks = itertools.cycle([Task(problem, 0) for problem in problems])
     for repeat in range(_REPEATS + 1):
@@ -214,9 +215,9 @@ def _measure_rate(cell: Cell, lanes: Lanes, problems: Iterable[Problem]) -> None
         lanes.dispatch(_STEPS, waiting=False)
         _, taken = lanes.collect()
         if repeat:
-            cell.steps_per_second.append(taken * lanes.count / (time.perf_counter() - began))
+            measurement.steps_per_second.append(taken * lanes.count / (time.perf_counter() - began))
         else:
-            cell.compile_seconds = lanes.compile_seconds
+            measurement.compile_seconds = lanes.compile_seconds
 
 
 class _Tally:

@@ -12,12 +12,8 @@ from rich.console import Console
 from pulse_jax.cli import benchmark, main
 from pulse_jax.cli.benchmark import make_problems, run_benchmark
 from pulse_jax.cli.options import Benchmark
-from pulse_jax.engine import lanes as engine_lanes_
-from pulse_jax.engine.stream import solve_stream
 from pulse_jax.images.files import read_image
 from pulse_jax.reports import machine, speed
-from pulse_jax.reports.speed import Cell, PlainBatches, measure
-from pulse_jax.search import presets
 from pulse_jax.system.screen import Screen
 from tests.tiny_networks import tiny_generator
 
@@ -130,29 +126,17 @@ def test_an_earlier_benchmark_is_replaced_and_other_files_are_not(measured, fold
     assert [cell["lanes"] for cell in report["cells"]] == [3]
 
 
-def test_a_plain_batch_delivers_what_the_engine_does():
-    generator = tiny_generator("stylegan2-4", contrast=0.1)
-    config = presets.pulse(steps=12, eps=2e-2)
-    problems = make_problems(generator, 2, 5)
-    batches = {s.index: s for s in PlainBatches(generator, config, 2, 2).solve(problems)}
-    stream = {s.index: s for s in solve_stream(problems, generator, config=config, lanes=2)}
-    assert set(batches) == set(stream) == set(range(5))
-    for index, solution in stream.items():
-        np.testing.assert_array_equal(batches[index].image, solution.image)
-        assert (batches[index].steps, batches[index].status) == (solution.steps, solution.status)
-
-
 def _full(*arguments):
     raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 123 bytes.")
 
 
 def test_a_cell_without_memory_says_so_and_the_rest_goes_on(tmp_path, folder, monkeypatch):
-    real = engine_lanes_.Lanes
+    real = speed.Lanes
 
     def lanes(generator, config, side, count, device):
         return _full() if count == 2 else real(generator, config, side, count, device)
 
-    monkeypatch.setattr(engine_lanes_, "Lanes", lanes)
+    monkeypatch.setattr(speed, "Lanes", lanes)
     code, out, report = _run(tmp_path / "out", folder, lanes=(2, 1))
     assert code == 0
     assert [cell["fault"] for cell in report["cells"]] == ["", "out of memory"]
@@ -160,32 +144,6 @@ def test_a_cell_without_memory_says_so_and_the_rest_goes_on(tmp_path, folder, mo
     words = [line.split() for line in out.splitlines()]
     assert [line[:4] for line in words].count(["2", "float32", "out", "of"]) == 2, "a row of each table"
     assert "--lanes 1 " in out
-
-
-def test_what_was_measured_before_memory_ran_out_is_kept(monkeypatch):
-    generator = tiny_generator("stylegan2-4", contrast=0.1)
-    monkeypatch.setattr(speed, "PlainBatches", _full)
-    cell = Cell(lanes=2, precision="float32")
-    measure(cell, generator, presets.pulse(steps=12), make_problems(generator, 2, 8), jax.local_devices()[0])
-    assert cell.fault == "out of memory"
-    assert cell.median_rate
-    assert cell.solutions_per_second is None
-
-
-def test_another_failure_is_no_lack_of_memory(monkeypatch):
-    def broken(*arguments):
-        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
-
-    generator = tiny_generator("stylegan2-4", contrast=0.1)
-    monkeypatch.setattr(engine_lanes_, "Lanes", broken)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-        measure(
-            Cell(lanes=2, precision="float32"),
-            generator,
-            presets.pulse(),
-            make_problems(generator, 2, 8),
-            jax.local_devices()[0],
-        )
 
 
 def test_an_interrupted_benchmark_writes_what_is_done(tmp_path, folder, monkeypatch):

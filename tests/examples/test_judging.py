@@ -19,7 +19,6 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.gaussian import GaussianFit
 from pulse_jax.images.degradations.bicubic import Bicubic, bicubic_matrix
 from pulse_jax.images.files import save_png
-from pulse_jax.reports import tables
 
 RNG = np.random.default_rng(0)
 
@@ -496,10 +495,6 @@ def test_bicubic_upsampling_of_one_colour_is_that_colour():
     enlarged = judge_search.bicubic_upsampled(truths)
     assert enlarged.shape == (1, 1, 16, 16, 3)
     assert (enlarged == [51, 102, 255]).all()
-
-
-def test_a_markdown_table_has_a_row_per_line():
-    assert tables.markdown(["", "a|b"], [["x", "1"]]) == "|  | a\\|b |\n| --- | ---: |\n| x | 1 |\n"
 
 
 def test_targets_survive_json(spotter):
