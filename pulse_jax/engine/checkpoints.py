@@ -27,7 +27,7 @@ from pulse_jax.system.devices import Device
 from pulse_jax.system.files import UNFINISHED, write_whole
 from pulse_jax.system.text import differences
 
-__all__ = ["Checkpoint", "CheckpointError", "digest", "fingerprint"]
+__all__ = ["Checkpoint", "CheckpointError", "Saved", "digest", "fingerprint"]
 
 # Saving may take this share of the time.
 _SHARE = 0.02
@@ -45,15 +45,15 @@ class Checkpoint:
     """The folder of one run's searches under way, locked until it is closed.
 
     Args:
-        folder: made if missing.
-        fingerprint: what determines a search's bits, JSON values by name; a folder with another one is refused.
+        folder: Folder to keep them in, made if missing.
+        fingerprint: What determines a search's bits, JSON values by name; a folder with another one is refused.
 
     Attributes:
-        saved: the searches that an earlier process had under way.
+        saved: The searches that an earlier process had under way, by their names.
 
     Raises:
-        CheckpointError: another process works in the folder, it holds searches of another run, or it is damaged.
-        OSError: the folder cannot be made or read.
+        CheckpointError: Another process works in the folder, it holds searches of another run, or it is damaged.
+        OSError: The folder cannot be made or read.
     """
 
     def __init__(self, folder: str | os.PathLike[str], fingerprint: Mapping[str, Any]) -> None:
@@ -110,14 +110,18 @@ class Checkpoint:
         self.saved |= found
 
     def due(self, device: int) -> bool:
-        """Whether a device's searches should be saved now: so seldom that it costs little."""
+        """Return whether a device's searches should be saved now: so seldom that it costs little."""
         return time.monotonic() >= self._due.get(device, 0.0)
 
     def save(self, device: int, searches: Saved) -> None:
-        """Replaces what is saved of a device's searches.
+        """Replace what is saved of a device's searches.
+
+        Args:
+            device: Number of the device.
+            searches: Its searches, by their names.
 
         Raises:
-            OSError: the disk is full or the like; what was saved before stays.
+            OSError: The disk is full or the like; what was saved before stays.
         """
         began = time.monotonic()
         self._write(f"lanes_{device}.npz", searches)
@@ -130,7 +134,7 @@ class Checkpoint:
         write_whole(self._folder / name, lambda file: np.savez(file, allow_pickle=False, names=names, **arrays))
 
     def close(self, *, finished: bool) -> None:
-        """Releases the folder; of a finished run nothing is kept."""
+        """Release the folder; of a finished run nothing is kept."""
         if finished:
             for name in ("earlier.npz", "run.json", "lock"):
                 (self._folder / name).unlink(missing_ok=True)
@@ -143,7 +147,7 @@ class Checkpoint:
 
 
 def digest(tree: Any) -> str:
-    """sha256 over the paths, types, shapes and bytes of a pytree's arrays."""
+    """Return the sha256 over the paths, types, shapes and bytes of a pytree's arrays."""
     result = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         array = np.ascontiguousarray(jax.device_get(leaf))
@@ -153,7 +157,14 @@ def digest(tree: Any) -> str:
 
 
 def fingerprint(generator: Generator, config: UpsamplingConfig, lanes: int, device: Device) -> dict[str, Any]:
-    """What determines a search's bits beside its problem, as JSON values by name."""
+    """Return what determines a search's bits beside its problem, as JSON values by name.
+
+    Args:
+        generator: Generator, with all its arrays.
+        config: Settings of the searches.
+        lanes: How many searches run at once on a device.
+        device: Device to run on; its kind counts.
+    """
     return {
         "config": dataclasses.asdict(config),
         "generator": digest(generator),

@@ -16,12 +16,16 @@ _SHARE = 0.8
 
 
 def lane_memory(generator: Generator, config: SearchConfig, side: int, device: Device) -> tuple[int, int]:
-    """Bytes that a chunk takes beside its lanes, and for each lane, by XLA's account of two compiled programs.
+    """Measure the memory of searches, by XLA's account of two compiled programs.
 
     Args:
-        generator, config: of the search.
-        side: of the low-resolution inputs.
-        device: where it is to run.
+        generator: Generator, on any device.
+        config: Settings of the searches.
+        side: Side of the low-resolution inputs in pixels.
+        device: Device to run on.
+
+    Returns:
+        Bytes that a chunk takes beside its lanes, and bytes of each lane.
     """
     generator = placed(generator, config, device)
     one, two = (Lanes(generator, config, side, count, device).memory() for count in (1, 2))
@@ -29,11 +33,14 @@ def lane_memory(generator: Generator, config: SearchConfig, side: int, device: D
 
 
 def fitting_lanes(generator: Generator, config: SearchConfig, side: int, device: Device, beside: int = 0) -> int:
-    """As many lanes as a device has memory for, a power of two, and no more than make it faster.
+    """Return how many lanes a device has memory for, a power of two, and no more than make it faster.
 
     Args:
-        generator, config, side, device: as in `lane_memory`.
-        beside: bytes that other programs take on the device while the lanes are there.
+        generator: Generator, on any device.
+        config: Settings of the searches.
+        side: Side of the low-resolution inputs in pixels.
+        device: Device to run on.
+        beside: Bytes that other programs take on the device while the lanes are there.
     """
     most = _MOST.get(device.platform, _MOST_ELSEWHERE)
     free = free_memory(device)

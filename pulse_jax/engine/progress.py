@@ -10,13 +10,14 @@ class Progress:
     """Where a stream stands after a chunk.
 
     Attributes:
-        done, feasible: searches that have ended, and feasible ones among them.
-        steps: looks taken, over all searches.
-        lane_steps: looks that the lanes could have taken; `steps / lane_steps` is their occupancy.
-        seconds: since the stream began.
-        compile_seconds: of these in tracing and compiling.
-        idle_seconds: of these between two chunks, in which the device waited for the host, compiling left out; of
-            several devices the mean.
+        done: Searches that have ended.
+        feasible: Feasible ones among them.
+        steps: Looks taken, over all searches.
+        lane_steps: Looks that the lanes could have taken; `steps / lane_steps` is their occupancy.
+        seconds: Seconds since the stream began.
+        compile_seconds: Seconds of these in tracing and compiling.
+        idle_seconds: Seconds of these between two chunks, in which the device waited for the host, compiling left
+            out; of several devices the mean.
     """
 
     done: int

@@ -10,25 +10,35 @@ __all__ = ["Task", "TaskQueue"]
 
 
 class Task(NamedTuple):
-    """One search: a restart of a problem."""
+    """One search: a restart of a problem.
+
+    Attributes:
+        problem: What is searched for.
+        restart: Number of the restart, from 0.
+    """
 
     problem: Problem
     restart: int
 
     @property
     def side(self) -> int:
-        """Of the low-resolution image, in pixels."""
+        """The side of the low-resolution image in pixels."""
         return len(self.problem.low_res)
 
     @property
     def name(self) -> str:
-        """Which search it is, among all of a stream."""
+        """A name that no other search of a stream has, the same whenever the search is made."""
         problem = self.problem
         return f"{problem.index}-{self.restart}-{problem.seed}-{image_number(problem.low_res):08x}"
 
 
 class TaskQueue:
-    """Searches that wait, by the side of their input; the next restart after a failed one goes before new images."""
+    """Searches that wait, by the side of their input; the next restart after a failed one goes before new images.
+
+    Args:
+        problems: Problems, read as they are needed.
+        ahead: How many searches wait at least, as long as there are problems.
+    """
 
     def __init__(self, problems: Iterator[Problem], ahead: int) -> None:
         self._problems = problems
@@ -39,7 +49,7 @@ class TaskQueue:
         self._open: dict[int, int] = {}
 
     def pull(self) -> None:
-        """Reads problems until enough searches wait or the stream has ended."""
+        """Read problems until enough searches wait or the stream has ended."""
         while sum(map(len, self._waiting.values())) < self._ahead:
             problem = next(self._problems, None)
             if problem is None:
@@ -66,7 +76,7 @@ class TaskQueue:
             del self._open[id(problem)], self._begun[id(problem)]
 
     def ended(self, task: Task, *, feasible: bool) -> None:
-        """A search has ended: another restart follows if more solutions are wanted."""
+        """Note that a search has ended; another restart follows if more solutions are wanted."""
         problem = task.problem
         self._open[id(problem)] -= 1
         if problem.solutions is not None and not feasible:
@@ -74,10 +84,10 @@ class TaskQueue:
         self._forget(problem)
 
     def waiting(self) -> dict[int, int]:
-        """How many searches wait, by side."""
+        """Return how many searches wait, by the side of their input."""
         return {side: len(tasks) for side, tasks in self._waiting.items() if tasks}
 
     def take(self, side: int, most: int) -> list[Task]:
-        """The next searches of one side."""
+        """Take the next searches with inputs of a side, at most so many."""
         tasks = self._waiting.get(side, deque())
         return [tasks.popleft() for _ in range(min(most, len(tasks)))]

@@ -19,15 +19,15 @@ class Worker:
     """One device: its lanes for each size of input, of which one set runs at a time.
 
     Args:
-        generator: anywhere.
-        config: of the searches.
-        lanes: how many run at once.
-        device: where.
+        generator: Generator, on any device.
+        config: Settings of the searches.
+        lanes: How many searches run at once.
+        device: Device to run on.
 
     Attributes:
-        sets: its lanes, by the side of the inputs.
-        current: those of the last chunk; None if there was nothing to do.
-        idle_seconds: between chunks, at most: from when the last one was seen to compute; compiling left out.
+        sets: Its lanes, by the side of the inputs.
+        current: The lanes of the last chunk; None if there was nothing to do.
+        idle_seconds: Seconds between chunks, at most: from when the last one was seen to compute; compiling left out.
     """
 
     def __init__(self, generator: Generator, config: SearchConfig, lanes: int, device: Device) -> None:
@@ -46,7 +46,7 @@ class Worker:
         return self.current is not None and self.current.busy
 
     def is_ready(self) -> bool:
-        """Whether the chunk on its way has ended."""
+        """Return whether the chunk on its way has ended."""
         return self.current is not None and self.current.is_ready()
 
     @property
@@ -56,16 +56,16 @@ class Worker:
 
     @property
     def compile_seconds(self) -> float:
-        """Of all its lanes."""
+        """Seconds in tracing and compiling, of all its lanes."""
         return sum(lanes.compile_seconds for lanes in self.sets.values())
 
     def watch(self) -> None:
-        """Notes whether the chunk on its way still computes; to be called when the host has done something else."""
+        """Note whether the chunk on its way still computes; to be called when the host has done something else."""
         if self.busy and not self.is_ready():
             self._computing = time.perf_counter()
 
     def collect(self) -> tuple[list[Ended], int]:
-        """`Lanes.collect` of the chunk on its way."""
+        """Wait for the chunk on its way, and return what `Lanes.collect` does."""
         assert self.current is not None
         late = self.current.is_ready()
         ended = self.current.collect()
@@ -74,7 +74,13 @@ class Worker:
         return ended
 
     def begin(self, queue: TaskQueue, limit: int, saved: Saved) -> None:
-        """Fills free lanes and starts a chunk where there is most to do: full lanes, the current ones if they are."""
+        """Fill free lanes and start a chunk where there is most to do: full lanes, the current ones if they are.
+
+        Args:
+            queue: Searches that wait.
+            limit: Steps of the chunk at most.
+            saved: Searches that were under way before, by their names; they go on from there.
+        """
         waiting = queue.waiting()
         load = {
             side: min(self._lanes, waiting.get(side, 0) + (len(self.sets[side].running) if side in self.sets else 0))
@@ -104,5 +110,5 @@ class Worker:
         self._computing = now
 
     def snapshot(self) -> Saved:
-        """The searches under way in all its lanes."""
+        """Return the searches under way in all its lanes, by their names."""
         return {name: leaves for lanes in self.sets.values() for name, leaves in lanes.snapshot().items()}

@@ -15,9 +15,13 @@ _POLL_SECONDS = 0.1
 
 
 def read_ahead(items: Iterable[_Item], depth: int) -> Generator[_Item, None, None]:
-    """The items of an iterable that runs in a thread of its own, at most `depth` of them ahead.
+    """Yield the items of an iterable that runs in a thread of its own.
 
     What it raises is raised here. Closing the result ends the thread once the item in the making is made.
+
+    Args:
+        items: Iterable to read.
+        depth: How many items may wait to be taken.
     """
     made: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
     closed = threading.Event()
@@ -59,6 +63,9 @@ class WriteBehind:
 
     As a context manager it waits for all of them at the end; after an exception too, so that nothing stays half done.
     A KeyboardInterrupt while it waits leaves out those that have not begun.
+
+    Args:
+        threads: How many calls run at once.
     """
 
     def __init__(self, threads: int) -> None:
@@ -84,16 +91,20 @@ class WriteBehind:
             self.check()
 
     def submit(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Lets `call(*arguments)` run soon; waits while too many do already.
+        """Let `call(*arguments)` run soon; wait while too many do already.
 
         Raises:
-            BaseException: what an earlier call raised.
+            BaseException: What an earlier call raised.
         """
         while self._waiting and (len(self._waiting) >= self._most or self._waiting[0].done()):
             self._waiting.popleft().result()
         self._waiting.append(self._pool.submit(call, *arguments))
 
     def check(self) -> None:
-        """Waits for all calls; raises what the first failing one raised."""
+        """Wait for all calls.
+
+        Raises:
+            BaseException: What the first failing one raised.
+        """
         while self._waiting:
             self._waiting.popleft().result()

@@ -1,4 +1,4 @@
-"""What JAX computes on: devices, memory of programs, versions, the cache of compiled programs."""
+"""What JAX computes on: devices and their memory, versions, the cache of compiled programs."""
 
 import importlib.metadata
 import os
@@ -21,6 +21,9 @@ __all__ = [
     "versions",
 ]
 
+Device = Any
+"""A `jax.Device`, which type checkers do not take for a type."""
+
 _PACKAGES = {
     "pulse_jax": "pulse-jax",
     "jax": "jax",
@@ -31,8 +34,25 @@ _PACKAGES = {
 }
 
 
+def device_summary() -> dict[str, Any]:
+    """Return what computes: JAX's platform, the kind of device and how many there are."""
+    devices = jax.local_devices()
+    return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions that can change a result; None for this package when it runs from a checkout."""
+    found: dict[str, str | None] = {}
+    for name, package in _PACKAGES.items():
+        try:
+            found[name] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return {**found, "python": platform.python_version()}
+
+
 def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's own cache folder, so that the next run need not compile them again.
+    """Keep compiled programs in the user's own cache folder, so that the next run need not compile them again.
 
     A program is run as it lies there: the folder must be the user's, and nobody else's to write to; else, or where
     there is none, every run compiles. A folder that JAX has been told of is left as it is.
@@ -52,47 +72,14 @@ def use_compilation_cache() -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
-def versions() -> dict[str, str | None]:
-    """The versions that can change a result; None for this package when it runs from a checkout."""
-    found: dict[str, str | None] = {}
-    for name, package in _PACKAGES.items():
-        try:
-            found[name] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return {**found, "python": platform.python_version()}
-
-
-def device_summary() -> dict[str, Any]:
-    """What computes: JAX's platform, the kind of device and how many there are."""
-    devices = jax.local_devices()
-    return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
-
-
-def peak_memory() -> dict[str, int]:
-    """The largest memory use so far in bytes: of the process, and of the first device where it keeps count."""
-    peaks: dict[str, int] = {}
-    try:
-        import resource
-    except ImportError:  # Windows
-        pass
-    else:
-        unit = 1 if sys.platform == "darwin" else 1024
-        peaks["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    statistics = jax.local_devices()[0].memory_stats() or {}
-    if "peak_bytes_in_use" in statistics:
-        peaks["device"] = statistics["peak_bytes_in_use"]
-    return peaks
-
-
-Device = Any
-"""A `jax.Device`, which type checkers do not take for a type."""
-
-
 def program_memory(program: Any) -> int | None:
-    """Bytes that a `jax.stages.Compiled` holds while it runs: arguments, results and what is in between.
+    """Return the bytes that a program holds while it runs: arguments, results and what is in between.
 
-    By XLA's account; None where it gives none.
+    Args:
+        program: A `jax.stages.Compiled`.
+
+    Returns:
+        Bytes by XLA's account; None where it gives none.
     """
     sizes = program.memory_analysis()
     if sizes is None:
@@ -103,18 +90,37 @@ def program_memory(program: Any) -> int | None:
 
 
 def free_memory(device: Device) -> int | None:
-    """Bytes that are free on a device, for a CPU in the machine; None where nobody knows."""
+    """Return the bytes that are free on a device, for a CPU in the machine; None where nobody knows."""
     if device.platform == "cpu":
         try:
             return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         except (AttributeError, ValueError, OSError):
             return None
-    statistics = device.memory_stats() or {}
-    if "bytes_limit" not in statistics:
-        return None
-    return statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)
+    counted = _counted_memory(device)
+    return counted["bytes_limit"] - counted.get("bytes_in_use", 0) if "bytes_limit" in counted else None
+
+
+def peak_memory() -> dict[str, int]:
+    """Return the largest memory use so far in bytes: of the process, and of the first device where it keeps count."""
+    peaks: dict[str, int] = {}
+    try:
+        import resource
+    except ImportError:  # Windows
+        pass
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        peaks["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    counted = _counted_memory(jax.local_devices()[0])
+    if "peak_bytes_in_use" in counted:
+        peaks["device"] = counted["peak_bytes_in_use"]
+    return peaks
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device or the machine had no memory left."""
+    """Return whether an error says that the device or the machine had no memory left."""
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _counted_memory(device: Device) -> dict[str, int]:
+    """What a device counts of its memory; nothing where it does not."""
+    return device.memory_stats() or {}

@@ -4,8 +4,8 @@ __all__ = ["RunError", "UsageError"]
 
 
 class UsageError(ValueError):
-    """The command was called in a way that cannot work; one line for the user, nothing was written, exit code 2."""
+    """The command was called in a way that cannot work: one line for the user, nothing was written, exit code 2."""
 
 
 class RunError(ValueError):
-    """Something that the command needs is missing, damaged or full; one line for the user, exit code 1."""
+    """Something that the command needs is missing, damaged or full: one line for the user, exit code 1."""

@@ -8,7 +8,13 @@ __all__ = ["differences", "duration", "printable", "reason_of", "short"]
 
 
 def differences(earlier: Any, now: Any, name: str = "") -> list[str]:
-    """What differs between two JSON values, in words: `config.eps was 0.001, is 0.002`."""
+    """Return in words what differs between two JSON values, `config.eps was 0.001, is 0.002`.
+
+    Args:
+        earlier: Value from before.
+        now: Value of now.
+        name: What both are called; entries of a dictionary add their keys to it.
+    """
     if isinstance(earlier, dict) and isinstance(now, dict):
         keys = {**earlier, **now}
         return [
@@ -25,7 +31,12 @@ def _brief(value: Any) -> str:
 
 
 def printable(text: object, limit: int = 200) -> str:
-    """`str(text)` with control, format and undecodable characters escaped as `repr` does, at most `limit` long."""
+    """Return a text on one line, with control, format and undecodable characters escaped as `repr` does.
+
+    Args:
+        text: Anything that `str` takes.
+        limit: Characters at most; what is longer loses its middle, and an ellipsis stands there.
+    """
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
     if len(line) > limit:
         head = limit // 2
@@ -34,13 +45,13 @@ def printable(text: object, limit: int = 200) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """Why, in one short printable line without the file's name."""
+    """Return why an error came, in one short printable line without the file's name."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return printable(text, 120)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 8 s, 4 min 05 s, 2 h 10 min."""
+    """Return seconds as a person says them: 8 s, 4 min 05 s, 2 h 10 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -51,7 +62,7 @@ def duration(seconds: float) -> str:
 
 
 def short(error: float) -> str:
-    """An error in two digits: 8.7e-4."""
+    """Return an error in two digits, 8.7e-4; `no number` if it is not finite."""
     if not math.isfinite(error):
         return "no number"
     if error == 0:
