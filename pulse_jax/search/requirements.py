@@ -3,6 +3,7 @@
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.bundle import MissingPrior, what_is_missing
 from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.objectives.language import parse_loss
 from pulse_jax.objectives.terms import check_priors
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.degradation import low_sides
@@ -24,7 +25,7 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
     for name, wanted in needed.items():
         if wanted and getattr(generator, name) is None:
             raise MissingPrior(f"the search needs {what_is_missing(name)}")
-    check_priors(_terms(config), generator.priors)
+    check_priors([term.name for term in parse_loss(config.loss)], generator.priors)
 
 
 def output_size(generator: Generator, config: UpsamplingConfig) -> int:
