@@ -28,12 +28,11 @@ from pulse_jax.generators.architectures import StyleGAN2Config
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.networks import stylegan2
 from pulse_jax.generators.priors.gaussian import GaussianFit
-from pulse_jax.images import files as images_files_
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
 from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.runs import inputs as reading
-from pulse_jax.runs import records, solution_files
+from pulse_jax.runs import records, solution_files, writer
 from pulse_jax.runs.solution_files import Kept
 from pulse_jax.search.presets import PRESETS
 from pulse_jax.search.problems import Solution, Status
@@ -507,13 +506,13 @@ def test_a_signal_in_the_last_steps_lets_the_run_finish(fake, inputs, tmp_path, 
 
 def test_a_signal_while_the_last_results_are_written_lets_the_run_finish(fake, inputs, tmp_path, capsys, monkeypatch):
     draw(inputs / "a.png")
-    real = solution_files.write_solutions
+    real = writer.write_solutions
 
     def write(*arguments):
         os.kill(os.getpid(), signal.SIGINT)
         real(*arguments)
 
-    monkeypatch.setattr(solution_files, "write_solutions", write)
+    monkeypatch.setattr(writer, "write_solutions", write)
     assert run("upsample", inputs, "--output", tmp_path / "out") == 0
     assert SEARCHED in capsys.readouterr().err and summary_of(tmp_path / "out")["finished"]
 
@@ -895,7 +894,7 @@ def test_fewer_lanes_are_tried_when_memory_runs_out(fake, inputs, tmp_path, caps
 def test_a_full_disk_leaves_no_half_of_anything(fake, inputs, tmp_path, capsys, monkeypatch):
     draw(inputs / "a.png")
     draw(inputs / "b.png", seed=1)
-    real = solution_files.write_solutions
+    real = writer.write_solutions
     first = read_image(inputs / "a.png").pixels[0, 0, 0]
     written = threading.Event()
 
@@ -906,12 +905,12 @@ def test_a_full_disk_leaves_no_half_of_anything(fake, inputs, tmp_path, capsys, 
         real(folder, low_res, *others)
         written.set()
 
-    monkeypatch.setattr(solution_files, "write_solutions", fill)
+    monkeypatch.setattr(writer, "write_solutions", fill)
     assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 1) == 1
     assert "cannot be written to (No space left on device)" in capsys.readouterr().err
     assert shown(tmp_path / "out") == {"a", "sheet.png", "summary.json"}
     assert not summary_of(tmp_path / "out")["finished"]
-    monkeypatch.setattr(solution_files, "write_solutions", real)
+    monkeypatch.setattr(writer, "write_solutions", real)
     solved = len(fake.calls)
     assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 1) == 0
     assert summary_of(tmp_path / "out")["finished"] and len(fake.calls) == solved + 1 and fake.calls[-1] == []
@@ -1084,12 +1083,12 @@ def test_demo_solves_verifies_and_can_be_repeated(fake, tmp_path, monkeypatch, c
 
 def test_demo_finds_out_what_is_not_as_claimed(fake, tmp_path, monkeypatch, capsys):
     draw(tmp_path / "package" / "data" / "demo" / "head.png")
-    real = images_files_.save_png
+    real = writer.save_png
 
     def spoil(path, image):
         real(path, 1 - image if path.name == "solution_01.png" else image)
 
-    monkeypatch.setattr(images_files_, "save_png", spoil)
+    monkeypatch.setattr(writer, "save_png", spoil)
     assert run("demo", "--output", tmp_path / "out", "--restarts", 2) == 1
     err = capsys.readouterr().err
     assert "head/solution_01.png: claimed an error of" in err and "1 of 2 solutions are not what was claimed" in err

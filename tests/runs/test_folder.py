@@ -153,7 +153,7 @@ SETTINGS = {"seed": 1}
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from pulse_jax.runs import RunFolder
+from pulse_jax.runs.folder import RunFolder
 
 template, home, overwrite = Path(sys.argv[1]), Path(sys.argv[2]), bool(sys.argv[3])
 for number in range(1, 100):

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from pulse_jax.runs import records
+from pulse_jax.runs import solution_files
 from pulse_jax.runs.solution_files import Kept, keep_solution, read_solutions, write_solutions
 from pulse_jax.search.presets import pulse
 from pulse_jax.search.problems import Solution, Status, rank
@@ -67,7 +67,7 @@ def test_damage_is_told(kept, tmp_path, damage):
 
 @pytest.mark.parametrize("at_once", [0, 10_000, 2**26])
 def test_a_solutions_npz_is_the_same_whatever_is_read_at_once(kept, tmp_path, monkeypatch, at_once):
-    monkeypatch.setattr(records, "_AT_ONCE", at_once)
+    monkeypatch.setattr(solution_files, "_AT_ONCE", at_once)
     ranked = rank(kept)
     write_solutions(tmp_path, np.zeros((2, 2, 3), np.float32), ranked, pulse(), "abc")
     stored = read_solutions(tmp_path / "solutions.npz")
@@ -84,7 +84,7 @@ def test_a_solutions_npz_is_the_same_whatever_is_read_at_once(kept, tmp_path, mo
 
 
 def test_large_noise_is_never_in_memory_together(kept, tmp_path, monkeypatch):
-    monkeypatch.setattr(records, "_AT_ONCE", 10_000)
+    monkeypatch.setattr(solution_files, "_AT_ONCE", 10_000)
     low_res = np.zeros((2, 2, 3), np.float32)
     write_solutions(tmp_path, low_res, kept[:2], pulse(), "")
     tracemalloc.start()
