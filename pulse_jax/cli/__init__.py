@@ -9,7 +9,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command; see `pulse_jax.cli.program.run_program`, which is imported here and not before.
 
     Args:
-        args: words after `pulse-jax`; those of the command line by default.
+        args: Words after `pulse-jax`; those of the command line by default.
 
     Returns:
         The exit code.

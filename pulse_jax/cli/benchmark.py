@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from pulse_jax.cli import generators
-from pulse_jax.cli.options import Benchmark
+from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, architecture_to_dict
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.random_weights import random_generator
@@ -58,7 +58,7 @@ def run_benchmark(options: Benchmark, screen: Screen) -> int:
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=("benchmark",))
     if architecture is None:
         generator = generators.open_generator(options.generator)
-        described = generators.generator_summary(generator, options.generator)
+        described = generators.generator_record(generator, options.generator)
         # Any class: they are all as fast.
         label = 0 if generator.label_dim and generator.label is None else None
         generator = generator if label is None else generator.with_label(label)

@@ -2,7 +2,7 @@
 
 import jax
 
-from pulse_jax.cli.options import Convert
+from pulse_jax.cli.options.convert import Convert
 from pulse_jax.generators.folder import GeneratorError
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.screen import Count, Screen

@@ -11,7 +11,8 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from pulse_jax.cli.options import Demo, Upsample
+from pulse_jax.cli.options.demo import Demo
+from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.upsample import run_upsample
 from pulse_jax.images.degradations.registry import find_degradation
 from pulse_jax.images.files import read_image

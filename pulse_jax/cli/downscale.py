@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pulse_jax.cli.options import Downscale
+from pulse_jax.cli.options.downscale import Downscale
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import ImageError, ReadImage, centre_crop, save_png
 from pulse_jax.images.rounding import to_uint8

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pulse_jax.cli import generators
 from pulse_jax.cli.interrupts import Interrupt, Stopped
-from pulse_jax.cli.options import FitPrior
+from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.engine.checkpoints import Checkpoint, CheckpointError, digest
 from pulse_jax.generators.folder import GeneratorError, read_description
 from pulse_jax.generators.generator import Generator

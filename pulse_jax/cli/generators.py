@@ -1,39 +1,88 @@
 """The generator of a command: opened, labelled, fitted, and described for `summary.json`."""
 
+import contextlib
 import dataclasses
-import hashlib
 import importlib.resources
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pulse_jax.generators import generator as generators
-from pulse_jax.generators.architectures import architecture_to_dict
-from pulse_jax.generators.folder import GeneratorError
+from pulse_jax.generators.architectures import ArchitectureConfig, architecture_to_dict
+from pulse_jax.generators.folder import GeneratorError, describe_folder
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.bundle import MissingPrior
-from pulse_jax.search.config import SearchConfig, UpsamplingConfig
+from pulse_jax.runs.formats import GeneratorRecord
+from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.requirements import check_fits
 from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.system.files import sha256_of
 from pulse_jax.system.screen import Count, Screen
 from pulse_jax.system.text import printable, reason_of
 
-__all__ = ["generator_summary", "open_generator", "with_fit", "with_label", "with_perceptual"]
+__all__ = [
+    "describe_generator",
+    "generator_record",
+    "open_generator",
+    "with_fit",
+    "with_label",
+    "with_perceptual",
+]
 
 
 def open_generator(folder: Path | None) -> Generator:
-    """The generator in a folder, or the embedded one; raises `RunError` where it cannot be used."""
-    try:
+    """Load a generator.
+
+    Args:
+        folder: Generator folder; None for the embedded generator.
+
+    Raises:
+        RunError: The folder is missing, foreign or damaged.
+    """
+    with _usable(folder):
         return generators.load_generator(folder)
+
+
+def describe_generator(
+    folder: Path | None,
+) -> tuple[ArchitectureConfig, dict[str, tuple[int, ...]]]:
+    """Return a generator's architecture and the shape of each of its arrays, without reading the arrays.
+
+    Args:
+        folder: Generator folder; None for the embedded generator.
+
+    Raises:
+        RunError: The folder is missing or foreign, or its files are not those that its `config.json` describes.
+    """
+    with _usable(folder):
+        return describe_folder(_home(folder))
+
+
+@contextlib.contextmanager
+def _usable(folder: Path | None) -> Iterator[None]:
+    try:
+        yield
     except GeneratorError as error:
         raise RunError(printable(error, 600)) from error
     except OSError as error:
         raise RunError(f"{printable(folder)}: the generator cannot be read ({reason_of(error)})") from error
 
 
+def _home(folder: Path | None) -> Path:
+    return folder or Path(str(importlib.resources.files("pulse_jax") / "data" / "heads64"))
+
+
 def with_label(generator: Generator, label: int | None) -> Generator:
-    """The generator for the class that `--label` names; raises `UsageError` where it is missing, wrong or unwanted."""
+    """Return the generator for one class.
+
+    Args:
+        generator: Generator, with or without classes.
+        label: Number of the class, from 0, as `--label` gives it; None if the option was left out.
+
+    Raises:
+        UsageError: The label is missing, out of range, or the generator takes none.
+    """
     count = generator.label_dim
     if not count and label is None:
         return generator
@@ -47,16 +96,21 @@ def with_label(generator: Generator, label: int | None) -> Generator:
 
 
 def with_fit(
-    generator: Generator, folder: Path | None, config: UpsamplingConfig, label: int | None, screen: Screen
+    generator: Generator, folder: Path | None, config: SearchConfig, label: int | None, screen: Screen
 ) -> Generator:
-    """The generator with the Gaussian fit that a search of w needs; that of a `label` just chosen is made here.
+    """Return the generator with the Gaussian fit that a search of w needs.
+
+    Args:
+        generator: Generator that is to be searched.
+        folder: Folder it comes from, for messages; None for the embedded generator.
+        config: Settings of the search.
+        label: Class that was just chosen, for which the fit is made here; None if there is none.
+        screen: Screen on which the fit is told.
 
     Raises:
-        RunError: the generator folder lacks something that the search takes, and how to add it; or the label's fit
+        RunError: The generator folder lacks something that the search takes, and how to add it; or the label's fit
             cannot be made.
     """
-    if not isinstance(config, SearchConfig):
-        return generator
     if label is not None and generator.gaussian_fit is None:
         screen.note(f"fitting a Gaussian to the mapping network for label {label} ...")
         try:
@@ -73,7 +127,15 @@ def with_fit(
 
 
 def with_perceptual(generator: Generator, path: Path | None) -> Generator:
-    """The generator with the network of the loss LPIPS that a file holds; raises `RunError` if it cannot be used."""
+    """Return the generator with the network of the loss LPIPS.
+
+    Args:
+        generator: Generator that is to be searched.
+        path: File that `pulse-jax convert --perceptual` wrote; None for no such network.
+
+    Raises:
+        RunError: The file cannot be used.
+    """
     if path is None:
         return generator
     # Here, because the package of converters imports this one.
@@ -85,18 +147,19 @@ def with_perceptual(generator: Generator, path: Path | None) -> Generator:
         raise RunError(printable(error, 600)) from error
 
 
-def generator_summary(generator: Generator, folder: Path | None) -> dict[str, Any]:
-    """Which generator it is: where from, its architecture, and a sha256.
+def generator_record(generator: Generator, folder: Path | None) -> GeneratorRecord:
+    """Return what records say of a generator: where it comes from, its architecture, and a sha256.
 
     The hash is that of its description with all files' hashes, and of the label where one is fixed: solutions of two
     labels are those of two generators.
+
+    Args:
+        generator: Generator as it is used.
+        folder: Folder it comes from; None for the embedded generator.
     """
-    home = folder or importlib.resources.files("pulse_jax") / "data" / "heads64"
-    digest = hashlib.sha256((home / "config.json").read_bytes())
-    if generator.label is not None:
-        digest.update(np.asarray(generator.label).tobytes())
+    label = () if generator.label is None else (np.asarray(generator.label).tobytes(),)
     return {
         "folder": "embedded" if folder is None else str(folder.absolute()),
-        "sha256": digest.hexdigest(),
+        "sha256": sha256_of(_home(folder) / "config.json", *label),
         "architecture": architecture_to_dict(generator.config),
     }

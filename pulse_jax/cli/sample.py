@@ -3,21 +3,20 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pulse_jax.cli import generators
-from pulse_jax.cli.options import Sample
+from pulse_jax.cli.options.sample import Sample
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, read_image, save_png
 from pulse_jax.images.rounding import quantize, to_uint8
 from pulse_jax.reports.picture_grid import picture_grid
 from pulse_jax.runs.folder import RunFolder, check_output_apart
-from pulse_jax.runs.records import file_names
-from pulse_jax.runs.solution_files import StoredSolutions, read_solutions
+from pulse_jax.runs.formats import GeneratorRecord
+from pulse_jax.runs.solution_files import StoredSolutions, file_names, read_solutions
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.objective import decode
 from pulse_jax.search.space import Variables
@@ -37,7 +36,7 @@ def run_sample(options: Sample, screen: Screen) -> int:
     check_output_apart(options.output, (), options.latents)
     stored = None if options.latents is None else read_solutions(options.latents)
     generator = generators.with_label(generators.open_generator(options.generator), options.label)
-    described = generators.generator_summary(generator, options.generator)
+    described = generators.generator_record(generator, options.generator)
     count, seed, truncation = options.draw
     if stored is None:
         if truncation != 1.0 and generator.w_avg is None:
@@ -80,7 +79,7 @@ def _decode(generator: Generator, config: SearchConfig, latents: jax.Array, nois
 
 
 def _draw_again(
-    generator: Generator, stored: StoredSolutions, path: Path | None, described: dict[str, Any], screen: Screen
+    generator: Generator, stored: StoredSolutions, path: Path | None, described: GeneratorRecord, screen: Screen
 ) -> np.ndarray:
     """The pictures (k, H, W, 3) uint8 of stored solutions."""
     stored.check(generator, printable(path))

@@ -1,25 +1,51 @@
-"""What the options of a run stand for: the config of its searches, the size of its pictures, the given starts."""
+"""From the options of `upsample` to the plan of its run."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pulse_jax.cli.options import Upsample
+import numpy as np
+
+from pulse_jax.cli import generators
+from pulse_jax.cli.options.roles import roles
+from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.generators.generator import Generator
+from pulse_jax.images.files import ImageError
+from pulse_jax.runs.additions import Additions, Animations, Variations
+from pulse_jax.runs.formats import GeneratorRecord
+from pulse_jax.runs.inputs import Quota
+from pulse_jax.runs.plan import AutomaticLanes, RunPlan
 from pulse_jax.runs.solution_files import read_solutions
-from pulse_jax.search.config import UpsamplingConfig
-from pulse_jax.search.presets import INTERPOLATIONS, PRESETS
+from pulse_jax.search.config import SearchConfig, UpsamplingConfig
+from pulse_jax.search.presets import PRESETS
 from pulse_jax.search.problems import Start
 from pulse_jax.search.requirements import output_size
+from pulse_jax.search.variations import redrawn_layers
+from pulse_jax.system import devices
 from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.system.files import sha256_of
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
 
-__all__ = ["given_config", "given_size", "given_start"]
+__all__ = ["given_config", "make_plan"]
+
+_FOOTER = "Differences are mean squared errors of [0, 1] pictures; eps"
 
 
 def given_config(options: Upsample) -> UpsamplingConfig:
-    """The preset with all that is given otherwise; raises `UsageError` for what is out of range."""
-    names = ["steps", "eps", "output_size"] + ([] if options.preset in INTERPOLATIONS else ["precision"])
-    overrides = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    """Return the preset with all that is given otherwise.
+
+    Args:
+        options: Checked options.
+
+    Raises:
+        UsageError: A setting is out of range.
+    """
+    overrides = {
+        name: getattr(options, name)
+        for name, role in roles(Upsample).items()
+        if role.decides == "config" and name != "preset" and _is_given(options, name)
+    }
     if options.perceptual is not None:
         overrides["perceptual"] = True
     try:
@@ -28,12 +54,95 @@ def given_config(options: Upsample) -> UpsamplingConfig:
         raise _of_flag(error) from error
 
 
-def given_size(generator: Generator, config: UpsamplingConfig) -> int:
-    """The side of the delivered pictures; raises `UsageError` if the generator cannot make such ones."""
+def make_plan(
+    options: Upsample,
+    config: UpsamplingConfig,
+    inputs: Sequence[Path],
+    unusable: Sequence[ImageError],
+    screen: Screen,
+    *,
+    command: str = "upsample",
+    originals: Mapping[str, np.ndarray] | None = None,
+) -> RunPlan:
+    """Open the generator and decide all that can be decided before a run begins.
+
+    Args:
+        options: Checked options.
+        config: What `given_config` makes of them.
+        inputs: Picture files to solve.
+        unusable: What is wrong with inputs that are no such files.
+        screen: Screen on which the user is told what is unusual.
+        command: Command as which the run goes down in `summary.json`.
+        originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names.
+
+    Raises:
+        UsageError: A setting does not suit the generator, or there are too few solutions to start from.
+        RunError: The generator, the perceptual network or the file to start from cannot be used.
+    """
+    generator = generators.with_label(generators.open_generator(options.generator), options.label)
+    generator = generators.with_perceptual(generator, options.perceptual)
     try:
-        return output_size(generator, config)
+        size = output_size(generator, config)
     except ValueError as error:
         raise _of_flag(error) from error
+    record = generators.generator_record(generator, options.generator)
+    # Here, and nowhere else, a run is decided to search or to interpolate.
+    if isinstance(config, SearchConfig):
+        decided = _to_search(options, config, generator, record, screen)
+    else:
+        decided = _to_interpolate(options, config, generator)
+    return RunPlan(
+        command=command,
+        output=options.output,
+        inputs=inputs,
+        unusable=unusable,
+        generator_record=record,
+        config=config,
+        size=size,
+        seed=options.seed,
+        fit=options.fit,
+        originals=originals or {},
+        versions=devices.versions(),
+        device=devices.device_summary(),
+        deciding=_deciding(options),
+        reported=_reported(options),
+        repeated=_repeated(options, config),
+        **decided,
+    )
+
+
+def _to_search(
+    options: Upsample, config: SearchConfig, generator: Generator, record: GeneratorRecord, screen: Screen
+) -> dict[str, Any]:
+    """What only a plan to search must find out."""
+    generator = generators.with_fit(generator, options.generator, config, options.label, screen)
+    additions = _additions(options, config, generator, screen)
+    stops = options.solutions is not None and not options.diverse
+    quota = Quota(*options.counts, stops=stops, diverse=options.diverse)
+    return {
+        "generator": generator,
+        "quota": quota,
+        "lanes": AutomaticLanes(generator, config, additions) if options.lanes == "auto" else options.lanes,
+        "compiles": True,
+        "start": _start(options.init, quota.searches, config, generator, record["sha256"], screen),
+        "additions": additions,
+        "footer": f"{_FOOTER} {config.eps:g}, preset {options.preset}, at most {config.steps} steps, "
+        f"seed {options.seed}, generator {Path(record['folder']).name}. "
+        "The people in the solutions are imagined; they do not exist.",
+        "advice": "The generator may not be able to draw such pictures; more --restarts or --steps may help.",
+    }
+
+
+def _to_interpolate(options: Upsample, config: UpsamplingConfig, generator: Generator) -> dict[str, Any]:
+    """The same of a plan that makes one solution of each input, without a search."""
+    return {
+        "generator": generator,
+        "quota": Quota(1, 1, stops=False),
+        "lanes": 1,
+        "compiles": False,
+        "footer": f"{_FOOTER} {config.eps:g}, enlarged by {options.preset} interpolation, without a search.",
+        "advice": "",
+    }
 
 
 def _of_flag(error: ValueError) -> UsageError:
@@ -41,22 +150,21 @@ def _of_flag(error: ValueError) -> UsageError:
     return UsageError(f"--{str(error).replace('_', '-', 1)}")
 
 
-def given_start(
-    path: Path | None, searches: int, config: UpsamplingConfig, generator: Generator, sha256: str, screen: Screen
+def _additions(options: Upsample, config: SearchConfig, generator: Generator, screen: Screen) -> Additions:
+    draws = options.noise_samples
+    if draws and not redrawn_layers(config, len(generator.noise_shapes)):
+        screen.note("--noise-samples: every noise input is searched or zero; there is nothing to draw anew", "yellow")
+        draws = 0
+    return Additions(
+        variations=Variations(generator, config, draws) if draws else None,
+        animations=Animations(generator, config) if options.save_intermediate else None,
+    )
+
+
+def _start(
+    path: Path | None, searches: int, config: SearchConfig, generator: Generator, sha256: str, screen: Screen
 ) -> Start | None:
-    """The first solutions of a `solutions.npz`, checked against the run that is to start from them.
-
-    Args:
-        path: of the file; None if searches draw their starts.
-        searches: of each input, one for each solution.
-        config, generator: of the run.
-        sha256: of the generator's description; if the file has another, the user is told.
-        screen: where.
-
-    Raises:
-        UsageError: there are too few solutions.
-        RunError: the file cannot be used, or was searched in another way or in a generator of another shape.
-    """
+    """The first solutions of a `solutions.npz`, checked against the run that is to start from them."""
     if path is None:
         return None
     name = printable(path)
@@ -74,3 +182,42 @@ def given_start(
     if stored.generator != sha256:
         screen.note(f"{name} was made with another generator of the same shape, or another label.")
     return Start(stored.latents[:searches], tuple(noise[:searches] for noise in stored.noise))
+
+
+def _deciding(options: Upsample) -> dict[str, Any]:
+    """Options that decide results by themselves, as JSON values by name; files by their contents."""
+    found = {}
+    for name, role in roles(Upsample).items():
+        value = getattr(options, name)
+        if role.decides == "contents":
+            found[name] = None if value is None else sha256_of(value)
+        elif role.decides == "value":
+            found[name] = value
+    return found
+
+
+def _reported(options: Upsample) -> dict[str, Any]:
+    """Options that `summary.json` repeats, as JSON values by name."""
+    values = {name: getattr(options, name) for name, role in roles(Upsample).items() if role.reported}
+    return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def _repeated(options: Upsample, config: UpsamplingConfig) -> list[str]:
+    """The words of a command that makes solutions again: what is always said first, then the search's, files last."""
+    found = []
+    for name, role in roles(Upsample).items():
+        always = role.repeated == "always"
+        if always or (role.repeated == "given" and _is_given(options, name)):
+            value = getattr(options, name)
+            if role.decides == "config":
+                value = getattr(config, name, value)
+            is_file = isinstance(value, Path)
+            flag = f"--{name.replace('_', '-')}"
+            words = [flag, str(value.absolute() if is_file else value)]
+            found.append(((not always, role.decides != "config", is_file), words))
+    return [word for _, words in sorted(found, key=lambda pair: pair[0]) for word in words]
+
+
+def _is_given(options: Upsample, name: str) -> bool:
+    """Whether an option is other than by default."""
+    return getattr(options, name) != getattr(Upsample, name)

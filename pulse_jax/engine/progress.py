@@ -27,3 +27,9 @@ class Progress:
     seconds: float
     compile_seconds: float
     idle_seconds: float
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """Looks per second while nothing compiled; None before the first chunk has ended."""
+        seconds = self.seconds - self.compile_seconds
+        return self.steps / seconds if self.steps and seconds > 0 else None

@@ -7,6 +7,7 @@ are checked before anything is allocated; no code from the folder is run and no 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -16,7 +17,7 @@ import pathlib
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -26,8 +27,9 @@ import numpy as np
 from pulse_jax.generators.architectures import ArchitectureConfig, architecture_from_dict, architecture_to_dict
 from pulse_jax.generators.networks.initialization import init_params
 from pulse_jax.generators.priors.flow import init_blocks
+from pulse_jax.system.files import sha256_of
 
-__all__ = ["GeneratorError", "flatten", "read_description", "read_folder", "write_folder"]
+__all__ = ["GeneratorError", "describe_folder", "flatten", "read_description", "read_folder", "write_folder"]
 
 _FORMAT = 1
 _DTYPES = ("float32", "float16")
@@ -105,7 +107,7 @@ def write_folder(
             "source": source,
             "dtype": dtype,
             "arrays": {key: list(shape) for key, shape in shapes.items()},
-            "sha256": {key: _sha256(path) for key, path in _files(part, name).items()},
+            "sha256": {key: sha256_of(path) for key, path in _files(part, name).items()},
         }
         description["description_sha256"] = _description_hash(description)
         (part / "config.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
@@ -125,16 +127,37 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[ArchitectureConfig, dic
     Raises:
         GeneratorError: the folder is missing, foreign or damaged, or holds NaN or infinite weights.
     """
-    try:
+    with _readable(folder):
         return _read(pathlib.Path(folder).absolute(), str(folder))
+
+
+def describe_folder(
+    folder: str | os.PathLike[str],
+) -> tuple[ArchitectureConfig, dict[str, tuple[int, ...]]]:
+    """The architecture and every array's shape, as a generator folder's `config.json` says; no array is read.
+
+    Raises:
+        GeneratorError: the folder is missing or foreign, or its files are not those that `config.json` describes.
+    """
+    with _readable(folder):
+        description, config, shapes, _ = _verified(pathlib.Path(folder).absolute(), str(folder))
+    _check_unchanged(str(folder), description)
+    return config, shapes
+
+
+@contextlib.contextmanager
+def _readable(folder: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise GeneratorError(f"{folder}: cannot be read ({reason}); check its permissions or {_COPY}") from error
 
 
-def _read(folder: pathlib.Path, name: str) -> tuple[ArchitectureConfig, dict[str, Any]]:
-    import orbax.checkpoint as ocp
-
+def _verified(
+    folder: pathlib.Path, name: str
+) -> tuple[dict[str, Any], ArchitectureConfig, dict[str, tuple[int, ...]], Mapping[str, pathlib.Path]]:
+    """The description, the architecture, the arrays' shapes and the files, which agree with each other."""
     description = read_description(folder, name)
     try:
         config = architecture_from_dict(description["architecture"])
@@ -143,11 +166,17 @@ def _read(folder: pathlib.Path, name: str) -> tuple[ArchitectureConfig, dict[str
     stated = {key: tuple(value) if isinstance(value, list) else None for key, value in description["arrays"].items()}
     shapes = _expected_shapes(config, stated)
     _check_shapes(name, stated, shapes)
-    dtypes = {key: _dtype_of(key, description["dtype"]) for key in shapes}
-
     files = _files(folder, name)
     del files["config.json"]
     _check_files(name, files, description["sha256"])
+    return description, config, shapes, files
+
+
+def _read(folder: pathlib.Path, name: str) -> tuple[ArchitectureConfig, dict[str, Any]]:
+    import orbax.checkpoint as ocp
+
+    description, config, shapes, files = _verified(folder, name)
+    dtypes = {key: _dtype_of(key, description["dtype"]) for key in shapes}
     needed = sum(math.prod(shape) * np.dtype(dtypes[key]).itemsize for key, shape in shapes.items())
     held = sum(path.stat().st_size for path in files.values())
     if needed > _FREE_BYTES + _BYTES_PER_STORED_BYTE * held:
@@ -174,9 +203,13 @@ def _read(folder: pathlib.Path, name: str) -> tuple[ArchitectureConfig, dict[str
         if not np.isfinite(array).all():
             raise GeneratorError(f"{name}: array {key!r:.80} holds NaN or infinite values; {_CONVERT}")
     # Last, because the checks before it say what is wrong. It alone notices a changed epsilon or clamp.
+    _check_unchanged(name, description)
+    return config, tree
+
+
+def _check_unchanged(name: str, description: Mapping[str, Any]) -> None:
     if description.get("description_sha256") != _description_hash(description):
         raise GeneratorError(f"{name}: config.json was changed (another sha256); {_COPY}")
-    return config, tree
 
 
 def _description_hash(description: Mapping[str, Any]) -> str:
@@ -287,11 +320,6 @@ def _put_in_place(part: pathlib.Path, target: pathlib.Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sha256(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _files(folder: pathlib.Path, name: str) -> dict[str, pathlib.Path]:
     """Every file below the folder by its name in it; links and devices are refused."""
 
@@ -315,7 +343,7 @@ def _check_files(name: str, files: Mapping[str, pathlib.Path], hashes: Mapping[s
             raise GeneratorError(f"{name}: {key!r:.120} is foreign; remove it, or {_COPY}")
         if key not in files:
             raise GeneratorError(f"{name}: {key!r:.120} is missing; {_COPY}")
-        if _sha256(files[key]) != hashes[key]:
+        if sha256_of(files[key]) != hashes[key]:
             raise GeneratorError(f"{name}: {key!r:.120} is damaged (another sha256); {_COPY}")
 
 

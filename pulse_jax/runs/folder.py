@@ -19,6 +19,7 @@ from typing import Any
 
 import filelock
 
+from pulse_jax.runs.formats import FORMAT
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.text import differences, printable, reason_of
 
@@ -38,16 +39,17 @@ class RunFolder:
     """The output folder of one run, from the check whether it may be used to the last summary.
 
     Args:
-        path: the folder, existing or not; nothing is written before `begin`.
-        overwrite: an earlier run's files may be replaced. Other files are never touched.
-        replaces: commands whose earlier results may be replaced without `overwrite`.
-        resumes: a run that was killed goes on, if `begin` finds that its settings are the same.
+        path: Output folder, existing or not; nothing is written before `begin`.
+        overwrite: Whether an earlier run's files may be replaced. Other files are never touched.
+        replaces: Commands whose earlier results may be replaced without `overwrite`.
+        resumes: Whether a run that was killed goes on, if `begin` finds that its settings are the same.
 
     Attributes:
-        state: a hidden folder for what an unfinished run needs to go on; gone once it has finished.
+        path: Output folder.
+        state: Hidden folder for what an unfinished run needs to go on; gone once it has finished.
 
     Raises:
-        UsageError: the path is no folder, cannot be written to, or holds something already.
+        UsageError: The path is no folder, cannot be written to, or holds something already.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class RunFolder:
             raise UsageError(f"{printable(path)}: the output folder cannot be used ({reason_of(error)})") from error
         if occupied:
             summary = _read_summary(path)
-            if resumes and summary is not None and summary.get("finished") is False and "settings" in summary:
+            if resumes and summary is not None and _can_go_on(summary):
                 self._unfinished = summary
             elif not overwrite and (summary is None or summary.get("command") not in replaces):
                 whose = "holds the results of an earlier run" if summary else "is not empty"
@@ -83,25 +85,27 @@ class RunFolder:
 
     @property
     def unfinished_settings(self) -> dict[str, Any]:
-        """Of the unfinished run that the folder holds, if it holds one."""
+        """The settings of the unfinished run that the folder holds; empty if it holds none."""
         settings = {} if self._unfinished is None else self._unfinished["settings"]
         return settings if isinstance(settings, dict) else {}
 
-    def begin(self, files: Sequence[str], summary: dict[str, Any], settings: Mapping[str, Any] | None = None) -> bool:
-        """Removes what an earlier run wrote, makes the folder and writes the first summary; or goes on with that run.
+    def begin(
+        self, files: Sequence[str], summary: Mapping[str, Any], settings: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Remove what an earlier run wrote, make the folder and write the first summary; or go on with that run.
 
         Args:
-            files: all that the run is going to write, relative, `/` between folder and file.
-            summary: as for `update`.
-            settings: what must be the same for an unfinished run to go on, JSON values by name; `summary` has them too.
+            files: All that the run is going to write, relative, `/` between folder and file.
+            summary: Entries of `summary.json`, as for `update`.
+            settings: What must be the same for an unfinished run to go on, JSON values by name; `summary` has them too.
 
         Returns:
             Whether an unfinished run goes on.
 
         Raises:
-            UsageError: something that no earlier run wrote stands where a result would go, or an unfinished run has
+            UsageError: Something that no earlier run wrote stands where a result would go, or an unfinished run has
                 other settings, or another process works here; nothing was removed.
-            RunError: the folder cannot be written to.
+            RunError: The folder cannot be written to.
         """
         self._claim()
         try:
@@ -110,7 +114,7 @@ class RunFolder:
             self.close()
             raise
 
-    def _begin(self, files: Sequence[str], summary: dict[str, Any], settings: dict[str, Any] | None) -> bool:
+    def _begin(self, files: Sequence[str], summary: Mapping[str, Any], settings: dict[str, Any] | None) -> bool:
         if self._unfinished is not None:
             if _read_summary(self.path) != self._unfinished:
                 raise UsageError(f"{printable(self.path)}: another process has just been writing there; try again")
@@ -143,7 +147,7 @@ class RunFolder:
             self._replace(self._earlier, summary)
         return False
 
-    def _replace(self, earlier: Iterable[str], summary: dict[str, Any]) -> None:
+    def _replace(self, earlier: Iterable[str], summary: Mapping[str, Any]) -> None:
         """Removes what is left of another run, whose folder becomes this one's before, and at once.
 
         Killed before that, the other run is as it was; killed after it, this run goes on, and knows what to remove.
@@ -182,7 +186,7 @@ class RunFolder:
         self._lock = lock
 
     def close(self) -> None:
-        """Lets other processes in again."""
+        """Let other processes in again."""
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 (self.path / _LOCK).unlink()
@@ -191,13 +195,13 @@ class RunFolder:
 
     @contextlib.contextmanager
     def publish(self, name: str = "") -> Iterator[Path]:
-        """A hidden folder to write to, which takes its name (or whose files take theirs) once all is written.
+        """Give a hidden folder to write to, which takes its name (or whose files take theirs) once all is written.
 
         Args:
-            name: of the folder; "" for files that belong directly into the output folder.
+            name: Name of the folder; "" for files that belong directly into the output folder.
 
         Raises:
-            RunError: the disk is full or the like; nothing is left behind.
+            RunError: The disk is full or the like; nothing is left behind.
         """
         part = self._part()
         try:
@@ -216,7 +220,11 @@ class RunFolder:
             raise
 
     def foreign(self, name: str) -> Path | None:
-        """Something at a result's place that is not an earlier run's, if there is any."""
+        """Return something at a result's place that is not an earlier run's, if there is any.
+
+        Args:
+            name: File or folder of a result, directly in the output folder.
+        """
         place = self.path / name
         if not os.path.lexists(place):
             return None
@@ -225,10 +233,13 @@ class RunFolder:
         return next((entry for entry in place.iterdir() if f"{name}/{entry.name}" not in self._earlier), None)
 
     def withdraw(self, name: str) -> None:
-        """Takes a published folder away, whole or not at all, with all that lies in it.
+        """Take a published folder away, whole or not at all, with all that lies in it.
+
+        Args:
+            name: Name of the folder.
 
         Raises:
-            RunError: no permission or the like.
+            RunError: There is no permission, or the like.
         """
         part = self._part()
         try:
@@ -238,15 +249,16 @@ class RunFolder:
             raise self.unwritable(error) from error
 
     @contextlib.contextmanager
-    def write_once(self, files: Sequence[str], summary: dict[str, Any]) -> Iterator[Path]:
-        """All of a short run: `begin`, a hidden folder for its files, and the finished summary; or nothing.
+    def write_once(self, files: Sequence[str], summary: Mapping[str, Any]) -> Iterator[Path]:
+        """Do all of a short run: `begin`, a hidden folder for its files, and the finished summary; or nothing.
 
         Args:
-            files: all that the run may write; the finished summary lists those that it wrote.
-            summary: as for `update`; what is added to it meanwhile counts.
+            files: All that the run may write; the finished summary lists those that it wrote.
+            summary: Entries of `summary.json`, as for `update`; what is added to it meanwhile counts.
 
         Raises:
-            UsageError, RunError: as `begin` and `publish`.
+            UsageError: As `begin`.
+            RunError: As `begin` and `publish`.
         """
         self.begin(files, {**summary, "finished": False})
         try:
@@ -259,19 +271,21 @@ class RunFolder:
             self.discard()
             raise
 
-    def update(self, summary: dict[str, Any], *, inputs: Iterable[Mapping[str, Any]] = (), soon: bool = False) -> None:
-        """Writes `summary.json` anew.
+    def update(
+        self, summary: Mapping[str, Any], *, inputs: Iterable[Mapping[str, Any]] = (), soon: bool = False
+    ) -> None:
+        """Write `summary.json` anew.
 
         Args:
-            summary: its entries; `inputs` among them, if it is an empty list, is filled with `inputs`.
-            inputs: read and written one by one, so that many need no memory.
-            soon: only if writing takes a small share of the time.
+            summary: Its entries; `inputs` among them, if it is an empty list, is filled with `inputs`.
+            inputs: Entries that are read and written one by one, so that many need no memory.
+            soon: Whether to write only if that takes a small share of the time.
         """
         began = time.monotonic()
         if soon and began < self._next_summary:
             return
         files = {"files": self._files} | ({} if self._replaced is None else {"replaced": self._replaced})
-        text = json.dumps({"program": _PROGRAM, **summary, **files}, indent=1, allow_nan=False)
+        text = json.dumps({"program": _PROGRAM, "format": FORMAT, **summary, **files}, indent=1, allow_nan=False)
         head, empty, tail = text.partition('\n "inputs": []')
         with self.publish() as part, open(part / "summary.json", "w", encoding="utf-8") as file:
             file.write(head)
@@ -284,11 +298,11 @@ class RunFolder:
         self._next_summary = now + 20 * (now - began)
 
     def forget(self) -> None:
-        """The run has nothing left to do: nothing is needed to go on."""
+        """Remove what an unfinished run needs to go on: this one has nothing left to do."""
         shutil.rmtree(self.state, ignore_errors=True)
 
     def discard(self) -> None:
-        """Takes back a run of which nothing was finished."""
+        """Take back a run of which nothing was finished."""
         with contextlib.suppress(OSError):
             self._remove(["summary.json"])
         self.forget()
@@ -297,7 +311,7 @@ class RunFolder:
             self.path.rmdir()
 
     def unwritable(self, error: OSError) -> RunError:
-        """The error that says so."""
+        """Return the error that says that the folder cannot be written to."""
         return RunError(
             f"{printable(self.path)}: cannot be written to ({reason_of(error)}); make room or choose another"
         )
@@ -316,12 +330,15 @@ class RunFolder:
 
 
 def check_output_apart(output: Path, inputs: Sequence[Path], source: Path | None = None) -> None:
-    """Raises `UsageError` where results would mix with what they are made from.
+    """See that results do not mix with what they are made from.
 
     Args:
-        output: the output folder, which must not lie inside an input folder.
-        inputs: files and folders.
-        source: a file that must not lie inside the output folder, since overwriting might remove it.
+        output: Output folder, which must not lie inside an input folder.
+        inputs: Files and folders that results are made from.
+        source: File that must not lie inside the output folder, since overwriting might remove it.
+
+    Raises:
+        UsageError: They do.
     """
     resolved = output.resolve()
     if source is not None and resolved in source.resolve().parents:
@@ -332,6 +349,12 @@ def check_output_apart(output: Path, inputs: Sequence[Path], source: Path | None
                 f"{printable(output)}: the output folder lies inside the input folder {printable(given)}; "
                 "choose one outside it"
             )
+
+
+def _can_go_on(summary: dict[str, Any]) -> bool:
+    """Whether it is an unfinished run's, in a format that this program writes."""
+    # One without a number was written before there was any.
+    return summary.get("finished") is False and "settings" in summary and summary.get("format", FORMAT) == FORMAT
 
 
 def _read_summary(path: Path) -> dict[str, Any] | None:

@@ -12,18 +12,19 @@ from pulse_jax.images.inputs import find_images
 from pulse_jax.runs.folder import HIDDEN, RESERVED
 from pulse_jax.system.screen import Screen
 
-__all__ = ["Input", "Wanted", "find_inputs", "read_each", "report_failures"]
+__all__ = ["Input", "Quota", "find_inputs", "read_each", "report_failures"]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which solutions of each input: all of `searches` restarts, or `count` of them.
+class Quota:
+    """Which solutions of each input are wanted: all of `searches` restarts, or `count` of them.
 
     Attributes:
-        count: solutions that are delivered.
-        searches: restarts at most.
-        stops: no further restart once `count` solutions are feasible.
-        diverse: of the feasible ones those that differ most where downscaling does not see it, instead of the best.
+        count: Solutions that are delivered.
+        searches: Restarts, at most.
+        stops: Whether no further restart begins once `count` solutions are feasible.
+        diverse: Whether those of the feasible ones are delivered that differ most where downscaling does not see it,
+            instead of the best.
     """
 
     count: int
@@ -32,7 +33,7 @@ class Wanted:
     diverse: bool = False
 
     def met(self, ended: Mapping[int, bool]) -> bool:
-        """Whether an input is done, whose restarts have ended so: feasible or not."""
+        """Whether an input is done, of which these restarts have ended, feasible or not."""
         return len(ended) >= self.searches or (self.stops and sum(ended.values()) >= self.count)
 
 
@@ -41,8 +42,12 @@ class Input:
     """One input on its way: what is solved, and how its searches have ended so far.
 
     Attributes:
-        ended: restarts that have ended, and whether their solutions are feasible.
-        is_complete: whether all its searches have ended.
+        index: Its place among all inputs of the run.
+        path: Picture file.
+        low_res: Pixels (h, h, 3) that are solved, in [0, 1].
+        notes: What was done to the picture to make them.
+        ended: Restarts that have ended, and whether their solutions are feasible.
+        is_complete: Whether all its searches have ended.
     """
 
     index: int
@@ -54,7 +59,7 @@ class Input:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """The name of its folder."""
         return self.path.stem
 
 
@@ -62,7 +67,12 @@ _Prepared = TypeVar("_Prepared")
 
 
 def find_inputs(inputs: Sequence[Path], output: Path) -> tuple[list[Path], list[ImageError]]:
-    """The picture files whose names results can carry, and what failed."""
+    """Return the picture files whose names results can carry, and what failed.
+
+    Args:
+        inputs: Files, and folders of them.
+        output: Output folder, in which no input may lie.
+    """
     found, failures = find_images(inputs, exclude=output)
     unsuitable = [path for path in found if path.stem in (".", "..", *RESERVED) or path.stem.startswith(HIDDEN)]
     failures += [
@@ -74,11 +84,11 @@ def find_inputs(inputs: Sequence[Path], output: Path) -> tuple[list[Path], list[
 def read_each(
     paths: Sequence[Path], prepare: Callable[[Path, ReadImage], _Prepared]
 ) -> Iterator[_Prepared | ImageError]:
-    """Reads pictures one by one and yields what is made of each, or why nothing is; only one is ever in memory.
+    """Read pictures and yield what is made of each, or why nothing is; only one picture is ever in memory.
 
     Args:
-        paths: files.
-        prepare: makes something smaller of a picture, or raises `ImageError`.
+        paths: Files to read, one by one.
+        prepare: Makes something smaller of a picture, or raises `ImageError`.
     """
     for path in paths:
         try:
@@ -90,7 +100,13 @@ def read_each(
 
 
 def report_failures(failures: Sequence[ImageError], total: int, screen: Screen) -> None:
-    """The list at the end."""
+    """List the inputs that failed, where there are any.
+
+    Args:
+        failures: What was wrong with each.
+        total: Inputs in all.
+        screen: Screen to print on.
+    """
     if failures:
         screen.error(f"{len(failures)} of {total} inputs failed:")
         for failure in failures:

@@ -1,52 +1,176 @@
-"""Entries of `summary.json`, names of files and tiles of sheets."""
+"""What a run writes down: its summary and settings, and the entries of inputs, solutions and variations."""
 
+import dataclasses
+import hashlib
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
 
-import numpy as np
-from PIL import Image
+from pulse_jax.engine.progress import Progress
+from pulse_jax.images.files import ImageError
+from pulse_jax.runs.formats import InputRecord, Settings, SolutionRecord, VariationRecord
+from pulse_jax.runs.inputs import Input
+from pulse_jax.runs.plan import RunPlan
+from pulse_jax.runs.solution_files import KeptSolution, file_names
+from pulse_jax.search.problems import Solution, image_number
+from pulse_jax.system import devices
 
-from pulse_jax.images.rounding import from_uint8, to_uint8
-from pulse_jax.reports.contact_sheet import SheetTile
-from pulse_jax.runs.solution_files import Kept
-from pulse_jax.search.problems import Solution
-from pulse_jax.system.text import short
+__all__ = [
+    "SOLUTIONS_FILE",
+    "Tally",
+    "input_record",
+    "result_files",
+    "run_settings",
+    "run_summary",
+    "solution_record",
+    "variation_record",
+]
 
-__all__ = ["file_names", "solution_record", "tile", "variation_record"]
-
-_SHEET_SIDE = 256
-
-
-def file_names(restarts: int) -> list[tuple[str, str]]:
-    """What the solutions' pictures and their downscaled versions are called, best first."""
-    digits = max(2, len(str(restarts)))
-    return [(f"solution_{k:0{digits}}.png", f"downscaled_{k:0{digits}}.png") for k in range(1, restarts + 1)]
-
-
-# How a search ended without success, for its tile.
-_ENDINGS = {"MAX_STEPS": ", all taken", "PLATEAU": ", plateau", "NONFINITE": ", not finite"}
-
-
-def tile(record: Mapping[str, Any], picture: np.ndarray, downscaled: np.ndarray) -> SheetTile:
-    """A solution for a contact sheet, no larger than one shows it; `record` is its `solution_record`."""
-    if max(picture.shape) > _SHEET_SIDE:
-        small = Image.fromarray(to_uint8(picture)).resize((_SHEET_SIDE, _SHEET_SIDE), Image.Resampling.LANCZOS)
-        picture = from_uint8(np.asarray(small))
-    # A feasible picture may come from a search that failed later, which would only confuse; an interpolation took none.
-    ending = "" if record["feasible"] or not record["steps"] else _ENDINGS.get(record["status"], "")
-    error = math.nan if record["downscaling_error"] is None else record["downscaling_error"]
-    return SheetTile(
-        image=picture,
-        caption=f"{short(error)} {'feasible' if record['feasible'] else 'missed'}",
-        detail=f"{record['steps']} steps{ending}",
-        good=record["feasible"],
-        small=downscaled,
-    )
+SOLUTIONS_FILE = "solutions.json"
+"""The record in an input's folder."""
 
 
-def solution_record(solution: Kept, files: tuple[str, str], command: str) -> dict[str, Any]:
-    """An entry of `summary.json`: `files` are the picture and its downscaled version, `command` makes them again."""
+@dataclass
+class Tally:
+    """What finished inputs of a run come to.
+
+    Attributes:
+        inputs: Finished inputs.
+        searches: Searches that were made of them.
+        solutions: Solutions that were delivered.
+        feasible: Feasible ones among these.
+        missed: File names of the inputs without any feasible solution.
+    """
+
+    inputs: int = 0
+    searches: int = 0
+    solutions: int = 0
+    feasible: int = 0
+    missed: list[str] = field(default_factory=list)
+
+    def add(self, record: InputRecord) -> None:
+        """Count one more finished input."""
+        feasible = sum(entry["feasible"] for entry in record["solutions"])
+        self.inputs += 1
+        self.searches += record["searches"]
+        self.solutions += len(record["solutions"])
+        self.feasible += feasible
+        if not feasible:
+            self.missed.append(Path(record["input"]).name)
+
+
+def result_files(plan: RunPlan) -> list[str]:
+    """Return every file that a run may write but its summary; not all variations and animations come to be."""
+    pairs = file_names(plan.quota.count)
+    variations, animations = plan.additions.variations, plan.additions.animations
+    if variations is not None:
+        draws = range(1, variations.draws + 1)
+        pairs += [variations.picture_names(pair, number) for pair in pairs for number in draws]
+    moving = () if animations is None else animations.names
+    pictures = [file for pair in pairs for file in pair]
+    each = ["input.png", *pictures, *moving, "solutions.npz", SOLUTIONS_FILE, "sheet.png"]
+    return [f"{path.stem}/{file}" for path in plan.inputs for file in each] + ["sheet.png"]
+
+
+def run_settings(plan: RunPlan, lanes: int) -> Settings:
+    """Return what decides the results of a run: an unfinished one goes on only if all of it is the same.
+
+    Args:
+        plan: Plan of the run.
+        lanes: Searches at once on each device, as was decided.
+    """
+    listed = "".join(f"{path.absolute()}\0" for path in plan.inputs)
+    settings: dict[str, Any] = {
+        "inputs": f"{len(plan.inputs)} files, {hashlib.sha256(listed.encode(errors='replace')).hexdigest()}",
+        "solutions": dataclasses.asdict(plan.quota),
+        "lanes": lanes,
+        **plan.deciding,
+        "config": dataclasses.asdict(plan.config),
+        "generator": plan.generator_record["sha256"],
+        "versions": plan.versions,
+        "device": f"{plan.device['platform']} {plan.device['kind']}",
+    }
+    return cast(Settings, settings)
+
+
+def run_summary(
+    plan: RunPlan,
+    lanes: int,
+    tally: Tally,
+    failures: Sequence[ImageError],
+    standing: Progress,
+    *,
+    finished: bool = False,
+) -> dict[str, Any]:
+    """Return the entries of `summary.json` that a run has by itself, its inputs left to be filled in.
+
+    Args:
+        plan: Plan of the run.
+        lanes: Searches at once on each device, as was decided.
+        tally: What finished inputs come to.
+        failures: What is wrong with inputs that cannot be used.
+        standing: Where the searches stand.
+        finished: Whether nothing is left to do.
+    """
+    return {
+        "command": plan.command,
+        "finished": finished,
+        "solutions": tally.solutions,
+        "feasible": tally.feasible,
+        "restarts": plan.quota.searches,
+        "solutions_per_input": plan.quota.count,
+        "lanes": lanes,
+        **plan.reported,
+        "config": dataclasses.asdict(plan.config),
+        "generator": plan.generator_record,
+        "versions": plan.versions,
+        "device": plan.device,
+        "settings": run_settings(plan, lanes),
+        "speed": {
+            "steps": standing.steps,
+            "seconds": standing.seconds,
+            "compile_seconds": standing.compile_seconds,
+            "idle_seconds": standing.idle_seconds,
+            "steps_per_second": standing.steps_per_second,
+            "peak_memory_bytes": devices.peak_memory(),
+        },
+        "inputs": [],
+        "failed": [{"input": failure.source, "message": failure.message} for failure in failures],
+    }
+
+
+def input_record(plan: RunPlan, one: Input, solutions: list[SolutionRecord]) -> InputRecord:
+    """Return the entry of a finished input.
+
+    Args:
+        plan: Plan of the run.
+        one: Input, of which all searches have ended.
+        solutions: Entries of its solutions, best first.
+    """
+    return {
+        "input": str(one.path.absolute()),
+        "notes": list(one.notes),
+        "size": len(one.low_res),
+        "factor": plan.factor(one),
+        "image_number": image_number(one.low_res),
+        "solved": f"{one.name}/input.png",
+        "latents": f"{one.name}/solutions.npz",
+        "sheet": f"{one.name}/sheet.png",
+        "searches": len(one.ended),
+        "solutions": solutions,
+    }
+
+
+def solution_record(solution: KeptSolution, files: tuple[str, str], command: str) -> SolutionRecord:
+    """Return the entry of a solution.
+
+    Args:
+        solution: Solution that is delivered.
+        files: Its picture and the downscaled version, relative to the output folder.
+        command: What makes it again.
+    """
     return {
         "image": files[0],
         "downscaled": files[1],
@@ -63,8 +187,13 @@ def solution_record(solution: Kept, files: tuple[str, str], command: str) -> dic
     }
 
 
-def variation_record(variation: Solution, files: tuple[str, str]) -> dict[str, Any]:
-    """An entry among its solution's `variations`: the number of its draw, its files, and its own errors and verdict."""
+def variation_record(variation: Solution, files: tuple[str, str]) -> VariationRecord:
+    """Return the entry of a variation: the number of its draw, its files, and its own errors and verdict.
+
+    Args:
+        variation: Variation of a solution.
+        files: Its picture and the downscaled version, relative to the output folder.
+    """
     return {
         "variation": variation.variation,
         "image": files[0],

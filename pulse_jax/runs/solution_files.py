@@ -21,14 +21,28 @@ from pulse_jax.system.errors import RunError
 from pulse_jax.system.files import write_whole
 from pulse_jax.system.text import printable, reason_of
 
-__all__ = ["Kept", "StoredSolutions", "keep_solution", "kept_rows", "noise_names", "read_solutions", "write_solutions"]
+__all__ = ["KeptSolution", "StoredSolutions", "file_names", "keep_solution", "read_solutions", "write_solutions"]
 
+# What a solution's arrays are called in a solutions.npz, where that is something else; and how many bytes of arrays are
+# collected at once for one.
+_STACKED = {"latent": "latents", "key": "keys"}
+_AT_ONCE = 2**26
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 
 
+def file_names(solutions: int) -> list[tuple[str, str]]:
+    """Return what the pictures of so many solutions and their downscaled versions are called, best first."""
+    digits = max(2, len(str(solutions)))
+    return [(f"solution_{k:0{digits}}.png", f"downscaled_{k:0{digits}}.png") for k in range(1, solutions + 1)]
+
+
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """The numbers of a kept solution, as in `Solution`, and where the rest of it lies."""
+class KeptSolution:
+    """The numbers of a solution that is kept on disk, as in `Solution`.
+
+    Attributes:
+        path: File that holds the rest of it.
+    """
 
     path: Path
     restart: int
@@ -42,11 +56,11 @@ class Kept:
     evaluations: int = 0
 
     @classmethod
-    def find(cls, path: Path) -> "Kept":
-        """What `keep_solution` wrote, without its arrays.
+    def find(cls, path: Path) -> "KeptSolution":
+        """Read the numbers of what `keep_solution` wrote.
 
         Raises:
-            RunError: it cannot be read.
+            RunError: The file is missing or damaged.
         """
         with _opened(path) as stored:
             names = [field.name for field in dataclasses.fields(cls) if field.name != "path"]
@@ -54,24 +68,28 @@ class Kept:
             return cls(path=path, **{**values, "status": Status(values["status"])})
 
     def read(self) -> Solution:
-        """The solution, bit for bit.
+        """Return the solution, bit for bit.
 
         Raises:
-            RunError: it cannot be read.
+            RunError: The file is missing or damaged.
         """
         with _opened(self.path) as stored:
             arrays = dict(stored)
-            noise = tuple(arrays.pop(name) for name in noise_names(arrays))
+            noise = tuple(arrays.pop(name) for name in _noise_names(arrays))
             values: dict[str, Any] = {name: array if array.ndim else array.item() for name, array in arrays.items()}
             values |= {"image": from_uint8(values["image"]), "status": Status(values["status"]), "noise": noise}
             return Solution(**values)
 
 
 def keep_solution(path: Path, solution: Solution) -> None:
-    """Writes one solution, whole or not at all.
+    """Write one solution, whole or not at all.
+
+    Args:
+        path: File to write.
+        solution: Solution to keep.
 
     Raises:
-        OSError: the disk is full or the like.
+        OSError: The disk is full or the like.
     """
     arrays = {field.name: getattr(solution, field.name) for field in dataclasses.fields(solution)}
     noise = {f"noise_{layer:02}": array for layer, array in enumerate(arrays.pop("noise"))}
@@ -79,19 +97,15 @@ def keep_solution(path: Path, solution: Solution) -> None:
     write_whole(path, lambda file: np.savez(file, allow_pickle=False, image=picture, **arrays, **noise))
 
 
-def kept_rows(kept: Sequence[Kept], names: Sequence[str]) -> Iterator[list[np.ndarray]]:
-    """Some arrays of one solution after the other; only one solution's are in memory.
-
-    Raises:
-        RunError: a solution cannot be read.
-    """
+def _kept_rows(kept: Sequence[KeptSolution], names: Sequence[str]) -> Iterator[list[np.ndarray]]:
+    """Some arrays of one solution after the other; only one solution's are in memory."""
     for one in kept:
         with _opened(one.path) as stored:
             arrays = [stored[name] for name in names]
         yield arrays
 
 
-def noise_names(arrays: Mapping[str, Any]) -> list[str]:
+def _noise_names(arrays: Mapping[str, Any]) -> list[str]:
     """What the noise inputs are called among arrays, in their order."""
     return sorted(name for name in arrays if name.startswith("noise_"))
 
@@ -105,27 +119,21 @@ def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
         raise RunError(f"{printable(path)}: cannot be read; give the same command again") from error
 
 
-# What a solution's arrays are called in a solutions.npz, where that is something else; and how many bytes of arrays are
-# collected at once for one.
-_STACKED = {"latent": "latents", "key": "keys"}
-_AT_ONCE = 2**26
-
-
 def write_solutions(
-    folder: Path, low_res: np.ndarray, ranked: Sequence[Kept], config: UpsamplingConfig, generator: str
+    folder: Path, low_res: np.ndarray, ranked: Sequence[KeptSolution], config: UpsamplingConfig, generator: str
 ) -> None:
-    """Writes `input.png` and `solutions.npz`; memory does not grow with the number of solutions.
+    """Write `input.png` and `solutions.npz`; memory does not grow with the number of solutions.
 
     Args:
-        folder: of the input.
-        low_res: (h, w, 3), multiples of 1/255, what the solutions are for.
-        ranked: best first.
-        config: how they were made.
-        generator: sha256 of the generator's description.
+        folder: Folder of the input.
+        low_res: What the solutions are for, (h, h, 3), multiples of 1/255.
+        ranked: Solutions, best first, one at least.
+        config: Settings that they were made with.
+        generator: The sha256 of the generator's description.
 
     Raises:
-        OSError: the disk is full or the like.
-        RunError: a solution cannot be read.
+        OSError: The disk is full or the like.
+        RunError: A solution cannot be read.
     """
     save_png(folder / "input.png", low_res)
     numbers = (
@@ -151,7 +159,7 @@ def write_solutions(
         _stack(archive, ranked)
 
 
-def _stack(archive: zipfile.ZipFile, ranked: Sequence[Kept]) -> None:
+def _stack(archive: zipfile.ZipFile, ranked: Sequence[KeptSolution]) -> None:
     """Adds latents, keys and noise to an npz file, each as one array that leads with the solutions."""
     first = ranked[0].read()
     arrays = {"latent": first.latent, "key": first.key}
@@ -166,7 +174,7 @@ def _stack(archive: zipfile.ZipFile, ranked: Sequence[Kept]) -> None:
         batches[-1].append(name)
     for batch in batches:
         # What is small is read once for all; what is large alone goes from file to file, row by row.
-        rows = kept_rows(ranked, batch)
+        rows = _kept_rows(ranked, batch)
         rows = rows if len(batch) == 1 else list(rows)
         for place, name in enumerate(batch):
             header = np.lib.format.header_data_from_array_1_0(arrays[name])
@@ -182,10 +190,10 @@ class StoredSolutions:
     """What a `solutions.npz` holds of k solutions, best first.
 
     Attributes:
-        latents: (k, rows, d) float32.
-        noise: per noise input (k, r, r, 1) float32.
-        config: how they were searched.
-        generator: sha256 of the description of the generator they were searched in.
+        latents: Searched latents (k, rows, d) float32.
+        noise: Noise inputs, (k, r, r, 1) float32 each.
+        config: Settings of the search.
+        generator: The sha256 of the description of the generator that was searched.
     """
 
     latents: np.ndarray
@@ -194,23 +202,34 @@ class StoredSolutions:
     generator: str
 
     def check(self, generator: Generator, name: str) -> None:
-        """Raises `RunError`, naming the file, if latents or noise have other shapes than the generator's."""
+        """See that latents and noise have the generator's shapes.
+
+        Args:
+            generator: Generator that is to take them.
+            name: File they come from.
+
+        Raises:
+            RunError: They have others.
+        """
         shape = latent_shape(generator, self.config)
         if [array.shape[1:] for array in (self.latents, *self.noise)] != [shape, *generator.noise_shapes]:
             raise RunError(f"{name}: its latents and noise do not suit this generator; name the generator of that run")
 
 
 def read_solutions(path: Path) -> StoredSolutions:
-    """Reads a `solutions.npz`; no code in it is ever run.
+    """Read a `solutions.npz`; no code in it is ever run.
+
+    Args:
+        path: File to read.
 
     Raises:
-        RunError: missing, damaged, or not written by this program.
+        RunError: The file is missing, damaged, of an interpolation, or not written by this program.
     """
     name = printable(path)
     try:
         check_regular(path)
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
-            latents, *noise = (stored[key] for key in ("latents", *noise_names(stored)))
+            latents, *noise = (stored[key] for key in ("latents", *_noise_names(stored)))
             settings = json.loads(str(stored["config"]))
             if "method" in settings:
                 raise RunError(f"{name}: its pictures are interpolated and have no latents; name a search's solutions")

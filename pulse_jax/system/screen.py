@@ -1,18 +1,21 @@
-"""The terminal: plain lines, and progress of what is counted.
+"""The terminal: plain lines, and progress of what takes long.
 
 Texts are printed as they are: no markup, emoji codes or control characters of a file name take effect.
 """
 
 import time
 from types import TracebackType
+from typing import TypeVar
 
+from rich import progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
 from pulse_jax.system.text import duration
 
-__all__ = ["Count", "Screen"]
+__all__ = ["Bar", "Count", "Screen"]
+
+_Bar = TypeVar("_Bar", bound="Bar")
 
 
 class Screen:
@@ -23,42 +26,37 @@ class Screen:
         self.err = Console(stderr=True, highlight=False)
 
     def result(self, line: str, style: str = "") -> None:
-        """One line of results."""
+        """Print one line of results."""
         self.out.print(Text(line, style), soft_wrap=True)
 
     def note(self, line: str, style: str = "") -> None:
-        """One line about the run."""
+        """Print one line about the run."""
         self.err.print(Text(line, style), soft_wrap=True)
 
     def error(self, line: str) -> None:
-        """One line about what went wrong."""
+        """Print one line about what went wrong."""
         self.note(line, "red")
 
 
-def _bar(screen: Screen) -> Progress | None:
-    """A bar that leaves nothing behind, on a terminal; none elsewhere."""
-    if not screen.err.is_terminal:
-        return None
-    columns = SpinnerColumn(), BarColumn(30), TextColumn("{task.description}")
-    return Progress(*columns, console=screen.err, transient=True)
+class Bar:
+    """Progress as a bar on a terminal, which leaves nothing behind, and as few plain lines elsewhere.
 
-
-class Count:
-    """Progress of something long that is counted, as a bar on a terminal and as lines elsewhere.
+    As a context manager it takes the bar away at the end. Nothing is shown before there is something to say.
 
     Args:
-        screen: where to show it.
-        what: what is being done.
+        screen: Screen to show it on.
     """
 
-    def __init__(self, screen: Screen, what: str) -> None:
-        self._screen, self._what = screen, what
-        self._first: tuple[float, int] | None = None
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
         self._next_line = 0.0
-        self._bar = _bar(screen)
-        self._task = TaskID(0)
+        self._bar: progress.Progress | None = None
+        self._task = progress.TaskID(0)
+        if screen.err.is_terminal:
+            columns = progress.SpinnerColumn(), progress.BarColumn(30), progress.TextColumn("{task.description}")
+            self._bar = progress.Progress(*columns, console=screen.err, transient=True)
 
-    def __enter__(self) -> "Count":
+    def __enter__(self: _Bar) -> _Bar:
         return self
 
     def __exit__(
@@ -67,22 +65,58 @@ class Count:
         if self._bar:
             self._bar.stop()
 
+    def announce(self, words: str) -> None:
+        """Say what is done before anything can be counted."""
+        if self._bar:
+            self._draw(self._bar, words, 0, None)
+        else:
+            self._screen.note(words)
+
+    def show(self, words: str, done: int, total: int, *, now: float, pause: float) -> None:
+        """Say how far it has come.
+
+        Args:
+            words: Text beside the bar, or of the line.
+            done: How much has been done.
+            total: How much there is in all; when all of it is done, the line is always printed.
+            now: Reading of `time.monotonic`.
+            pause: Seconds until the next line, at least.
+        """
+        if self._bar:
+            self._draw(self._bar, words, done, total)
+        elif now >= self._next_line or done == total:
+            self._next_line = now + pause
+            self._screen.note(words)
+
+    def _draw(self, bar: progress.Progress, words: str, done: int, total: int | None) -> None:
+        if not bar.tasks:
+            self._task = bar.add_task("", total=None)
+            bar.start()
+        bar.update(self._task, completed=done, total=total, description=words)
+
+
+class Count(Bar):
+    """Progress of something long that is counted, with the time that is left.
+
+    Args:
+        screen: Screen to show it on.
+        what: What is being done, in a word or two.
+    """
+
+    def __init__(self, screen: Screen, what: str) -> None:
+        super().__init__(screen)
+        self._what = what
+        self._first: tuple[float, int] | None = None
+
     def update(self, done: int, total: int) -> None:
-        """It has come further; before the first call nothing is shown."""
+        """Say that `done` of `total` are done; before the first call nothing is shown."""
         now = time.monotonic()
         words = f"{self._what}: {done:,} of {total:,}"
         if self._first is None:
             # What came before is compiling as well.
             self._first = (now, done)
-            if self._bar:
-                self._task = self._bar.add_task("", total=total)
-                self._bar.start()
         elif done < total:
             since, before = self._first
             words += f", {duration((now - since) * (total - done) / (done - before))} left"
-        if self._bar:
-            self._bar.update(self._task, completed=done, description=words)
-        elif now >= self._next_line or done == total:
-            # Fewer lines as it grows long.
-            self._next_line = now + max(2.0, (now - self._first[0]) / 4)
-            self._screen.note(words)
+        # Fewer lines as it grows long.
+        self.show(words, done, total, now=now, pause=max(2.0, (now - self._first[0]) / 4))

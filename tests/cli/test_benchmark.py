@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pulse_jax.cli import benchmark, main
 from pulse_jax.cli.benchmark import make_problems, run_benchmark
-from pulse_jax.cli.options import Benchmark
+from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.images.files import read_image
 from pulse_jax.reports import machine, speed
 from pulse_jax.system.screen import Screen

@@ -20,8 +20,9 @@ import pytest
 from PIL import Image
 
 from convert.safetensors_file import save_safetensors
-from pulse_jax.cli import generators, main, options, upsample
+from pulse_jax.cli import generators, main
 from pulse_jax.cli.demo import verify
+from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.engine import stream
 from pulse_jax.engine.progress import Progress
 from pulse_jax.generators.architectures import StyleGAN2Config
@@ -32,8 +33,8 @@ from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
 from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.runs import inputs as reading
-from pulse_jax.runs import records, solution_files, writer
-from pulse_jax.runs.solution_files import Kept
+from pulse_jax.runs import plan, records, sheets, solution_files, writer
+from pulse_jax.runs.solution_files import KeptSolution
 from pulse_jax.search.presets import PRESETS
 from pulse_jax.search.problems import Solution, Status
 from pulse_jax.system import text as system_text_
@@ -184,7 +185,7 @@ print("HEAVY", [name for name in ("jax", "jaxlib", "flax", "orbax", "optax", "nu
 
 
 def test_the_presets_on_offer_are_those_that_exist():
-    assert set(get_args(get_type_hints(options.Upsample)["preset"])) == set(PRESETS)
+    assert set(get_args(get_type_hints(Upsample)["preset"])) == set(PRESETS)
 
 
 @pytest.mark.parametrize(
@@ -315,9 +316,9 @@ def test_errors_in_two_digits(error, words):
 )
 def test_a_tile_says_how_the_search_ended(status, feasible, detail):
     numbers = {"restart": 0, "loss": 1.0, "downscaling_error": 1e-3, "search_error": 1e-3, "steps": 40}
-    solution = Kept(path=Path("x.npz"), **numbers, status=status, feasible=feasible)
+    solution = KeptSolution(path=Path("x.npz"), **numbers, status=status, feasible=feasible)
     record = records.solution_record(solution, ("a.png", "b.png"), "")
-    tile = records.tile(record, np.zeros((8, 8, 3), np.float32), np.zeros((4, 4, 3), np.float32))
+    tile = sheets.tile(record, np.zeros((8, 8, 3), np.float32), np.zeros((4, 4, 3), np.float32))
     assert tile.detail == detail and tile.good is feasible
     assert tile.caption == f"1.0e-3 {'feasible' if feasible else 'missed'}"
 
@@ -721,8 +722,8 @@ def test_few_solutions_of_an_input_are_in_memory_at_a_time(fake, inputs, tmp_pat
         earlier.append(weakref.ref(solution))
         return solution
 
-    real = Kept.read
-    monkeypatch.setattr(Kept, "read", read)
+    real = KeptSolution.read
+    monkeypatch.setattr(KeptSolution, "read", read)
     assert run("upsample", inputs, "--output", tmp_path / "out", "--eps", 1.0, *words) == 0
     assert len(earlier) >= 9 and max(most) <= 1
     assert len(listing(tmp_path / "out" / "a")) == 2 * (9 if "--diverse" in words else 10) + 4
@@ -857,12 +858,12 @@ def test_lack_of_memory_is_told(fake, inputs, tmp_path, capsys):
 
 def test_an_automatic_number_of_lanes_is_decided_once(fake, inputs, tmp_path, capsys, monkeypatch):
     draw(inputs / "a.png")
-    monkeypatch.setattr(upsample, "fitting_lanes", lambda *some: 4)
+    monkeypatch.setattr(plan, "fitting_lanes", lambda *some: 4)
     words = ["upsample", inputs, "--lanes", "auto", "--output", tmp_path / "out"]
     fake.interrupt_after = 2
     assert run(*words) == 130
     assert "4 lanes" in capsys.readouterr().err and fake.lanes == 4
-    monkeypatch.setattr(upsample, "fitting_lanes", lambda *some: 16)
+    monkeypatch.setattr(plan, "fitting_lanes", lambda *some: 16)
     fake.interrupt_after = None
     assert run(*words) == 0
     assert fake.lanes == 4 and summary_of(tmp_path / "out")["lanes"] == 4
@@ -873,14 +874,14 @@ def test_an_automatic_number_of_lanes_is_decided_once(fake, inputs, tmp_path, ca
 def test_automatic_lanes_leave_room_for_extras(unchecked, fake, inputs, tmp_path, monkeypatch, words):
     draw(inputs / "a.png")
     beside = []
-    monkeypatch.setattr(upsample, "fitting_lanes", lambda *some: beside.append(some[4]) or 4)
+    monkeypatch.setattr(plan, "fitting_lanes", lambda *some: beside.append(some[4]) or 4)
     assert run("upsample", inputs, "--lanes", "auto", "--restarts", 1, "--output", tmp_path / "out", *words) == 0
     assert (beside[0] > 0) == bool(words)
 
 
 def test_fewer_lanes_are_tried_when_memory_runs_out(fake, inputs, tmp_path, capsys, monkeypatch):
     draw(inputs / "a.png")
-    monkeypatch.setattr(upsample, "fitting_lanes", lambda *some: 8)
+    monkeypatch.setattr(plan, "fitting_lanes", lambda *some: 8)
     fake.most_lanes = 2
     assert run("upsample", inputs, "--lanes", "auto", "--output", tmp_path / "out") == 0
     err = capsys.readouterr().err
@@ -1193,11 +1194,14 @@ def test_solutions_of_another_generator_are_told(fake, inputs, tmp_path, capsys)
     assert "made with another generator" in capsys.readouterr().err
 
 
-def test_info(fake, capsys):
+def test_info(capsys, monkeypatch):
+    arrays = jax.tree.leaves(generators.open_generator(None).params)
+    monkeypatch.setattr("pulse_jax.generators.folder._read", None)  # no array is loaded
     assert run("info") == 0
     out = capsys.readouterr().out
-    for text in ("embedded", "16x16", "3 rows of 4", "2x2, 4x4, 8x8", "Gaussian fit", "model_card.md", "jaxlib", "cpu"):
+    for text in ("embedded", "64x64", "10 rows of 256", "2x2, 4x4, 8x8", "Gaussian fit", "model_card.md", "jaxlib"):
         assert text in out
+    assert f"{sum(array.size for array in arrays):,}" in out and "cpu" in out
 
 
 # --- with a real generator and the real engine ---

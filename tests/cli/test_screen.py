@@ -30,12 +30,12 @@ def at(done, steps, seconds, compile_seconds=2.0, feasible=0):
 
 def test_speed_leaves_compiling_out_and_time_left_learns_from_early_stops():
     live = Live(Screen(), total=8, steps=100)
-    assert live.steps_per_second is None and live.seconds_left is None
+    assert live.standing.steps_per_second is None and live.seconds_left is None
     live.update(at(0, 80, 3.0))
-    assert live.steps_per_second == 80
+    assert live.standing.steps_per_second == 80
     assert live.seconds_left == (800 - 80) / 80
     live.update(at(4, 200, 4.0, feasible=3))
-    assert live.steps_per_second == 100
+    assert live.standing.steps_per_second == 100
     assert live.seconds_left == (8 * 50 - 200) / 100
 
 
@@ -49,7 +49,7 @@ def test_searches_of_an_earlier_process_count_but_took_no_time():
 
 def test_elsewhere_than_on_a_terminal_there_are_few_plain_lines(capsys):
     with Live(Screen(), total=8, steps=100) as live:
-        live.begin()
+        live.announce("compiling ...")
         for i in range(1000):
             live.update(at(0, i, 2.0 + i))
         live.update(at(8, 1000, 1002.0, feasible=3))
@@ -63,7 +63,7 @@ def test_on_a_terminal_there_is_a_bar():
     screen = Screen()
     screen.err = Console(file=io.StringIO(), force_terminal=True, width=100)
     with Live(screen, total=8, steps=100) as live:
-        live.begin()
+        live.announce("compiling ...")
         live.update(at(0, 80, 2.0))
         live.update(at(4, 200, 3.0, feasible=3))
         live._bar.refresh()

@@ -10,7 +10,7 @@ import pytest
 from pulse_jax.engine import memory
 from pulse_jax.engine.lanes import Lanes
 from pulse_jax.engine.stream import solve_stream
-from pulse_jax.runs.additions import Extras
+from pulse_jax.runs.additions import Additions, Animations, Variations
 from pulse_jax.search import animations, presets, variations
 from pulse_jax.search.problems import Problem
 from pulse_jax.system import devices
@@ -77,13 +77,14 @@ def test_what_extras_take_is_that_of_the_programs_which_run(unchecked, generator
     spies = {name: Spy(getattr(module, name)) for module, name in PROGRAMS}
     for module, name in PROGRAMS:
         monkeypatch.setattr(module, name, spies[name])
-    drawn, moving, both = (Extras(generator, CONFIG, *some) for some in ((2, False), (0, True), (2, True)))
-    assert Extras(generator, CONFIG).memory(2) == 0
+    drawn, moving = Variations(generator, CONFIG, 2), Animations(generator, CONFIG)
+    assert Additions().memory(2) == 0
     # Four pictures, and what is in between, in float32; fifty frames of bytes.
-    assert drawn.memory(2) > 4 * 4 * 4 * 3 * 4 and moving.memory(2) > 50 * 4 * 4 * 3
+    assert Additions(drawn).memory(2) > 4 * 4 * 4 * 3 * 4
+    assert Additions(animations=moving).memory(2) > 50 * 4 * 4 * 3
     problem = Problem(low_res=np.full((2, 2, 3), 0.5, np.float32), restarts=2)
     found = [replace(s, feasible=True) for s in solve_stream([problem], generator, config=CONFIG, lanes=2)]
-    assert len([*both.variations(problem, found[0]), *both.animations(problem, found)]) >= 2
+    assert len([*drawn.of(problem, found[0]), *moving.of(problem, found)]) >= 2
     for spy in spies.values():
         assert spy.called and set(map(str, spy.called)) == set(map(str, spy.lowered))
 

@@ -37,7 +37,7 @@ def test_a_run_in_a_new_folder(tmp_path):
     write_run(out)
     assert listing(out) == ["a/x.png", "sheet.png", "summary.json"]
     summary = json.loads((out / "summary.json").read_text())
-    assert summary == {"program": "pulse-jax", "command": "upsample", "files": ["a/x.png", "sheet.png"]}
+    assert summary == {"program": "pulse-jax", "format": 1, "command": "upsample", "files": ["a/x.png", "sheet.png"]}
 
 
 def test_nothing_is_written_before_the_run_begins(tmp_path):
@@ -265,7 +265,14 @@ def test_a_summary_of_many_inputs_is_written_one_by_one(tmp_path):
     for entries in ([], [{"a": [1, {"b": "\n"}]}], [{"a": 1}, {}, {"c": None}]):
         folder.update({"command": "upsample", "inputs": [], "failed": []}, inputs=iter(entries))
         text = (tmp_path / "summary.json").read_text()
-        whole = {"program": "pulse-jax", "command": "upsample", "inputs": entries, "failed": [], "files": []}
+        whole = {
+            "program": "pulse-jax",
+            "format": 1,
+            "command": "upsample",
+            "inputs": entries,
+            "failed": [],
+            "files": [],
+        }
         assert json.loads(text) == whole
         assert text == json.dumps(whole, indent=1) + "\n"
     folder.close()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pulse_jax.runs import solution_files
-from pulse_jax.runs.solution_files import Kept, keep_solution, read_solutions, write_solutions
+from pulse_jax.runs.solution_files import KeptSolution, keep_solution, read_solutions, write_solutions
 from pulse_jax.search.presets import pulse
 from pulse_jax.search.problems import Solution, Status, rank
 from pulse_jax.system.errors import RunError
@@ -40,7 +40,7 @@ def kept(tmp_path_factory):
     home = tmp_path_factory.mktemp("kept")
     for restart in range(30):
         keep_solution(home / f"{restart}.npz", solution(restart))
-    return [Kept.find(home / f"{restart}.npz") for restart in range(30)]
+    return [KeptSolution.find(home / f"{restart}.npz") for restart in range(30)]
 
 
 def test_what_was_kept_is_what_comes_back(kept):
@@ -48,7 +48,7 @@ def test_what_was_kept_is_what_comes_back(kept):
         before, after = solution(one.restart), one.read()
         for field in dataclasses.fields(Solution):
             np.testing.assert_equal(getattr(after, field.name), getattr(before, field.name))
-        for field in dataclasses.fields(Kept):
+        for field in dataclasses.fields(KeptSolution):
             if field.name != "path":
                 np.testing.assert_equal(getattr(one, field.name), getattr(before, field.name))
     assert [one.restart for one in rank(kept)] == [one.restart for one in rank([one.read() for one in kept])]
@@ -62,7 +62,7 @@ def test_damage_is_told(kept, tmp_path, damage):
     if damage != "missing":
         path.write_bytes({"cut": content[:500], "bit": content, "foreign": b"x"}[damage])
     with pytest.raises(RunError, match=r"x\.npz: cannot be read; give the same command again"):
-        Kept.find(path).read()
+        KeptSolution.find(path).read()
 
 
 @pytest.mark.parametrize("at_once", [0, 10_000, 2**26])

@@ -1,0 +1,40 @@
+"""All commands: a row says where a command's options and its work are (no JAX)."""
+
+from typing import NamedTuple
+
+from pulse_jax.cli.options.benchmark import Benchmark
+from pulse_jax.cli.options.convert import Convert
+from pulse_jax.cli.options.demo import Demo
+from pulse_jax.cli.options.downscale import Downscale
+from pulse_jax.cli.options.fit_prior import FitPrior
+from pulse_jax.cli.options.info import Info
+from pulse_jax.cli.options.sample import Sample
+from pulse_jax.cli.options.upsample import Upsample
+
+__all__ = ["COMMANDS", "Command"]
+
+
+class Command(NamedTuple):
+    """One command of `pulse-jax`.
+
+    Attributes:
+        options: Dataclass of its options, with a method `check` that raises `UsageError`.
+        function: `module:name` of the function that does it: options and a screen in, the exit code out. Its module
+            is imported when the command runs and not before.
+    """
+
+    options: type
+    function: str
+
+
+COMMANDS = {
+    "upsample": Command(Upsample, "pulse_jax.cli.upsample:run_upsample"),
+    "downscale": Command(Downscale, "pulse_jax.cli.downscale:run_downscale"),
+    "demo": Command(Demo, "pulse_jax.cli.demo:run_demo"),
+    "sample": Command(Sample, "pulse_jax.cli.sample:run_sample"),
+    "convert": Command(Convert, "pulse_jax.cli.convert:run_convert"),
+    "fit-prior": Command(FitPrior, "pulse_jax.cli.fit_prior:run_fit_prior"),
+    "benchmark": Command(Benchmark, "pulse_jax.cli.benchmark:run_benchmark"),
+    "info": Command(Info, "pulse_jax.cli.info:run_info"),
+}
+"""By name, in the order in which `--help` lists them."""

@@ -1,0 +1,62 @@
+"""The options of `benchmark`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from pulse_jax.cli.options.common import MAX_LANES, Family, Folder, GeneratorFolder, Search, check_range
+from pulse_jax.generators.architectures import FAMILIES
+from pulse_jax.system.errors import UsageError
+
+__all__ = ["Benchmark"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """Measure how fast this machine searches, with several lane counts and precisions, and against plainer ways."""
+
+    output: Folder = Path("pulse-benchmark")
+    """Folder for benchmark.json and benchmark.png; those of an earlier benchmark are replaced."""
+    generator: GeneratorFolder = None
+    """Folder of the generator to search."""
+    architecture: Annotated[Family | None, arg(metavar="|".join(FAMILIES), help_behavior_hint="")] = None
+    """Instead of --generator: this family with random weights, which are as fast as trained ones."""
+    resolution: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 1024)")] = None
+    """With --architecture: side of its pictures."""
+    channels: Annotated[
+        tuple[int, ...], arg(metavar="N [N ...]", help_behavior_hint="(default: the family's own)")
+    ] = ()
+    """With --architecture: width of each block, from 4x4 up."""
+    lanes: Annotated[
+        tuple[int, ...],
+        arg(metavar="N [N ...]", help_behavior_hint="(default: 1 4 8 16 on a CPU, elsewhere 1 4 16 64 128)"),
+    ] = ()
+    """Searches at once, each count to be measured."""
+    precision: Annotated[
+        tuple[Literal["float32", "bfloat16"], ...],
+        arg(metavar="float32|bfloat16 [...]", help_behavior_hint="(default: float32 on a CPU, elsewhere both)"),
+    ] = ()
+    """Arithmetic of the generator's convolutions, each to be measured."""
+    factor: Annotated[
+        int | None, arg(metavar="F", help_behavior_hint="(default: an eighth of the pictures' side, at most 32)")
+    ] = None
+    """How many pixels of a picture become one of the inputs, along each side."""
+    steps: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: the preset's)")] = None
+    """Optimiser steps per search, at most."""
+    preset: Annotated[Search, arg(metavar="NAME")] = "pulse"
+    """The search, as in upsample."""
+    overwrite: bool = False
+    """Replace the results of any other run in the output folder too; other files are never touched."""
+
+    def check(self) -> None:
+        """Raise `UsageError` for what is out of range or has no meaning together; the rest is checked when used."""
+        if self.architecture is not None and self.generator is not None:
+            raise UsageError("--architecture: has no meaning with --generator, leave one of the two out")
+        if self.architecture is None:
+            for flag in ("resolution", "channels"):
+                if getattr(self, flag):
+                    raise UsageError(f"--{flag}: has a meaning with --architecture only")
+        for count in self.lanes:
+            check_range("lanes", count, 1, MAX_LANES)

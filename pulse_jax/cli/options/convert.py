@@ -1,0 +1,61 @@
+"""The options of `convert`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from pulse_jax.cli.options.common import check_range
+from pulse_jax.system.errors import UsageError
+
+__all__ = ["Convert"]
+
+_DRAWS = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Make a generator folder from a StyleGAN checkpoint of another program; nothing in the file is run.
+
+    With --perceptual, make the file that upsample --perceptual takes from a VGG16 instead.
+    """
+
+    paths: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="CHECKPOINT [CHECKPOINT ...] OUTPUT", help_behavior_hint="(required)"),
+    ]
+    """The checkpoint, or all files of one (PULSE: synthesis.pt, mapping.pt, gaussian_fit.pt), and the folder to make;
+    with --inspect checkpoints only."""
+    perceptual: bool = False
+    """The files are torchvision's vgg16 and the lpips program's vgg.pth; the output is one safetensors file."""
+    inspect: bool = False
+    """Say what the checkpoint is and list its arrays; write nothing."""
+    clamp: Annotated[float | None, arg(metavar="C", help_behavior_hint="(default: what the file says)")] = None
+    """Bound of StyleGAN2's activations, where the file does not say it; 0 for none."""
+    samples: Annotated[int, arg(metavar="N")] = _DRAWS
+    """Draws for the Gaussian fit of the mapping network, where no file holds one."""
+    overwrite: bool = False
+    """Replace an existing generator folder, or with --perceptual an existing file of its kind."""
+
+    def check(self) -> None:
+        """Raise `UsageError` for what is missing or out of range."""
+        if self.perceptual:
+            self._check_perceptual()
+        least = 1 if self.inspect else 2
+        if len(self.paths) < least:
+            raise UsageError(f"expected {'a checkpoint' if self.inspect else 'a checkpoint and the folder to make'}")
+        if self.clamp is not None and not 0 <= self.clamp < 1e30:
+            raise UsageError(f"--clamp: expected a positive number, or 0 for none, got {self.clamp}")
+        check_range("samples", self.samples, 2, 100_000_000)
+
+    def _check_perceptual(self) -> None:
+        for flag, given in (
+            ("inspect", self.inspect),
+            ("clamp", self.clamp is not None),
+            ("samples", self.samples != _DRAWS),
+        ):
+            if given:
+                raise UsageError(f"--{flag}: has no meaning with --perceptual, leave one of the two out")
+        if len(self.paths) < 2:
+            raise UsageError("expected VGG16, the heads of LPIPS and the file to make")

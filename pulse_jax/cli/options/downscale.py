@@ -1,0 +1,37 @@
+"""The options of `downscale`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import arg
+
+from pulse_jax.cli.options.common import Folder, Pictures, check_inputs, check_range
+from pulse_jax.system.errors import UsageError
+
+__all__ = ["Downscale"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downscale:
+    """Make low-resolution inputs from pictures, with exactly the downscaling that upsample inverts."""
+
+    inputs: Pictures
+    """Pictures (PNG, JPEG, WebP, BMP, TIFF), or folders of them; of each, the centre square is used."""
+    output: Folder
+    """Folder for the results; made if missing."""
+    size: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    """Side of the results, in pixels; this or --factor."""
+    factor: Annotated[int | None, arg(metavar="F", help_behavior_hint="")] = None
+    """How many pixels become one, along each side; this or --size."""
+    overwrite: bool = False
+    """Replace the results of an earlier run in the output folder; other files are never touched."""
+
+    def check(self) -> None:
+        """Raise `UsageError` for what is missing or out of range."""
+        check_inputs(self.inputs)
+        if (self.size is None) == (self.factor is None):
+            raise UsageError(f"expected --size or --factor, got {'neither' if self.size is None else 'both'}")
+        if self.size is not None:
+            check_range("size", self.size, 2, 4096)
+        if self.factor is not None:
+            check_range("factor", self.factor, 1, 4096)

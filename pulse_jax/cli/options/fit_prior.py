@@ -1,0 +1,65 @@
+"""The options of `fit-prior`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from pulse_jax.cli.options.common import check_range
+from pulse_jax.system.errors import UsageError
+
+__all__ = ["FitPrior"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitPrior:
+    """Fit a prior of w to a generator's mapping network, measure it, and put it into the generator folder."""
+
+    generator: Annotated[Positional[Path], arg(metavar="GENERATOR")]
+    """Folder of the generator; it gets the prior and a folder with reports."""
+    kind: Literal["flow", "pca", "gaussian"] = "flow"
+    """A normalizing flow, a Gaussian with all correlations, or PULSE's without any."""
+    samples: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 2000000 flow, else 1000000)")] = None
+    """How many random w it is fitted to."""
+    standardize: Literal["principal", "dimensions"] = "principal"
+    """What the flow starts from: principal components, or as in SRLS each dimension of w on its own."""
+    hidden: Annotated[int, arg(metavar="N")] = 1024
+    """Width of the flow's hidden layers."""
+    blocks: Annotated[int, arg(metavar="N")] = 5
+    """How many blocks the flow has."""
+    batch: Annotated[int, arg(metavar="N")] = 100
+    """Samples per step; on a CPU take 1000, with a learning rate of 1e-3."""
+    learning_rate: Annotated[float, arg(metavar="R")] = 1e-4
+    """Adam's; with --epochs it falls to 0."""
+    epochs: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: as --patience decides)")] = None
+    """How often the flow sees every sample, at most."""
+    noise: Annotated[float, arg(metavar="S")] = 0.05
+    """Noise on w while the flow learns, as a share of its spread: searches need a density without cliffs. SRLS: 0."""
+    patience: Annotated[int, arg(metavar="N")] = 30
+    """Epochs without gain on held-out samples after which the flow is done."""
+    seed: Annotated[int, arg(metavar="S")] = 0
+    """What the samples are drawn from."""
+    overwrite: bool = False
+    """Replace a prior of this kind that the folder holds."""
+
+    @property
+    def draws(self) -> int:
+        """Samples: as given, or the default."""
+        if self.samples is not None:
+            return self.samples
+        return 2_000_000 if self.kind == "flow" else 1_000_000
+
+    def check(self) -> None:
+        """Raise `UsageError` for what is out of range."""
+        check_range("samples", self.draws, 20, 100_000_000)
+        for flag, value in (("hidden", self.hidden), ("blocks", self.blocks), ("patience", self.patience)):
+            check_range(flag, value, 1, 65_536)
+        check_range("batch", self.batch, 1, self.draws - self.draws // 10)
+        if self.epochs is not None:
+            check_range("epochs", self.epochs, 1, 1_000_000)
+        if not 0 < self.learning_rate < 1e3:
+            raise UsageError(f"--learning-rate: expected a positive number, got {self.learning_rate}")
+        if not 0 <= self.noise <= 1:
+            raise UsageError(f"--noise: expected 0 to 1, got {self.noise}")
+        check_range("seed", self.seed, 0, 2**32 - 2)

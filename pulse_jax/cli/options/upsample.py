@@ -1,0 +1,153 @@
+"""The options of `upsample`."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from pulse_jax.cli.options.common import (
+    MAX_COUNT,
+    MAX_LANES,
+    MAX_RESTARTS,
+    File,
+    Folder,
+    GeneratorFolder,
+    Label,
+    Pictures,
+    Preset,
+    check_inputs,
+    check_range,
+)
+from pulse_jax.cli.options.roles import Role, roles
+from pulse_jax.search.presets import INTERPOLATIONS
+from pulse_jax.system.errors import UsageError
+
+__all__ = ["Upsample"]
+
+_RESTARTS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upsample:
+    """Find high-resolution pictures that downscale to the given low-resolution ones."""
+
+    inputs: Annotated[Pictures, Role(decides="plan")]
+    """Low-resolution pictures (PNG, JPEG, WebP, BMP, TIFF), or folders of them."""
+    output: Annotated[Folder, Role(decides="nothing")]
+    """Folder for the results, made if missing: a folder per input, a contact sheet and summary.json."""
+    generator: Annotated[GeneratorFolder, Role(decides="plan", repeated="given")] = None
+    """Folder of the generator to search."""
+    label: Annotated[Label, Role(decides="value", repeated="given", reported=True)] = None
+    """The class to draw, from 0; info says how many there are."""
+    restarts: Annotated[
+        int | None,
+        arg(metavar="K", help_behavior_hint=f"(default: {_RESTARTS})"),
+        Role(decides="plan", repeated="record", search_only=True),
+    ] = None
+    """Searches per input, each from another random start: as many solutions."""
+    solutions: Annotated[
+        int | None, arg(metavar="K", help_behavior_hint=""), Role(decides="plan", search_only=True)
+    ] = None
+    """Instead of --restarts: search until so many solutions of an input are feasible, and deliver the best K."""
+    max_restarts: Annotated[
+        int | None, arg(metavar="M", help_behavior_hint="(default: 4 K)"), Role(decides="plan", search_only=True)
+    ] = None
+    """With --solutions: searches per input, at most."""
+    diverse: Annotated[bool, Role(decides="plan", search_only=True)] = False
+    """With --solutions and --max-restarts: make all M searches, and deliver the K feasible solutions that differ most
+    in what the input does not show."""
+    seed: Annotated[int, arg(metavar="S"), Role(decides="value", repeated="record", reported=True)] = 0
+    """What the random starts are drawn from."""
+    preset: Annotated[Preset, arg(metavar="NAME"), Role(decides="config", repeated="always", reported=True)] = "pulse"
+    """The search: pulse, the paper's method; pulse_2020, its authors' program; srls (as its program ran) and
+    srls_paper, with a flow as prior of w; pn, with its covariance; brgm, csgm, image2stylegan, ilo, robust and
+    stylegan2_projector, the methods of these names; or no search but a plain enlargement, to compare with: bicubic,
+    lanczos or nearest."""
+    steps: Annotated[
+        int | None,
+        arg(metavar="N", help_behavior_hint="(default: the preset's)"),
+        Role(decides="config", repeated="always"),
+    ] = None
+    """Optimiser steps per search, at most."""
+    eps: Annotated[
+        float | None,
+        arg(metavar="E", help_behavior_hint="(default: the preset's)"),
+        Role(decides="config", repeated="always"),
+    ] = None
+    """Largest mean squared error, of [0, 1] pictures, at which a solution counts as feasible."""
+    lanes: Annotated[int | Literal["auto"], arg(metavar="N|auto"), Role(decides="plan", repeated="record")] = 8
+    """Searches that run at once on each device; auto: as many as its memory holds. The last bits depend on it."""
+    fit: Annotated[
+        Literal["crop", "pad", "resize"] | None,
+        arg(metavar="crop|pad|resize", help_behavior_hint="(default: such an input is refused)"),
+        Role(decides="value"),
+    ] = None
+    """What to do with an input whose size does not fit the generator."""
+    init: Annotated[File, Role(decides="contents", repeated="given", reported=True, search_only=True)] = None
+    """Start from the solutions in this solutions.npz: restart by restart, as many at most."""
+    perceptual: Annotated[File, Role(decides="contents", repeated="given", reported=True)] = None
+    """With --preset brgm, whose loss then has its LPIPS term: the network that convert --perceptual wrote."""
+    output_size: Annotated[
+        int | None,
+        arg(metavar="N", help_behavior_hint="(default: the generator's)"),
+        Role(decides="config", repeated="given"),
+    ] = None
+    """Side of the delivered pictures: smaller ones from a larger generator."""
+    precision: Annotated[
+        Literal["float32", "bfloat16"], Role(decides="config", repeated="always", search_only=True)
+    ] = "float32"
+    """Arithmetic of the generator's convolutions."""
+    noise_samples: Annotated[int, arg(metavar="N"), Role(decides="value", repeated="given", search_only=True)] = 0
+    """Draw the noise of each feasible solution anew N times, and keep what is feasible as its variations."""
+    save_intermediate: Annotated[bool, Role(decides="value", search_only=True)] = False
+    """Write animations too: the search for each input's best solution, and its two best going over into each other."""
+    overwrite: Annotated[bool, Role(decides="nothing")] = False
+    """Replace the results of an earlier run in the output folder; other files are never touched."""
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Solutions of each input, and searches of each input at most."""
+        if self.solutions is not None:
+            most = min(4 * self.solutions, MAX_RESTARTS) if self.max_restarts is None else self.max_restarts
+            return self.solutions, most
+        restarts = _RESTARTS if self.restarts is None else self.restarts
+        return restarts, restarts
+
+    def check(self) -> None:
+        """Check options of each by itself and together; steps and eps are the search's own to check.
+
+        Raises:
+            UsageError: An option is out of range or has no meaning with the others.
+        """
+        check_inputs(self.inputs)
+        if self.preset in INTERPOLATIONS:
+            self._check_nothing_searched()
+        if self.perceptual is not None and self.preset != "brgm":
+            raise UsageError("--perceptual: has a meaning with --preset brgm only")
+        if self.solutions is None and self.max_restarts is not None:
+            raise UsageError("--max-restarts: has a meaning with --solutions only")
+        if self.solutions is not None and self.restarts is not None:
+            raise UsageError(
+                "--restarts: has no meaning with --solutions; --max-restarts says how many searches at most"
+            )
+        if self.diverse and (self.solutions is None or self.max_restarts is None):
+            raise UsageError("--diverse: needs --solutions K and --max-restarts M, of whose solutions it chooses K")
+        count, searches = self.counts
+        check_range("restarts" if self.solutions is None else "solutions", count, 1, MAX_RESTARTS)
+        check_range("max-restarts", searches, count, MAX_RESTARTS)
+        check_range("seed", self.seed, 0, 2**32 - 1)
+        if self.lanes != "auto":
+            check_range("lanes", self.lanes, 1, MAX_LANES)
+        check_range("noise-samples", self.noise_samples, 0, MAX_COUNT)
+
+    def _check_nothing_searched(self) -> None:
+        named = roles(Upsample)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            # The command that makes a solution again names its one restart.
+            given = value != field.default and (field.name, value) != ("restarts", 1)
+            if given and named[field.name].search_only:
+                raise UsageError(
+                    f"--{field.name.replace('_', '-')}: has no meaning with --preset {self.preset}, which searches "
+                    "nothing and makes one solution of each input"
+                )

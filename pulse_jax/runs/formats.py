@@ -1,0 +1,214 @@
+"""What a run writes down, as types: `summary.json` and `solutions.json`, key by key; FORMATS.md explains them."""
+
+from typing import Any, NotRequired, TypedDict
+
+__all__ = [
+    "FORMAT",
+    "BenchmarkSummary",
+    "DownscaleSummary",
+    "DownscaledRecord",
+    "FailureRecord",
+    "GeneratorRecord",
+    "InputRecord",
+    "QuotaRecord",
+    "RandomGeneratorRecord",
+    "SampleSummary",
+    "Settings",
+    "SolutionRecord",
+    "SolutionsFile",
+    "Speed",
+    "Summary",
+    "UpsampleSummary",
+    "VariationRecord",
+]
+
+FORMAT = 1
+"""The number of these formats, in every file; a file without one is older, and has the first."""
+
+
+class Summary(TypedDict):
+    """What every `summary.json` holds."""
+
+    program: str
+    format: int
+    command: str
+    finished: bool
+    files: list[str]
+    replaced: NotRequired[list[str]]
+
+
+class GeneratorRecord(TypedDict):
+    """Which generator it was."""
+
+    folder: str
+    sha256: str
+    architecture: dict[str, Any]
+
+
+class RandomGeneratorRecord(TypedDict):
+    """Which generator it was, of one with random weights."""
+
+    folder: None
+    architecture: dict[str, Any]
+
+
+class VariationRecord(TypedDict):
+    """One variation of a solution: the same latent, other noise."""
+
+    variation: int
+    image: str
+    downscaled: str
+    feasible: bool
+    downscaling_error: float | None
+    search_error: float | None
+    loss: float | None
+
+
+class SolutionRecord(TypedDict):
+    """One solution of an input."""
+
+    image: str
+    downscaled: str
+    restart: int
+    status: str
+    feasible: bool
+    downscaling_error: float | None
+    search_error: float | None
+    loss: float | None
+    steps: int
+    feasible_at: int
+    evaluations: int
+    command: str
+    unseen_distance: NotRequired[float | None]
+    variations: NotRequired[list[VariationRecord]]
+
+
+class InputRecord(TypedDict):
+    """One finished input."""
+
+    input: str
+    notes: list[str]
+    size: int
+    factor: int
+    image_number: int
+    solved: str
+    latents: str
+    sheet: str
+    searches: int
+    solutions: list[SolutionRecord]
+    animations: NotRequired[list[str]]
+
+
+class SolutionsFile(InputRecord):
+    """An input's `solutions.json`: its entry in `summary.json`, with the format's number."""
+
+    format: int
+
+
+class FailureRecord(TypedDict):
+    """One input that could not be used."""
+
+    input: str
+    message: str
+
+
+class QuotaRecord(TypedDict):
+    """Which solutions of each input were wanted."""
+
+    count: int
+    searches: int
+    stops: bool
+    diverse: bool
+
+
+class Settings(TypedDict):
+    """What decides the results of a run: an unfinished one goes on only where all of it is the same."""
+
+    inputs: str
+    solutions: QuotaRecord
+    lanes: int
+    seed: int
+    label: int | None
+    fit: str | None
+    init: str | None
+    perceptual: str | None
+    noise_samples: int
+    save_intermediate: bool
+    config: dict[str, Any]
+    generator: str
+    versions: dict[str, str | None]
+    device: str
+
+
+class Speed(TypedDict):
+    """How fast the searches of the last process of a run were."""
+
+    steps: int
+    seconds: float
+    compile_seconds: float
+    idle_seconds: float
+    steps_per_second: float | None
+    peak_memory_bytes: dict[str, int]
+
+
+class UpsampleSummary(Summary):
+    """The `summary.json` of `upsample` and `demo`."""
+
+    solutions: int
+    feasible: int
+    seed: int
+    restarts: int
+    solutions_per_input: int
+    lanes: int
+    preset: str
+    config: dict[str, Any]
+    init: str | None
+    perceptual: str | None
+    label: int | None
+    generator: GeneratorRecord
+    versions: dict[str, str | None]
+    device: dict[str, Any]
+    settings: Settings
+    speed: Speed
+    inputs: list[InputRecord]
+    failed: list[FailureRecord]
+
+
+class DownscaledRecord(TypedDict):
+    """One picture that `downscale` made."""
+
+    input: str
+    notes: list[str]
+    factor: int
+    size: int
+    image: str
+
+
+class DownscaleSummary(Summary):
+    """The `summary.json` of `downscale`."""
+
+    size: int | None
+    factor: int | None
+    versions: dict[str, str | None]
+    inputs: list[DownscaledRecord]
+    failed: list[FailureRecord]
+
+
+class SampleSummary(Summary):
+    """The `summary.json` of `sample`."""
+
+    seed: int | None
+    truncation: float | None
+    latents: str | None
+    label: int | None
+    generator: GeneratorRecord
+    versions: dict[str, str | None]
+    device: dict[str, Any]
+
+
+class BenchmarkSummary(Summary):
+    """The `summary.json` of `benchmark`; what was measured is in `benchmark.json`."""
+
+    generator: GeneratorRecord | RandomGeneratorRecord
+    versions: dict[str, str | None]
+    device: dict[str, Any]

@@ -1,0 +1,144 @@
+"""The plan of a run of `upsample`: all that is decided before it begins, made once from its options."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from pulse_jax.engine.memory import fitting_lanes
+from pulse_jax.generators.generator import Generator
+from pulse_jax.images.files import ImageError, ReadImage
+from pulse_jax.images.inputs import FitMode, fit_low_res
+from pulse_jax.images.rounding import from_uint8, to_uint8
+from pulse_jax.runs.additions import Additions
+from pulse_jax.runs.formats import GeneratorRecord
+from pulse_jax.runs.inputs import Input, Quota, read_each
+from pulse_jax.search.config import SearchConfig, UpsamplingConfig
+from pulse_jax.search.problems import Problem, Start
+from pulse_jax.search.requirements import admissible_sizes
+
+__all__ = ["AutomaticLanes", "RunPlan"]
+
+
+@dataclass(frozen=True)
+class AutomaticLanes:
+    """As many lanes as a device has memory for, beside what is added to solutions meanwhile.
+
+    Attributes:
+        generator: Generator that is searched.
+        config: Settings of the searches.
+        additions: What is added.
+    """
+
+    generator: Generator
+    config: SearchConfig
+    additions: Additions
+
+    def count(self, side: int) -> int:
+        """Return how many lanes the first device has memory for, with inputs of this side."""
+        beside = self.additions.memory(side)
+        return fitting_lanes(self.generator, self.config, side, jax.local_devices()[0], beside)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunPlan:
+    """What a run is to do.
+
+    Attributes:
+        command: Command as which the run goes down in `summary.json`.
+        output: Folder of the results.
+        inputs: Picture files to solve.
+        unusable: What is wrong with inputs that are no such files.
+        generator: Generator with all that the run needs of it.
+        generator_record: What `summary.json` says of the generator.
+        config: Settings of the searches, or of the interpolation.
+        size: Side of the delivered pictures.
+        quota: Which solutions of each input are wanted.
+        seed: What the random starts are drawn from.
+        lanes: Searches at once on each device, or how that number is found.
+        compiles: Whether programs are compiled before there is any progress to show.
+        fit: What is done with an input whose size does not fit the generator; None to refuse it.
+        start: Starts of each input's searches; None if they are drawn.
+        additions: What is added to the solutions.
+        originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names, to be shown on the sheets.
+        footer: Text at the foot of every sheet.
+        advice: What may help where nothing feasible was found; "" if nothing does.
+        versions: Versions of what computes, by name.
+        device: What computes: platform, kind of device and count.
+        deciding: Options that decide results by themselves, JSON values by name: a part of the run's `settings`.
+        reported: Options that `summary.json` repeats, JSON values by name.
+        repeated: Words of the options that a command needs, beside restarts, seed and lanes, to make a solution again.
+    """
+
+    command: str
+    output: Path
+    inputs: Sequence[Path]
+    unusable: Sequence[ImageError] = ()
+    generator: Generator
+    generator_record: GeneratorRecord
+    config: UpsamplingConfig
+    size: int
+    quota: Quota
+    seed: int
+    lanes: int | AutomaticLanes
+    compiles: bool
+    fit: FitMode | None = None
+    start: Start | None = None
+    additions: Additions = field(default_factory=Additions)
+    originals: Mapping[str, np.ndarray] = field(default_factory=dict)
+    footer: str
+    advice: str
+    versions: Mapping[str, str | None]
+    device: Mapping[str, Any]
+    deciding: Mapping[str, Any]
+    reported: Mapping[str, Any]
+    repeated: Sequence[str]
+
+    def read(self, paths: Sequence[Path]) -> Iterator[Input | ImageError]:
+        """Yield each input as it is solved, or what is wrong with it; only one whole picture is ever in memory.
+
+        Args:
+            paths: Some of `inputs`.
+        """
+        index = {path: number for number, path in enumerate(self.inputs)}
+        sizes = admissible_sizes(self.size, self.config)
+
+        def prepare(path: Path, picture: ReadImage) -> Input:
+            fitted, more = fit_low_res(picture.pixels, self.size, self.fit, sizes=sizes, source=path)
+            # Solved is exactly what input.png holds, so that anybody can check the results against it.
+            return Input(index[path], path, from_uint8(to_uint8(fitted)), (*picture.notes, *more))
+
+        return read_each(paths, prepare)
+
+    def factor(self, one: Input) -> int:
+        """Return how many pixels of a delivered picture become one of the input's, along each side."""
+        return self.size // len(one.low_res)
+
+    def problem(self, one: Input) -> Problem:
+        """Return what is searched for of an input."""
+        return Problem(
+            low_res=one.low_res,
+            index=one.index,
+            restarts=self.quota.searches,
+            solutions=self.quota.count if self.quota.stops else None,
+            seed=self.seed,
+            start=self.start,
+            ended=dict(one.ended),
+        )
+
+    def repeating(self, one: Input, restart: int, lanes: int) -> str:
+        """Return the command that makes a solution again, among others: it is the one of the same restart.
+
+        Args:
+            one: Input of the solution.
+            restart: Number of its restart.
+            lanes: Searches at once on each device.
+        """
+        source = self.output.absolute() / one.name / "input.png"
+        words = ["pulse-jax", "upsample", source, "--output", "again", "--restarts", restart + 1]
+        words += ["--seed", self.seed, "--lanes", lanes, *self.repeated]
+        return shlex.join(map(str, words))
