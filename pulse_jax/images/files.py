@@ -59,8 +59,8 @@ class ImageError(ValueError):
     """A picture that cannot be used. `str(error)` is one printable line, "source: message".
 
     Attributes:
-        source: the file or folder, printable.
-        message: what was found, what was expected and what to do.
+        source: Name of the file or folder, printable.
+        message: What was found, what was expected and what to do.
     """
 
     def __init__(self, source: object, message: str) -> None:
@@ -74,14 +74,19 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class ReadImage:
-    """A picture as read: `pixels` float32 (h, w, 3) in [0, 1], sRGB; `notes` say in a few words what was done to it."""
+    """A picture as it was read.
+
+    Attributes:
+        pixels: Colours (h, w, 3) in [0, 1], float32, sRGB.
+        notes: What was done to the picture, in a few words each.
+    """
 
     pixels: np.ndarray
     notes: tuple[str, ...] = ()
 
 
 def file_status(path: Path) -> os.stat_result:
-    """`path.stat()`; raises `ImageError` for what is missing or cannot be reached."""
+    """Return `path.stat()`; raises `ImageError` for what is missing or cannot be reached."""
     try:
         return path.stat()
     except FileNotFoundError as error:
@@ -93,10 +98,10 @@ def file_status(path: Path) -> os.stat_result:
 
 
 def check_regular(path: Path) -> os.stat_result:
-    """The status of a regular file, the only kind ever opened: a fifo would wait, a device might never end.
+    """Return the status of a regular file, the only kind ever opened: a fifo would wait, a device might never end.
 
     Raises:
-        ImageError: anything else, or missing.
+        ImageError: The path is missing, or anything else.
     """
     status = file_status(path)
     if stat.S_ISDIR(status.st_mode):
@@ -108,18 +113,18 @@ def check_regular(path: Path) -> os.stat_result:
 
 
 def read_image(path: str | os.PathLike[str]) -> ReadImage:
-    """Reads a PNG, JPEG, WebP, BMP or TIFF file, whatever its name says; no other decoder is ever started.
+    """Read a PNG, JPEG, WebP, BMP or TIFF file, whatever its name says; no other decoder is ever started.
 
     The picture comes upright (EXIF), in sRGB (ICC), on white (transparency) and as three channels (grey, palette,
     CMYK); the notes tell which of these were needed.
 
     Args:
-        path: the file.
+        path: File to read.
 
     Raises:
-        ImageError: missing, not a regular file, empty, truncated, damaged, not a picture, of another format, too large
-            (by its header, before it is decoded), animated or of several pages, or with values that have no plain
-            meaning as colours.
+        ImageError: The file is missing, not a regular file, empty, truncated, damaged, not a picture, of another
+            format, too large (by its header, before it is decoded), animated or of several pages, or holds values that
+            have no plain meaning as colours.
     """
     path = Path(path)
     size = check_regular(path).st_size
@@ -180,7 +185,7 @@ def _check_header(image: Image.Image, path: Path) -> None:
 
 
 def _decode(image: Image.Image, path: Path) -> ReadImage:
-    """The opened picture as upright sRGB floats on white."""
+    """Return the opened picture as upright sRGB floats on white."""
     notes: list[str] = []
     if image.format == "MPO":
         notes.append("first of several pictures in the file")
@@ -210,7 +215,10 @@ def _decode(image: Image.Image, path: Path) -> ReadImage:
 
 
 def _bits(image: Image.Image) -> int:
-    """Bits per channel in the file, which decoding hides: known only from the decoder's arguments, before it runs."""
+    """Return the bits per channel in the file.
+
+    Decoding hides them: they are known only from the decoder's arguments, before it runs.
+    """
     found = re.search(r"[A-Z];(\d+)", str(getattr(image, "tile", ""))) if image.format in ("PNG", "TIFF") else None
     return int(found[1]) if found else 8
 
@@ -223,7 +231,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undoes EXIF orientations 2 to 8 of an (h, w, 3) array."""
+    """Undo EXIF orientations 2 to 8 of an (h, w, 3) array."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -234,7 +242,10 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _deep_grey(image: Image.Image, bits: int, path: Path, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Greyscale of more than 8 bits, or floats, as float32 (h, w) in [0, 1]; its alpha if one value is transparent."""
+    """Return greyscale of more than 8 bits, or floats, as float32 (h, w) in [0, 1].
+
+    Beside it, the alpha of the picture if one value is transparent.
+    """
     values = np.asarray(image)
     kind, top = ("floating-point", 1) if image.mode == "F" else ("16-bit", 4095 if bits == 12 else 65535)
     low, high = values.min(), values.max()
@@ -250,7 +261,7 @@ def _deep_grey(image: Image.Image, bits: int, path: Path, notes: list[str]) -> t
 
 
 def _split_alpha(image: Image.Image, bits: int, path: Path, notes: list[str]) -> tuple[Image.Image, np.ndarray | None]:
-    """An 8-bit picture as L, RGB or CMYK, and its alpha (h, w) in [0, 1] if it has one."""
+    """Return an 8-bit picture as L, RGB or CMYK, and its alpha (h, w) in [0, 1] if it has one."""
     if bits == 16:
         notes.append("16-bit colour read as 8-bit")
     key = image.info.get("transparency")
@@ -273,7 +284,7 @@ def _split_alpha(image: Image.Image, bits: int, path: Path, notes: list[str]) ->
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> np.ndarray:
-    """An L, RGB or CMYK picture as float32 (h, w, 3) sRGB, by its ICC profile if it has a sound one."""
+    """Return an L, RGB or CMYK picture as float32 (h, w, 3) sRGB, by its ICC profile if it has a sound one."""
     plain = from_uint8(np.asarray(image.convert("RGB")))
     if profile:
         try:
@@ -310,17 +321,17 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> np.
 
 
 def centre_crop(pixels: np.ndarray, side: int) -> np.ndarray:
-    """The centre (side, side, 3) of a picture (h, w, 3), h and w no smaller."""
+    """Return the centre (side, side, 3) of a picture (h, w, 3), h and w no smaller."""
     top, left = ((length - side) // 2 for length in pixels.shape[:2])
     return pixels[top : top + side, left : left + side]
 
 
 def save_png(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Writes (h, w, 3) floats in [0, 1], or uint8, as an 8-bit RGB PNG, whole or not at all.
+    """Write (h, w, 3) floats in [0, 1], or uint8, as an 8-bit RGB PNG, whole or not at all.
 
     Raises:
-        ValueError: another shape or dtype, or NaN.
-        OSError: the folder is missing or not writable, or the disk is full.
+        ValueError: `image` has another shape or dtype, or holds NaN.
+        OSError: The folder is missing or not writable, or the disk is full.
     """
     path = Path(path)
     image = np.asarray(image)

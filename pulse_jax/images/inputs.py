@@ -15,7 +15,7 @@ from PIL import Image
 from pulse_jax.images.files import FORMATS_TEXT, ImageError, centre_crop, check_regular, file_status
 from pulse_jax.system.text import printable, reason_of
 
-__all__ = ["FitMode", "find_images", "fit_low_res"]
+__all__ = ["find_images", "fit_low_res"]
 
 FitMode = Literal["crop", "pad", "resize"]
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"}
@@ -26,14 +26,14 @@ _SUFFIXES |= {".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg",
 def find_images(
     paths: Iterable[str | os.PathLike[str]], *, exclude: str | os.PathLike[str] | None = None
 ) -> tuple[list[Path], list[ImageError]]:
-    """Expands files and folders into picture files, in the order given.
+    """Expand files and folders into picture files, in the order given.
 
     A folder gives its files with a picture's suffix, naturally sorted (`a2` before `a10`); sub-folders and hidden files
     are left alone. A file named twice counts once. Links to files are followed.
 
     Args:
-        paths: files and folders.
-        exclude: the output folder; a picture inside it is an error, for results would mix with inputs.
+        paths: Files and folders.
+        exclude: Output folder; a picture inside it is an error, for results would mix with inputs.
 
     Returns:
         The files, and one error for each path that gives none: missing, empty, a device, a dangling link, a link from a
@@ -74,7 +74,7 @@ def find_images(
 
 
 def _expand(path: Path, errors: list[ImageError]) -> list[Path]:
-    """The files that one given path stands for; faults of single entries of a folder go to `errors`."""
+    """Return the files that one given path stands for; faults of single entries of a folder go to `errors`."""
     try:
         if not stat.S_ISDIR(file_status(path).st_mode):
             check_regular(path)
@@ -121,24 +121,24 @@ def fit_low_res(
     sizes: Sequence[int],
     source: object = "input",
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Brings a low-resolution input to a square whose side divides the generator's resolution.
+    """Bring a low-resolution input to a square whose side divides the generator's resolution.
 
     `resize` cuts the centre square and resamples it (bicubic, antialiased) to the nearest side not above it. `crop`
     cuts the centre to that side without resampling. `pad` repeats the edges, up to the next side that fits. An input
     that fits comes back as it is.
 
     Args:
-        pixels: (h, w, 3) in [0, 1].
-        resolution: the generator's, in pixels.
-        mode: what may be done to an input that does not fit; nothing by default.
-        sizes: the sides that fit, ascending; each divides `resolution`.
-        source: the file's name, for the message.
+        pixels: Picture (h, w, 3) in [0, 1].
+        resolution: Side of the pictures that are delivered, in pixels.
+        mode: What may be done to an input that does not fit; nothing by default.
+        sizes: Sides that fit, ascending; each divides `resolution`.
+        source: Name of the file, for the message.
 
     Returns:
         The pixels (s, s, 3), s in `sizes`, and notes on what was done.
 
     Raises:
-        ImageError: the input does not fit, and `mode` is None or cannot make it fit.
+        ImageError: The input does not fit, and `mode` is None or cannot make it fit.
         ValueError: `sizes` is empty, not ascending or holds a side that does not divide `resolution`; or `pixels` has
             another shape.
     """
@@ -174,7 +174,7 @@ def fit_low_res(
 
 
 def _fitted_sides(height: int, width: int, sizes: Sequence[int]) -> dict[str, int]:
-    """The side each fit mode leads to; modes that cannot make the input fit are absent."""
+    """Return the side that each fit mode leads to; modes that cannot make the input fit are absent."""
     sides: dict[str, int] = {}
     below = bisect_right(sizes, min(height, width))
     above = bisect_left(sizes, max(height, width))
@@ -186,7 +186,7 @@ def _fitted_sides(height: int, width: int, sizes: Sequence[int]) -> dict[str, in
 
 
 def _resample(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Pillow's antialiased bicubic on float channels, clipped to [0, 1] for the lobes of its kernel."""
+    """Resample float channels by Pillow's antialiased bicubic, clipped to [0, 1] for the lobes of its kernel."""
     channels = (Image.fromarray(np.asarray(pixels[..., c], np.float32)) for c in range(3))
     resized = [np.asarray(channel.resize((side, side), Image.Resampling.BICUBIC)) for channel in channels]
     return np.clip(np.stack(resized, axis=-1), 0.0, 1.0)

@@ -27,15 +27,17 @@ _MORPH_FRAMES = 25
 def replay(
     generator: Generator, config: SearchConfig, problem: Problem, restart: int, steps: int
 ) -> UInt8[np.ndarray, "n h w 3"]:
-    """The pictures that a search looked at, from its start to its last look, evenly spaced and at most 50.
+    """Return the pictures that a search looked at, from its start to its last look, evenly spaced and at most 50.
 
     The search is run again, by itself and not in the lanes that it ran in: last bits of numbers may differ, and many
     steps may make more of it. Frames need not be feasible.
 
     Args:
-        generator, config, problem: of the search.
-        restart: which of the problem's.
-        steps: looks that it took (`Solution.steps`), at least 1.
+        generator: Generator that was searched.
+        config: Settings of the search.
+        problem: Problem that was solved.
+        restart: Number of the problem's restart.
+        steps: Looks that the search took (`Solution.steps`), at least 1.
     """
     key = problem_key(problem.seed, image_number(problem.low_res), restart)
     start = jax.tree.map(lambda array: np.asarray(array[restart]), problem.start)
@@ -48,7 +50,10 @@ def replay(
 
 
 def animation_memory(generator: Generator, config: SearchConfig, side: int) -> int:
-    """Bytes that `replay` or `morph` takes on the device, whichever takes more, as `variations.redraw_memory` does."""
+    """Return the bytes that `replay` or `morph` takes on the device, whichever takes more.
+
+    Arguments and the account are as in `variations.redraw_memory`.
+    """
     target = jax.ShapeDtypeStruct((side, side, 3), np.float32)
     key = jax.eval_shape(jax.random.key, 0)
     point = solution_shapes(generator, config)
@@ -71,7 +76,7 @@ def _replay(
     first: bool | Array,
     looks: Array,
 ) -> Array:
-    """The picture of each of these looks, numbered from 1, ascending."""
+    """Return the picture of each of these looks, numbered from 1, ascending."""
 
     def look(carry: tuple[Array, search.SearchState, Array]) -> tuple[Array, search.SearchState, Array]:
         taken, state, _ = carry
@@ -89,15 +94,17 @@ def _replay(
 def morph(
     generator: Generator, config: SearchConfig, one: Solution, other: Solution, *, frames: int = _MORPH_FRAMES
 ) -> UInt8[np.ndarray, "n h w 3"]:
-    """The pictures on the shortest way from one solution to another, on the spheres of latent rows and noise inputs.
+    """Return pictures on the shortest way from one solution to another, on the spheres of latent rows and noise inputs.
 
     Where rows are searched without a sphere, their way is straight. The pictures are what the generator makes of the
     way; most of them need not be feasible.
 
     Args:
-        generator, config: of the searches.
-        one, other: solutions, of one input or not.
-        frames: how many, at least 2; the first and the last are the solutions.
+        generator: Generator that was searched.
+        config: Settings of the searches.
+        one: Solution that the way begins at.
+        other: Solution that it ends at, of the same input or another.
+        frames: Number of pictures, at least 2; the first and the last are the solutions.
     """
     ways = np.linspace(0.0, 1.0, frames, dtype=np.float32)
     return np.asarray(_morph(generator, config, (one.latent, one.noise), (other.latent, other.noise), ways))

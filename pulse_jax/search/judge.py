@@ -16,6 +16,13 @@ class Result(NamedTuple):
     """What a lane delivers: the 8-bit picture of its best point, just as it was judged, and what reproduces it.
 
     Fields are one lane's, or lead with the lanes' axis, as the state did.
+
+    Attributes:
+        picture: Picture of the best point.
+        loss: Total loss there.
+        search_error: Mean squared error of the float image there.
+        latent, noise: Searched latent and every noise input there.
+        steps, evaluations, feasible_at, status: As in `Solution`.
     """
 
     picture: UInt8[Array, "*lanes h w 3"]
@@ -30,7 +37,15 @@ class Result(NamedTuple):
 
 
 def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConfig, key: np.ndarray) -> Solution:
-    """What a lane delivers (NumPy arrays), judged in float64 on the 8-bit picture, as a reader of its PNG gets it."""
+    """Judge what a lane delivers, in float64 on the 8-bit picture, as a reader of its PNG gets it.
+
+    Args:
+        problem: Problem that was solved.
+        restart: Number of its restart.
+        result: What one lane delivers, as NumPy arrays.
+        config: Settings that it was made with; ε and D count.
+        key: Data of the random key that the start was drawn from.
+    """
     exact = np.asarray(result.picture) / 255
     target = problem.low_res
     downscaled, error = degradation_of(config, len(exact), len(target)).compare(exact, target)

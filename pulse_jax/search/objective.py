@@ -57,7 +57,17 @@ def decode(
     variables: Variables,
     fixed_noise: tuple[Float[Array, "_ _ 1"] | None, ...],
 ) -> tuple[Float[Array, "h w 3"], Float[Array, "rows d"]]:
-    """The image (H, W, 3) of the configured size, nominally [0, 1], unclipped; and the rows that GEOCROSS compares."""
+    """Return the image of these variables, and the rows that GEOCROSS compares.
+
+    Args:
+        generator: Generator that is searched.
+        config: Settings of the search.
+        variables: Point to decode.
+        fixed_noise: Noise inputs that are not searched, None where one is.
+
+    Returns:
+        The image (H, W, 3) of the configured size, nominally in [0, 1], unclipped; and the rows (rows, d).
+    """
     latent, features = variables["latent"], variables.get("features")
     if features is None:
         latent, features = split_features(generator, config, latent)
@@ -79,7 +89,7 @@ def decode(
 
 
 def degrade(config: SearchConfig, image: Float[Array, "h w 3"], target_size: int) -> Float[Array, "size size 3"]:
-    """Return D(image), at the size of the low-resolution input."""
+    """Return D(image) in JAX, at the size of the low-resolution input."""
     return degradation_of(config, image.shape[-3], target_size).apply(image)
 
 

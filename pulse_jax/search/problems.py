@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-__all__ = ["Problem", "Rankable", "Solution", "Start", "Status", "as_problems", "image_number", "problem_key", "rank"]
+__all__ = ["Problem", "Solution", "Start", "Status", "as_problems", "image_number", "problem_key", "rank"]
 
 
 class Status(IntEnum):
@@ -25,7 +25,12 @@ class Status(IntEnum):
 
 
 class Start(NamedTuple):
-    """Given starts of k searches: latents (k, rows, d) and, unless they are to be drawn, all noise (k, r, r, 1)."""
+    """Given starts of k searches.
+
+    Attributes:
+        latents: Searched latents (k, rows, d).
+        noise: Every noise input (k, r, r, 1); None if they are to be drawn.
+    """
 
     latents: Any
     noise: tuple[Any, ...] | None = None
@@ -36,14 +41,17 @@ class Problem:
     """One image, and how many searches it may cost.
 
     Attributes:
-        low_res: (h, h, 3) float, nominally [0, 1]; not-a-number costs only this image.
-        index: the caller's number for the image, another for each; solutions carry it.
-        restarts: searches at most, each from another random start; they are numbered from 0.
-        solutions: begin another restart only while fewer are feasible than this; None runs all restarts. Which restarts
-            are run depends on their outcomes alone, not on their timing.
-        seed: 0 to 2³² − 1, what the starts are drawn from, together with the pixels.
-        start: given starts, one for each restart.
-        ended: restarts whose solutions the caller has from before, and whether they are feasible; not run again.
+        low_res: Low-resolution image (h, h, 3), float, nominally [0, 1]; not-a-number costs only this image.
+        index: The caller's number for the image, another for each; solutions carry it.
+        restarts: Most searches that are made, each from another random start; they are numbered from 0.
+        solutions: Number of feasible solutions that is enough: another restart begins only while there are fewer; None
+            runs all restarts. Which restarts are run depends on their outcomes alone, not on their timing.
+        seed: Number from 0 to 2³² − 1 that the starts are drawn from, together with the pixels.
+        start: Given starts, one for each restart.
+        ended: Restarts whose solutions the caller has from before, and whether they are feasible; not run again.
+
+    Raises:
+        ValueError: An attribute is out of range, or the image is not square, RGB and floating-point.
     """
 
     low_res: np.ndarray
@@ -74,21 +82,21 @@ class Solution:
     """One delivered picture and the proof that it downscales to its input.
 
     Attributes:
-        index, restart: which image and which restart it belongs to.
-        image: (H, W, 3) float32 in [0, 1], multiples of 1/255: exactly what a PNG of it holds.
-        downscaled: (h, w, 3) float32, D(image).
-        loss: the total loss of the float image.
-        downscaling_error: mean squared error of D(image) against the input, in float64.
-        search_error: the same of the float image, before clipping and rounding: the original program's criterion.
-        feasible: whether `downscaling_error` ≤ ε.
-        status: how the search ended.
-        steps: looks taken, at most the config's `steps`.
-        feasible_at: the look, counted from 1, that was the first to be feasible; 0 if none was.
+        index, restart: Which image and which restart it belongs to.
+        image: Delivered picture (H, W, 3), float32 in [0, 1], multiples of 1/255: exactly what a PNG of it holds.
+        downscaled: D(image) (h, w, 3), float32.
+        loss: Total loss of the float image.
+        downscaling_error: Mean squared error of D(image) against the input, in float64.
+        search_error: The same of the float image, before clipping and rounding: the original program's criterion.
+        feasible: Whether `downscaling_error` ≤ ε.
+        status: How the search ended.
+        steps: Looks taken, at most the config's `steps`.
+        feasible_at: Look, counted from 1, that was the first to be feasible; 0 if none was.
         evaluations: Looks taken, refused ones included, and products with the residual's Jacobian: what the search has
             cost. Equal to `steps` for methods that take no products.
-        latent: (rows, d), the searched latent; (0, d) of an interpolation.
-        noise: every noise input (r, r, 1); none of an interpolation.
-        key: the data of the random key that the start was drawn from.
+        latent: Searched latent (rows, d); (0, d) of an interpolation.
+        noise: Every noise input (r, r, 1); none of an interpolation.
+        key: Data of the random key that the start was drawn from.
         variation: 0 for what the search found; from 1, the same latent with its other noise: the draw of this number.
     """
 
@@ -113,12 +121,15 @@ class Solution:
 def as_problems(
     low_res: np.ndarray, *, restarts: int = 1, seed: int = 0, start: Start | None = None
 ) -> Sequence[Problem]:
-    """One problem for each of n images.
+    """Return one problem for each of n images.
 
     Args:
-        low_res: (n, h, h, 3).
-        restarts, seed: as in `Problem`.
-        start: given starts, its arrays leading with (n, k).
+        low_res: Low-resolution images (n, h, h, 3).
+        restarts, seed: As in `Problem`.
+        start: Given starts, its arrays leading with (n, k).
+
+    Raises:
+        ValueError: `low_res` has another shape, or an argument is out of range.
     """
     low_res = np.asarray(low_res)
     if low_res.ndim != 4:
@@ -131,14 +142,14 @@ def as_problems(
 
 
 def image_number(pixels: np.ndarray) -> int:
-    """The first 32 bits of the sha256 of an image's shape and float32 pixels."""
+    """Return the first 32 bits of the sha256 of an image's shape and float32 pixels."""
     pixels = np.ascontiguousarray(pixels, "<f4")
     digest = hashlib.sha256(np.asarray(pixels.shape, "<i8").tobytes() + pixels.tobytes()).digest()
     return int.from_bytes(digest[:4], "big")
 
 
 def problem_key(seed: int | Array, number: int | Array, restart: int | Array) -> Array:
-    """fold_in(fold_in(seed, `image_number`), restart), from which a search's start is drawn."""
+    """Return fold_in(fold_in(seed, `image_number`), restart), from which a search's start is drawn."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), restart)
 
 
@@ -158,5 +169,5 @@ _Rankable = TypeVar("_Rankable", bound=Rankable)
 
 
 def rank(solutions: Sequence[_Rankable]) -> list[_Rankable]:
-    """Best first: feasible ones, then by total loss (a NaN last), then by restart."""
+    """Sort solutions, best first: feasible ones, then by total loss (a NaN last), then by restart."""
     return sorted(solutions, key=lambda s: (not s.feasible, np.isnan(s.loss), s.loss, s.restart))

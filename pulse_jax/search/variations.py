@@ -31,7 +31,7 @@ _BRANCH = 0x6E6F6973
 
 
 def redrawn_layers(config: SearchConfig, layers: int) -> tuple[int, ...]:
-    """Which of so many noise inputs a search draws at random and then leaves alone (see `latents.init_noise`)."""
+    """Return which of so many noise inputs a search draws at random and then leaves alone (see `space.init_noise`)."""
     if config.noise in ("zero", "normalized"):
         return ()
     searched = config.trainable_noise_layers if config.noise == "trainable" else 0
@@ -41,23 +41,23 @@ def redrawn_layers(config: SearchConfig, layers: int) -> tuple[int, ...]:
 def redraw(
     generator: Generator, config: SearchConfig, problem: Problem, solution: Solution, numbers: Sequence[int]
 ) -> Iterator[Solution]:
-    """A solution's variations: what it is once the noise inputs that were not searched are drawn anew.
+    """Yield a solution's variations: what it is once the noise inputs that were not searched are drawn anew.
 
     A variation depends on its solution and its number, and on nothing else. It carries its solution's restart, key and
-    steps; loss, errors and verdict are its own, judged in float64 on the 8-bit picture as `problems.judge` does.
+    steps; loss, errors and verdict are its own, judged in float64 on the 8-bit picture by `judge.judge`.
 
     Args:
-        generator: that was searched.
-        config: of the search.
-        problem: that the solution is one of.
-        solution: feasible or not.
-        numbers: of the variations, from 1; they need not begin there.
+        generator: Generator that was searched.
+        config: Settings of the search.
+        problem: Problem that was solved.
+        solution: Solution to vary, feasible or not.
+        numbers: Numbers of the variations, from 1; they need not begin there.
 
     Yields:
         A solution for each number, feasible or not, in their order; a few are in memory at a time.
 
     Raises:
-        ValueError: no noise input is left to be drawn, or a number is below 1.
+        ValueError: No noise input is left to be drawn, or a number is below 1.
     """
     layers = redrawn_layers(config, len(generator.noise_shapes))
     if not layers:
@@ -85,11 +85,12 @@ def redraw(
 
 
 def redraw_memory(generator: Generator, config: SearchConfig, side: int) -> int:
-    """Bytes that `redraw` takes on the device, the generator included, by XLA's account; 0 where it gives none.
+    """Return the bytes that `redraw` takes on the device, the generator included, by XLA's account; 0 without one.
 
     Args:
-        generator, config: of the search.
-        side: of the low-resolution input.
+        generator: Generator that is searched.
+        config: Settings of the search.
+        side: Side of the low-resolution input, in pixels.
     """
     target = jax.ShapeDtypeStruct((side, side, 3), np.float32)
     key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
@@ -110,8 +111,10 @@ def _draw(
     ending: tuple[Array, Array, Array],
     numbers: Array,
 ) -> Result:
-    """Every number's variation; of the solution, `point` is latent, noise and key, `ending` steps, evaluations
-    and status."""
+    """Return every number's variation.
+
+    Of the solution, `point` holds latent, noise and key; `ending` holds steps, evaluations and status.
+    """
     latent, noise, key = point
     branch = jax.random.fold_in(jax.random.wrap_key_data(key), _BRANCH)
 
