@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -11,13 +12,16 @@ import pytest
 import tyro
 
 from pulse_jax.cli import main
-from tests.layers import ROOT
+from pulse_jax.search import presets
+from pulse_jax.search.presets import PRESETS
+from tests.layers import PACKAGE, PACKAGES, ROOT
 
 README = ROOT / "README.md"
 DOCUMENTS = [
     README,
     *sorted(path for top in ("convert", "examples", "pulse_jax", "tests") for path in (ROOT / top).rglob("*.md")),
 ]
+every = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
@@ -48,6 +52,21 @@ def dead_links(path):
         if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
             dead.append(link)
     return dead
+
+
+def strange_names(text, folder):
+    """Files `folder/file.py` and names `package.module.function` of `pulse_jax` in a document that do not exist."""
+    strange = []
+    for name in re.findall(r"`([^`\n]+)`", _FENCE.sub("", text)):
+        if re.fullmatch(r"[\w/]+/\w+\.py", name):
+            if not any((top / name).is_file() for top in (folder, ROOT, PACKAGE)):
+                strange.append(name)
+        elif re.fullmatch(rf"({'|'.join(PACKAGES)})(\.\w+)+", name):
+            try:
+                pkgutil.resolve_name(f"pulse_jax.{name}")
+            except (ImportError, AttributeError):
+                strange.append(name)
+    return strange
 
 
 def commands(text):
@@ -105,7 +124,15 @@ def test_the_readme_is_short():
     assert [line for line in lines if len(line) > 125 and not line.startswith("|")] == []
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_readme_lists_every_preset():
+    table = README.read_text(encoding="utf-8").partition("## Presets")[2].partition("## ")[0]
+    rows = re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+    # Toys of other tests may be registered too.
+    own = [name for name, preset in PRESETS.items() if preset.__module__ == presets.__name__]
+    assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == own
+
+
+@every
 def test_links_lead_somewhere(path):
     assert dead_links(path) == []
 
@@ -119,7 +146,20 @@ def test_a_dead_link_is_found(tmp_path):
     assert dead_links(path) == ["b.md", "#another", "d.png"]
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("name", ["pulse_jax/ARCHITECTURE.md", "tests/README.md"])
+def test_contributors_find_what_is_named(name):
+    path = ROOT / name
+    assert strange_names(path.read_text(encoding="utf-8"), path.parent) == []
+
+
+def test_a_strange_name_is_found(tmp_path):
+    text = (
+        "`tests/layers.py` `b/nothing.py` `engine.stream.solve_stream` `engine.nothing` `search.step` `step.py` `a.b`"
+    )
+    assert strange_names(text, tmp_path) == ["b/nothing.py", "engine.nothing"]
+
+
+@every
 def test_commands_parse(path, parse):
     text = path.read_text(encoding="utf-8")
     inline = re.findall(r"`(python -m [^`]+)`", _FENCE.sub("", text))
@@ -159,7 +199,7 @@ def test_the_readmes_test_command_is_the_one_that_is_run():
     assert command in README.read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@every
 def test_python_compiles(path):
     for block in blocks(path.read_text(encoding="utf-8"), "python"):
         compile(block, path.name, "exec")
@@ -180,11 +220,13 @@ def test_the_readmes_walk_through_runs(tmp_path):
     walk = README.read_text(encoding="utf-8").partition("## A walk-through")[2]
     (tmp_path / "pulse_jax").symlink_to(ROOT / "pulse_jax")
     program = "import sys; from pulse_jax.cli import main; sys.exit(main())"
+    # The commands share what they compile, as a user's do.
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "JAX_ENABLE_COMPILATION_CACHE": "true"}
     for _, *words in commands(blocks(walk, "sh")[0]):
         result = subprocess.run(
             [sys.executable, "-c", program, *words],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | cache,
             capture_output=True,
             text=True,
         )
