@@ -1,12 +1,14 @@
-"""Optimisers by name."""
+"""Optimisers by name: a new one is a file of this package and a row of `OPTIMIZERS`."""
 
 from collections.abc import Callable
 
 import optax
 from jaxtyping import PyTree
 
-from pulse_jax.optimizers.projection import adam, projected
-from pulse_jax.optimizers.riemannian import normalized_gradient, riemannian_adam, riemannian_momentum, riemannian_sgd
+from pulse_jax.optimizers.adaptive import adam, riemannian_adam
+from pulse_jax.optimizers.descent import normalized_gradient, riemannian_sgd
+from pulse_jax.optimizers.momentum import riemannian_momentum
+from pulse_jax.optimizers.projection import projected
 
 __all__ = ["OPTIMIZERS", "make_optimizer"]
 
@@ -20,16 +22,24 @@ OPTIMIZERS: dict[str, Callable[[optax.ScalarOrSchedule, PyTree], optax.GradientT
     "riemannian_adam": riemannian_adam,
     "normalized_gradient": normalized_gradient,
 }
-"""Optimisers by name. The projected ones are the PULSE program's `adam`, `sgd`, `sgdm` and `adamax`."""
+"""Functions from a learning rate and a manifold to an optimiser, by the names that a `SearchConfig` gives.
+
+The projected ones are the PULSE program's `adam`, `sgd`, `sgdm` and `adamax`; momentum takes normalised gradients.
+"""
 
 
 def make_optimizer(
     name: str, learning_rate: optax.ScalarOrSchedule, manifold: PyTree
 ) -> optax.GradientTransformationExtraArgs:
-    """One of `OPTIMIZERS` by name; momentum takes normalised gradients.
+    """Return one of `OPTIMIZERS`.
+
+    Args:
+        name: Key of `OPTIMIZERS`.
+        learning_rate: Learning rate, a number or a function of the update count.
+        manifold: Manifold of the variables, a pytree prefix of theirs.
 
     Raises:
-        ValueError: the name is unknown.
+        ValueError: The name is unknown.
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"name: expected one of {', '.join(OPTIMIZERS)}; got {name!r}")

@@ -1,4 +1,7 @@
-"""Learning-rate schedules: PULSE's (Menon et al. 2020, its program) and the StyleGAN2 projector's."""
+"""Learning-rate schedules: PULSE's (Menon et al. 2020, its program) and the StyleGAN2 projector's.
+
+A new one is a function and a row of `SCHEDULES`.
+"""
 
 from collections.abc import Callable
 
@@ -29,18 +32,23 @@ SCHEDULES: dict[str, Callable[[Array], Array]] = {
     "linear1cycledrop": _linear1cycledrop,
     "ramps": _ramps,
 }
-"""PULSE's schedules and the StyleGAN2 projector's: the factor on the learning rate at a fraction of the run, 0 to 1."""
+"""Functions from a fraction of the run, 0 to 1, to the factor on the learning rate, by name (see `schedule`)."""
 
 
 def schedule(name: str, base: ArrayLike, steps: ArrayLike) -> Callable[[ArrayLike], Float[Array, "..."]]:
-    """The learning rate (float32) as a function of the update count, from 0; after `steps` it stays as it is.
+    """Return the learning rate (float32) as a function of the update count, from 0; after `steps` it stays as it is.
 
     `fixed`: base. `linear1cycle`: up from base / 10 to base in the middle of the run and down again.
     `linear1cycledrop`: that within 9/10 of the run, then down to base / 1000 (the PULSE program). `ramps`: up from 0
     within the first 1/20 and down to 0 within the last quarter, along a cosine (StyleGAN2, appendix D).
 
+    Args:
+        name: Key of `SCHEDULES`.
+        base: Learning rate that the factor multiplies.
+        steps: Length of the run, in updates.
+
     Raises:
-        ValueError: the name is unknown, or `steps` is less than 1.
+        ValueError: The name is unknown, or `steps` is less than 1.
     """
     if name not in SCHEDULES:
         raise ValueError(f"name: expected one of {', '.join(SCHEDULES)}; got {name!r}")

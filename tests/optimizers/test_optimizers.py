@@ -2,7 +2,6 @@
 
 import functools
 import math
-from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +12,8 @@ import pytest
 from pulse_jax import optimizers
 from pulse_jax.manifold import product, sphere
 from pulse_jax.manifold.product import Euclidean, Sphere
-from pulse_jax.optimizers import projection, registry, schedules
-from pulse_jax.search.config import OptimizerName, ScheduleName
+from pulse_jax.optimizers import adaptive, descent, links, momentum, projection, registry, schedules
+from pulse_jax.search.config import SearchConfig
 from tests.golden_weights import load
 
 GOLDEN = load("f_schedules")
@@ -262,9 +261,36 @@ def test_lanes():
             np.testing.assert_allclose(a[index], b, rtol=1e-5, atol=1e-5)
 
 
-def test_the_settings_name_every_optimiser_and_schedule():
-    assert set(get_args(OptimizerName)) == set(registry.OPTIMIZERS)
-    assert set(get_args(ScheduleName)) == set(schedules.SCHEDULES)
+def test_the_settings_know_every_optimiser_and_schedule():
+    for name in registry.OPTIMIZERS:
+        assert SearchConfig(optimizer=name).optimizer == name
+    for name in schedules.SCHEDULES:
+        assert SearchConfig(schedule=name).schedule == name
+
+
+def test_every_public_name_is_offered_by_the_package():
+    for module in (adaptive, descent, links, momentum, projection, registry, schedules):
+        for name in module.__all__:
+            assert getattr(optimizers, name) is getattr(module, name)
+
+
+def test_a_new_optimiser_and_a_new_schedule_are_a_row_each(monkeypatch):
+    """Signs of the gradient, as nothing here has: a link between the shared first and last ones."""
+
+    def signs(rate, manifold):
+        return optimizers.riemannian_chain(rate, manifold, optax.stateless(lambda g, _: jax.tree.map(jnp.sign, g)))
+
+    with pytest.raises(ValueError, match="name: expected one of projected_adam"):
+        registry.make_optimizer("signs", 0.1, Euclidean())
+    monkeypatch.setitem(registry.OPTIMIZERS, "signs", signs)
+    monkeypatch.setitem(schedules.SCHEDULES, "halves", lambda fraction: 0.5 ** (10 * fraction))
+    optimizer = registry.make_optimizer("signs", schedules.schedule("halves", 0.8, 10), Euclidean())
+    _, path = descend(optimizer, jnp.asarray([3.0, -3.0]), lambda p: 100.0 * p, 3)
+    np.testing.assert_allclose(path, [[2.2, -2.2], [1.8, -1.8], [1.6, -1.6]], rtol=1e-6)
+    # On a sphere the same row's direction is retracted: the point turns, and keeps its radius.
+    optimizer = registry.make_optimizer("signs", 0.1, Sphere(radius=2.0))
+    last, _ = descend(optimizer, jnp.asarray([[2.0, 0.0]]), lambda p: jnp.asarray([[0.0, 7.0]]), 1)
+    np.testing.assert_allclose(last, [[2.0 * math.cos(0.05), -2.0 * math.sin(0.05)]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("key", GOLDEN)
