@@ -43,7 +43,7 @@ def given_config(options: Upsample) -> UpsamplingConfig:
     """
     overrides = {
         name: getattr(options, name)
-        for name, role in roles(Upsample).items()
+        for name, role in roles(type(options)).items()
         if role.decides == "config" and name != "preset" and _is_given(options, name)
     }
     if options.perceptual is not None:
@@ -187,7 +187,7 @@ def _start(
 def _deciding(options: Upsample) -> dict[str, Any]:
     """Options that decide results by themselves, as JSON values by name; files by their contents."""
     found = {}
-    for name, role in roles(Upsample).items():
+    for name, role in roles(type(options)).items():
         value = getattr(options, name)
         if role.decides == "contents":
             found[name] = None if value is None else sha256_of(value)
@@ -198,14 +198,14 @@ def _deciding(options: Upsample) -> dict[str, Any]:
 
 def _reported(options: Upsample) -> dict[str, Any]:
     """Options that `summary.json` repeats, as JSON values by name."""
-    values = {name: getattr(options, name) for name, role in roles(Upsample).items() if role.reported}
+    values = {name: getattr(options, name) for name, role in roles(type(options)).items() if role.reported}
     return {name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()}
 
 
 def _repeated(options: Upsample, config: UpsamplingConfig) -> list[str]:
     """The words of a command that makes solutions again: what is always said first, then the search's, files last."""
     found = []
-    for name, role in roles(Upsample).items():
+    for name, role in roles(type(options)).items():
         always = role.repeated == "always"
         if always or (role.repeated == "given" and _is_given(options, name)):
             value = getattr(options, name)
@@ -220,4 +220,4 @@ def _repeated(options: Upsample, config: UpsamplingConfig) -> list[str]:
 
 def _is_given(options: Upsample, name: str) -> bool:
     """Whether an option is other than by default."""
-    return getattr(options, name) != getattr(Upsample, name)
+    return getattr(options, name) != getattr(type(options), name)

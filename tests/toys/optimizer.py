@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from pulse_jax.optimizers.riemannian import retract_updates, riemannian_gradient
+from pulse_jax.optimizers.links import retract_updates, riemannian_gradient
 
 
 def riemannian_sign(learning_rate, manifold):

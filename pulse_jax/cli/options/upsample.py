@@ -141,7 +141,7 @@ class Upsample:
         check_range("noise-samples", self.noise_samples, 0, MAX_COUNT)
 
     def _check_nothing_searched(self) -> None:
-        named = roles(Upsample)
+        named = roles(type(self))
         for field in fields(self):
             value = getattr(self, field.name)
             # The command that makes a solution again names its one restart.
