@@ -55,11 +55,11 @@ class Options:
     """What is timed.
 
     Attributes:
-        checkout: where the original is.
+        checkout: Folder of the original.
         network: 64×64 with 32 channels and fewer, 64×64 with 512 channels, or the original's own 1024×1024.
-        batches: images that are searched at once.
-        steps: of a search.
-        rounds: of each side.
+        batches: Images that are searched at once.
+        steps: Steps of a search.
+        rounds: How often each side is timed.
     """
 
     checkout: Annotated[pathlib.Path, tyro.conf.Positional]
@@ -70,7 +70,7 @@ class Options:
 
 
 def original(checkout: pathlib.Path, sizes: Network, batch: int, steps: int) -> float:
-    """Seconds per step of the original's loop: its generator, losses and spherical Adam, sized down from 1024."""
+    """Time a step of the original's loop: its generator, losses and spherical Adam, sized down from 1024."""
     sys.path.insert(0, str(checkout))
     import torch  # pyright: ignore[reportMissingImports]
 
@@ -121,7 +121,7 @@ def original(checkout: pathlib.Path, sizes: Network, batch: int, steps: int) -> 
 
 
 def ours(sizes: Network, batch: int, steps: int) -> float:
-    """Seconds per step of `solve_stream`, compiled before, start and end of the searches included."""
+    """Time a step of `solve_stream`, compiled before, start and end of the searches included."""
     import jax
     import jax.numpy as jnp
 

@@ -38,14 +38,24 @@ class Options:
     """What is compared.
 
     Attributes:
-        truths: folder of held-out PNGs at the generator's resolution.
-        samples: instead of held-out pictures, so many of the generator's own (8-bit) samples.
-        factor: downscaling factor.
-        count: use the first so many pictures.
-        presets: these presets as they are, before the grid.
-        spaces, starts, schedules, geocross, optimizers, rates: the grid; a rate is paired with every optimiser.
-        output: also append each row to this JSON-lines file.
-        pictures: write a strip of each row's best solutions, below the truths, into this folder.
+        truths: Folder of held-out PNGs at the generator's resolution.
+        samples: Instead of held-out pictures, so many of the generator's own (8-bit) samples.
+        factor: Downscaling factor.
+        count: How many pictures are used, from the first.
+        restarts: Searches of each input.
+        steps: Steps of a search at most.
+        eps: The largest error that is feasible.
+        lanes: Searches that run at once.
+        presets: Presets as they are, before the grid.
+        spaces: Spaces of the grid.
+        starts: Starts of the grid.
+        schedules: Schedules of the grid.
+        geocross: Weights of GEOCROSS of the grid.
+        optimizers: Optimisers of the grid, none by default.
+        rates: Learning rates of the grid, each paired with every optimiser.
+        generator: Generator folder; the embedded one by default.
+        output: JSON-lines file to which each row is appended too.
+        pictures: Folder for a strip of each row's best solutions, below the truths.
     """
 
     truths: pathlib.Path | None = None
@@ -69,7 +79,7 @@ class Options:
 
 
 def read_truths(options: Options, generator: Generator) -> np.ndarray:
-    """The pictures (n, H, W, 3) in [0, 1] whose low-resolution versions are the inputs."""
+    """Return the pictures (n, H, W, 3) in [0, 1] whose low-resolution versions are the inputs."""
     if options.samples:
         samples = np.asarray(generator.sample(jax.random.key(0), options.samples))
         return to_uint8(samples) / 255
@@ -80,7 +90,7 @@ def read_truths(options: Options, generator: Generator) -> np.ndarray:
 
 
 def configurations(options: Options) -> Iterator[tuple[dict[str, object], SearchConfig]]:
-    """What each row is called, and what it runs."""
+    """Yield what each row is called, and what it runs."""
     for name in options.presets:
         # Stopped early, so that its steps are steps to a feasible picture.
         yield {"preset": name}, presets.PRESETS[name](steps=options.steps, eps=options.eps, stop="feasible")
@@ -106,7 +116,7 @@ def configurations(options: Options) -> Iterator[tuple[dict[str, object], Search
 
 
 def spread(values: list[int], share: float, steps: int) -> str:
-    """A quantile of steps to feasible; a dash where that share never got there."""
+    """Return a quantile of steps to feasible, or a dash where that share never got there."""
     ordered = sorted(values)
     index = int(np.ceil(share * len(ordered))) - 1
     return f"{ordered[index]:4d}" if ordered[index] <= steps else "   –"
@@ -119,7 +129,7 @@ def geocross_of(solution: Solution, generator: Generator) -> float:
 
 
 def summarise(solutions: list[Solution], options: Options, generator: Generator, seconds: float) -> dict[str, object]:
-    """One row's numbers."""
+    """Return one row's numbers."""
     by_input: dict[int, list[Solution]] = {}
     for solution in solutions:
         by_input.setdefault(solution.index, []).append(solution)

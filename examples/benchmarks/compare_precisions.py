@@ -29,10 +29,10 @@ class Options:
     """What is compared.
 
     Attributes:
-        truths: folder of PNGs at the generator's resolution.
-        factor: downscaling factor.
-        count: the first so many pictures.
-        steps: after which to look.
+        truths: Folder of PNGs at the generator's resolution.
+        factor: Downscaling factor.
+        count: How many pictures are used, from the first.
+        steps: Numbers of steps after which to look.
     """
 
     truths: pathlib.Path = pathlib.Path(__file__).parents[1] / "heldout" / "tune"
@@ -45,7 +45,7 @@ class Options:
 def advance(
     generator: Generator, config: SearchConfig, state: search.SearchState, count: jax.Array
 ) -> search.SearchState:
-    """All lanes, so many steps further."""
+    """Return all lanes `count` steps further."""
     one = functools.partial(search.step, generator, config)
     return jax.lax.fori_loop(0, count, lambda _, s: jax.vmap(one)(s)[0], state)
 

@@ -45,14 +45,18 @@ class Options:
     """What is compared, and where the results go.
 
     Attributes:
-        output: folder of the results, gone on with if it holds some.
-        presets: names with commas between them; all by default.
-        split: which held-out renders are searched for; the other ones are what solutions' patches are compared with.
-        inputs: at most so many of each kind; all by default.
-        restarts: searches of the first held-out renders, whose solutions' diversity is measured; of the others one.
-        diverse: how many these first inputs are.
-        steps: of a search, at most; a preset's own number where that is less.
-        shown: inputs of each kind on the sheet.
+        output: Folder of the results, gone on with if it holds some.
+        presets: Names with commas between them; all by default.
+        split: Which held-out renders are searched for; the other ones are what solutions' patches are compared with.
+        inputs: Inputs of each kind at most; all by default.
+        restarts: Searches of the first held-out renders, whose solutions' diversity is measured; of the others one.
+        diverse: How many these first inputs are.
+        steps: Steps of a search at most; a preset's own number where that is less.
+        eps: The largest error that is feasible.
+        seed: What starts are drawn from.
+        lanes: Searches that run at once.
+        shown: Inputs of each kind on the sheet.
+        generator: Generator folder; the embedded one by default.
     """
 
     output: pathlib.Path = pathlib.Path("compared")
@@ -70,7 +74,7 @@ class Options:
 
 
 def configuration(name: str, options: Options) -> UpsamplingConfig:
-    """The preset at the common ε, with no more steps than asked for."""
+    """Return the preset at the common ε, with no more steps than asked for."""
     preset = presets.PRESETS[name]
     steps = preset().steps
     return preset(eps=options.eps, steps=steps if options.steps is None else min(steps, options.steps))
@@ -80,14 +84,14 @@ class Ledger:
     """What is finished of one preset, a JSON line for each input below a line with the settings.
 
     Args:
-        path: of the file, made if missing.
-        settings: what must not have changed, JSON values by name.
+        path: Path of the file, made if missing.
+        settings: What must not have changed, JSON values by name.
 
     Attributes:
-        records: by set and input.
+        records: Records by set and input.
 
     Raises:
-        SystemExit: the file was made with other settings.
+        SystemExit: The file was made with other settings.
     """
 
     def __init__(self, path: pathlib.Path, settings: Mapping[str, Any]) -> None:
@@ -105,7 +109,7 @@ class Ledger:
                 self.records[record["set"], record["input"]] = record
 
     def add(self, record: dict[str, Any]) -> None:
-        """Keeps one input's record."""
+        """Keep one input's record."""
         self.records[record["set"], record["input"]] = record
         with open(self._path, "ab") as file:
             file.write(self._line(record))
@@ -116,7 +120,7 @@ class Ledger:
 
 
 def rows_of_w(generator: Generator, config: UpsamplingConfig, solution: Solution) -> np.ndarray | None:
-    """The different rows of w (n, d) that a solution was drawn from, of layers or filters; None of an interpolation."""
+    """Return the different rows of w (n, d) that a solution was drawn from; None of an interpolation."""
     if not isinstance(config, SearchConfig):
         return None
     latent, _ = split_features(generator, config, jax.numpy.asarray(solution.latent))
@@ -125,7 +129,7 @@ def rows_of_w(generator: Generator, config: UpsamplingConfig, solution: Solution
 
 
 def latent_norms(generator: Generator, config: UpsamplingConfig, solutions: Sequence[Solution]) -> dict[str, Any]:
-    """`metrics.NormStatistics` of w, made nearly Gaussian by PULSE's whitening, and by the flow if there is one."""
+    """Return `metrics.norm_statistics` of w, made nearly Gaussian by PULSE's whitening and by the flow, if any."""
     rows = [rows for solution in solutions if (rows := rows_of_w(generator, config, solution)) is not None]
     if not rows or not all(np.isfinite(row).all() for row in rows):
         return {}
@@ -146,7 +150,7 @@ def judged(
     ranked: Sequence[Solution],
     step_seconds: float | None,
 ) -> dict[str, Any]:
-    """One input's numbers; `ranked` are its solutions, best first. Fidelity is that of the first search's."""
+    """Return one input's numbers; `ranked` are its solutions, best first. Fidelity is that of the first search's."""
     ordered = sorted(ranked, key=lambda solution: solution.restart)
     first = ordered[0].image
     sets = {"made": ranked, "feasible": [solution for solution in ranked if solution.feasible]}
@@ -179,7 +183,7 @@ def judged(
 def search(
     name: str, generator: Generator, config: UpsamplingConfig, inputs: InputSet, ledger: Ledger, options: Options
 ) -> None:
-    """Makes all searches of one set that are still to be made, and keeps each input when it has all of them."""
+    """Make all searches of one set that are still to be made, and keep each input when it has all of them."""
     problems = [
         Problem(low_res=low_res, index=index, restarts=_restarts(config, inputs, index, options), seed=options.seed)
         for index, low_res in enumerate(inputs.low_res)
@@ -215,9 +219,9 @@ def _restarts(config: UpsamplingConfig, inputs: InputSet, index: int, options: O
 
 
 def step_seconds(standing: Sequence[Progress], lanes: int) -> float | None:
-    """What a step of all lanes took, compilation aside: the median of the chunks; None before the first has ended.
+    """Return the seconds of a step of all lanes, compilation aside; None before the first chunk has ended.
 
-    A median, because other work on the machine must not count.
+    The median of the chunks, because other work on the machine must not count.
     """
     costs = []
     for before, after in itertools.pairwise([Progress(0, 0, 0, 0, 0.0, 0.0, 0.0), *standing]):
@@ -228,7 +232,7 @@ def step_seconds(standing: Sequence[Progress], lanes: int) -> float | None:
 
 
 def compare(options: Options, generator: Generator) -> dict[str, Any]:
-    """Searches what is missing and writes the report, whose numbers are returned."""
+    """Search what is missing, write the report and return its numbers."""
     names = [name.strip() for name in options.presets.split(",") if name.strip()] or list(presets.PRESETS)
     unknown = sorted(set(names) - set(presets.PRESETS))
     if unknown:
@@ -260,7 +264,7 @@ def compare(options: Options, generator: Generator) -> dict[str, Any]:
 
 
 def settings(generator: Generator, config: UpsamplingConfig, options: Options) -> dict[str, Any]:
-    """What must be the same for a preset's results to belong together."""
+    """Return what must be the same for a preset's results to belong together."""
     plain = {name: getattr(options, name) for name in ("split", "restarts", "diverse", "seed")}
     return {**fingerprint(generator, config, options.lanes, jax.local_devices()[0]), **plain}
 

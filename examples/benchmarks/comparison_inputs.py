@@ -44,10 +44,10 @@ class InputSet:
 
 
 def read_pictures(folder: pathlib.Path) -> tuple[list[str], np.ndarray]:
-    """The names and pixels (n, H, W, 3) in [0, 1] of a folder's PNGs.
+    """Return the names and pixels (n, H, W, 3) in [0, 1] of a folder's PNGs.
 
     Raises:
-        FileNotFoundError: it holds none.
+        FileNotFoundError: It holds none.
     """
     paths = sorted(folder.glob("*.png"))
     if not paths:
@@ -56,7 +56,7 @@ def read_pictures(folder: pathlib.Path) -> tuple[list[str], np.ndarray]:
 
 
 def motion_blurred(image: Float[np.ndarray, "h w 3"], length: int, angle: float) -> Float[np.ndarray, "h w 3"]:
-    """The mean of an image moved along a line of `length` pixels; what is beyond its border is the border."""
+    """Return the mean of an image moved along a line of `length` pixels; what is beyond its border is the border."""
     steps = np.arange(length) - (length - 1) / 2
     down, right = (np.rint(steps * part).astype(int) for part in (math.sin(angle), math.cos(angle)))
     padded = np.pad(image, ((length, length), (length, length), (0, 0)), mode="edge")
@@ -69,7 +69,7 @@ def motion_blurred(image: Float[np.ndarray, "h w 3"], length: int, angle: float)
 
 
 def input_sets(split: str, count: int | None) -> list[InputSet]:
-    """All sets, each of at most `count` inputs: two sizes of a split's renders, and fifty inputs of other kinds.
+    """Return all sets, each of at most `count` inputs: two sizes of a split's renders, and fifty inputs of other kinds.
 
     Inputs are 8-bit pictures. Noise of σ = 0.05 alone is an error of 2.5e-3, so that no truth meets ε = 1e-3 there.
     """

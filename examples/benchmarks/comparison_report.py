@@ -53,7 +53,7 @@ more than three standard deviations of a Gaussian's norm away; the same after th
 
 
 def read_records(output: pathlib.Path) -> tuple[dict[str, Any], dict[str, dict[tuple[str, str], dict[str, Any]]]]:
-    """Settings and records of every preset that has any, in the presets' order."""
+    """Return settings and records of every preset that has any, in the presets' order."""
     settings, records = {}, {}
     for name in presets.PRESETS:
         path = output / f"{name}.jsonl"
@@ -65,13 +65,13 @@ def read_records(output: pathlib.Path) -> tuple[dict[str, Any], dict[str, dict[t
 
 
 def patch_distance(pictures: np.ndarray, others: np.ndarray) -> float:
-    """The mean over levels of `metrics.patch_distances`, ×1000, between equally many pictures."""
+    """Return the mean over levels of `metrics.patch_distances`, ×1000, between equally many pictures."""
     count = min(len(pictures), len(others))
     return 1000 * float(np.mean(metrics.patch_distances(pictures[:count], others[:count])))
 
 
 def numbers(found: Sequence[Mapping[str, Any]], pictures: np.ndarray, others: np.ndarray) -> dict[str, Any]:
-    """One preset's numbers on one set: `found` are the records, `pictures` the first solutions."""
+    """Return one preset's numbers on one set: `found` are the records, `pictures` the first solutions."""
     searches = [record["searches"][0] for record in found]
     reached = [
         # A search that was feasible by a hair is so by the last look, as far as it knows itself.
@@ -113,14 +113,14 @@ def cell(name: str, row: Mapping[str, Any]) -> str:
 
 
 def write(output: pathlib.Path, sets: Sequence[InputSet], others: np.ndarray, eps: float, shown: int) -> dict[str, Any]:
-    """Writes `compared.json`, `compared.md`, `compared.png` and `index.html`; the numbers are returned and printed.
+    """Write `compared.json`, `compared.md`, `compared.png` and `index.html`; print the numbers and return them.
 
     Args:
-        output: the folder with the searches' results.
-        sets: all inputs.
-        others: held-out renders (m, H, W, 3) that are no truths.
-        eps: of the searches.
-        shown: inputs of each set on the sheet.
+        output: Folder with the searches' results.
+        sets: All inputs.
+        others: Held-out renders (m, H, W, 3) that are no truths.
+        eps: The largest error that is feasible.
+        shown: Inputs of each set on the sheet.
     """
     settings, records = read_records(output)
     compared: dict[str, Any] = {"eps": eps, "settings": settings, "sets": {}}
@@ -153,7 +153,7 @@ def picture_path(output: _Path, preset: str, inputs: InputSet, label: str) -> _P
 
 
 def verdict(record: Mapping[str, Any]) -> tuple[str, str, bool]:
-    """What is said of an input's first solution: caption, detail, and whether it is feasible."""
+    """Return what is said of an input's first solution: caption, detail, and whether it is feasible."""
     first = record["searches"][0]
     psnr = "" if record["psnr"] is None else f"{record['psnr']:.1f} dB"
     steps = f", {first['steps']} steps" if first["steps"] else ""
@@ -161,12 +161,12 @@ def verdict(record: Mapping[str, Any]) -> tuple[str, str, bool]:
 
 
 def complete(inputs: InputSet, records: Records) -> list[int]:
-    """The inputs that every preset has searched."""
+    """Return the inputs that every preset has searched."""
     return [i for i, label in enumerate(inputs.names) if all((inputs.name, label) in records[name] for name in records)]
 
 
 def sheet(output: pathlib.Path, sets: Sequence[InputSet], records: Records, eps: float, shown: int) -> np.ndarray:
-    """Some inputs of each set, one to a line, with the truth and every preset's first solution in columns."""
+    """Draw some inputs of each set, one to a line, with the truth and every preset's first solution in columns."""
     rows = []
     for inputs in sets:
         ready = complete(inputs, records)

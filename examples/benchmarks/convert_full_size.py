@@ -32,7 +32,7 @@ NAMINGS = {"stylegan1": tensorflow.STYLEGAN1.name, "stylegan2": ada.STYLEGAN2.na
 
 
 def main() -> None:
-    """Starts one process per architecture and step."""
+    """Start one process per architecture and step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=1_000_000, help="draws of the Gaussian fit")
     parser.add_argument("--step", nargs=3, metavar=("STEP", "KIND", "FOLDER"), help=argparse.SUPPRESS)
@@ -49,8 +49,14 @@ def main() -> None:
     for kind in CONFIGS:
         with tempfile.TemporaryDirectory() as folder:
             for step in STEPS:
-                command = [sys.executable, __file__, "--samples", str(options.samples), "--step", step, kind, folder]
-                subprocess.run(command, check=True)
+                command = [
+                    sys.executable,
+                    "-m",
+                    "examples.benchmarks.convert_full_size",
+                    "--samples",
+                    str(options.samples),
+                ]
+                subprocess.run([*command, "--step", step, kind, folder], check=True)
 
 
 def _write(kind: str, folder: pathlib.Path, samples: int) -> str:

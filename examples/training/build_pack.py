@@ -47,7 +47,7 @@ class Proxy(NamedTuple):
 
 
 def read_obj(path: Path) -> Mesh:
-    """Reads the vertices, texture coordinates and faces of an OBJ file."""
+    """Read the vertices, texture coordinates and faces of an OBJ file."""
     vertices, uv, faces, groups, group = [], [], [], [], ""
     for line in path.read_text().splitlines():
         match line.split():
@@ -71,12 +71,12 @@ def _corner(text: str) -> tuple[int, int]:
 
 
 def triangulate(faces: Iterable[list[tuple[int, int]]]) -> np.ndarray:
-    """Triangles (T, 3, 2) of polygons, as fans."""
+    """Return triangles (T, 3, 2) of polygons, as fans."""
     return np.array([[f[0], f[k], f[k + 1]] for f in faces for k in range(1, len(f) - 1)], np.int32)
 
 
 def read_target(path: Path, count: int) -> np.ndarray:
-    """Offsets (count, 3) of a morph target."""
+    """Return offsets (count, 3) of a morph target."""
     offsets = np.zeros((count, 3), np.float32)
     for line in path.read_text().splitlines():
         if line.strip() and not line.startswith("#"):
@@ -86,7 +86,7 @@ def read_target(path: Path, count: int) -> np.ndarray:
 
 
 def read_proxy(folder: Path) -> Proxy:
-    """Reads the .mhclo file in a folder and the mesh that it names."""
+    """Read the .mhclo file in a folder and the mesh that it names."""
     path = next(iter(sorted(folder.glob("*.mhclo"))), None)
     if path is None:
         raise ValueError(f"no .mhclo file in {folder}")
@@ -130,7 +130,7 @@ def _proxy_rows(text: str) -> list[list[float]]:
 
 
 def target_files(core: Path) -> dict[str, Path]:
-    """The morph targets of the pack, by name."""
+    """Return the morph targets of the pack, by name."""
     macro, files = core / "targets/macrodetails", {}
     for ancestry in ("african", "asian", "caucasian"):
         for sex in ("female", "male"):
@@ -160,7 +160,7 @@ def proxies(core: Path, assets: Path) -> dict[str, Proxy]:
 
 
 def build_geometry(core: Path, assets: Path) -> dict[str, np.ndarray]:
-    """The arrays of heads.npz: only the vertices of the head and those that parts hang on."""
+    """Return the arrays of heads.npz: only the vertices of the head and those that parts hang on."""
     mesh = read_obj(core / "3dobjs/base.obj")
     kept = [face for face, group in zip(mesh.faces, mesh.groups, strict=True) if group == "body" and _near(mesh, face)]
     body = triangulate(kept)
@@ -198,7 +198,7 @@ def _near(mesh: Mesh, face: list[tuple[int, int]]) -> bool:
 
 
 def save_picture(candidates: Iterable[Path], target: Path, side: int, mode: str) -> None:
-    """Saves the first candidate that is a picture, resized; an LFS pointer is none."""
+    """Save the first candidate that is a picture, resized; an LFS pointer is none."""
     tried = list(candidates)
     for path in tried:
         try:
@@ -213,7 +213,7 @@ def save_picture(candidates: Iterable[Path], target: Path, side: int, mode: str)
 
 
 def build_pictures(core: Path, textures: Path, fallback: Path, output: Path) -> None:
-    """Saves the pictures of skins, hair, brows, lashes, eyes and teeth."""
+    """Save the pictures of skins, hair, brows, lashes, eyes and teeth."""
     for path in sorted(fallback.glob("skins/*/textures/*.png")):
         if "special" in path.name or "toon" in str(path):
             continue
@@ -237,7 +237,7 @@ def build_pictures(core: Path, textures: Path, fallback: Path, output: Path) -> 
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Reads the command line and builds the pack."""
+    """Read the command line and build the pack."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     for name, holds in (
         ("core", "makehumancommunity/makehuman"),

@@ -39,7 +39,7 @@ def load_state(path: pathlib.Path, like: TrainState) -> TrainState:
     """Read what `save_state` or `save_compact` wrote; what a compact file lacks is taken from `like`.
 
     Raises:
-        ValueError: an array has another shape than the networks of `like`.
+        ValueError: An array has another shape than the networks of `like`.
     """
     plain = _plain(like)
     with np.load(path) as stored:

@@ -11,9 +11,10 @@ FaceDetector = Callable[[UInt8[np.ndarray, "h w 3"]], bool]
 
 
 def haar_detector(side: int = 256) -> FaceDetector:
-    """OpenCV's frontal face cascades, `default` and `alt2` (Viola and Jones 2001), on the picture enlarged to `side`.
+    """Return a detector of OpenCV's frontal face cascades, `default` and `alt2` (Viola and Jones 2001).
 
-    Both must find a face at least 0.3 sides large: on blurred pictures they disagree, on sharp ones hardly ever.
+    They look at the picture enlarged to `side`. Both must find a face at least 0.3 sides large: on blurred pictures
+    they disagree, on sharp ones hardly ever.
 
     Raises:
         SystemExit: OpenCV is not installed, or one without cascades.
@@ -36,5 +37,5 @@ def haar_detector(side: int = 256) -> FaceDetector:
 
 
 def faces_found(pictures: UInt8[np.ndarray, "n h w 3"], detector: FaceDetector) -> Bool[np.ndarray, " n"]:
-    """Whether the detector finds a face, picture by picture."""
+    """Return whether the detector finds a face, picture by picture."""
     return np.array([detector(picture) for picture in pictures], bool)

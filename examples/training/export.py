@@ -29,7 +29,7 @@ class Options:
 
 
 def read_config(run: pathlib.Path) -> gan.TrainConfig:
-    """The settings that train.py kept beside the state."""
+    """Return the settings that train.py kept beside the state."""
     fields = json.loads((run / "config.json").read_text())
     architecture = fields.pop("generator")
     architecture["channels"] = tuple(architecture["channels"])

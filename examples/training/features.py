@@ -40,8 +40,15 @@ class Options:
     """Folders of shards written by render.py, the file to write, and how long to train.
 
     Attributes:
-        minutes, steps: training ends at whichever comes first; the learning rate falls to zero until then.
-        mirror: mirror half of the pictures; the signs of angles to the side follow (targets.py).
+        train: Folder of shards to train on.
+        heldout: Folder of shards to test on.
+        output: File to write.
+        minutes: Minutes after which training ends; the learning rate falls to zero until then.
+        steps: Steps after which training ends, if that comes first.
+        batch: Pictures of a step.
+        learning_rate: Learning rate of the first step.
+        features: Number of features.
+        mirror: Whether half of the pictures are mirrored; the signs of angles to the side follow (targets.py).
     """
 
     train: pathlib.Path
@@ -93,11 +100,12 @@ class FeatureNetwork:
     distance of 1 is that of a single picture, repeated, to the renders.
 
     Attributes:
-        resolution: the pictures' side.
-        targets: the attributes in the order of the outputs.
-        features: the number of features.
-        params: the network's arrays.
-        mean, scale: of the training renders' raw features: mean (features,) and the root of their total variance.
+        resolution: Side of the pictures.
+        targets: Attributes in the order of the outputs.
+        features: Number of features.
+        params: The network's arrays.
+        mean: Mean (features,) of the training renders' raw features.
+        scale: Root of their total variance.
     """
 
     resolution: int
@@ -111,7 +119,7 @@ class FeatureNetwork:
         """Features float32 (n, features) and predicted attributes of 8-bit pictures, a batch at a time.
 
         Raises:
-            ValueError: the pictures have another size or are not 8-bit.
+            ValueError: The pictures have another size or are not 8-bit.
         """
         expected = (self.resolution, self.resolution, 3)
         if pictures.shape[1:] != expected or pictures.dtype != np.uint8:
@@ -196,7 +204,7 @@ def train(
     """Adam until `steps` or `minutes`, the learning rate falling along half a cosine of the share that has passed.
 
     Raises:
-        ValueError: the side is no multiple of 16, there are fewer pictures than a batch, or no attribute varies.
+        ValueError: The side is no multiple of 16, there are fewer pictures than a batch, or no attribute varies.
     """
     side = pictures.shape[1]
     if pictures.ndim != 4 or side % 16 or pictures.shape[2] != side or len(pictures) < batch:
@@ -255,7 +263,7 @@ def load(path: pathlib.Path) -> FeatureNetwork:
     """Read what `save` wrote.
 
     Raises:
-        ValueError: an array is missing or has another shape than the description says.
+        ValueError: An array is missing or has another shape than the description says.
     """
     with np.load(path) as stored:
         arrays = dict(stored)

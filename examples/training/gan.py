@@ -78,7 +78,7 @@ def init(config: TrainConfig, seed: int) -> TrainState:
 
 
 def draw_rows(config: StyleGAN2Config, mapping: Params, key: PRNGKeyArray, n: int, mixing: float) -> Array:
-    """Styles (n, layers, w) of n random z; `mixing` is the share whose layers take two styles."""
+    """Return styles (n, layers, w) of n random z; `mixing` is the share whose layers take two styles."""
     z_key, mix_key, cut_key = jax.random.split(key, 3)
     z = jax.random.normal(z_key, (2, n, config.latent_dim))
     both: Any = stylegan2.Mapping(config).apply({"params": mapping}, z)
@@ -132,7 +132,7 @@ def to_signed(pictures: UInt8[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:
 
 
 def augmented(key: PRNGKeyArray, images: Float[Array, "n h w 3"], share: float) -> Float[Array, "n h w 3"]:
-    """Shifts by up to an eighth of the side, and tints, each of a `share` of the images (Zhao et al. 2020).
+    """Shift a `share` of the images by up to an eighth of the side, and tint as many (Zhao et al. 2020).
 
     Below a share of about 0.8 generated pictures do not take on what real ones are given here (Karras et al. 2020b).
     """
@@ -151,7 +151,7 @@ def augmented(key: PRNGKeyArray, images: Float[Array, "n h w 3"], share: float) 
 def step(
     config: TrainConfig, lazy: bool, state: TrainState, pictures: UInt8[Array, "n h w 3"]
 ) -> tuple[TrainState, dict[str, Array]]:
-    """One update of the discriminator and one of the generator on a batch of real pictures, regularised if `lazy`."""
+    """Update the discriminator and the generator on a batch of real pictures, regularised if `lazy`."""
     key, flip_key, fake_key, path_key, real_key, own_key = jax.random.split(state.key, 6)
     judge = Discriminator(config.discriminator_channels, dtype=jnp.dtype(config.precision))
     optimizer = _optimizer(config)
@@ -211,7 +211,7 @@ def step(
 def interval(
     config: TrainConfig, state: TrainState, pictures: UInt8[Array, "k n h w 3"]
 ) -> tuple[TrainState, dict[str, Array]]:
-    """As many steps in one program as `pictures` holds batches, the first regularised; for accelerators.
+    """Take as many steps in one program as `pictures` holds batches, the first regularised; for accelerators.
 
     Returns the metrics' means.
     """

@@ -41,12 +41,13 @@ class Options:
     """What is judged, against what, and where the numbers go.
 
     Attributes:
-        heldout, train: folders of shards written by render.py.
-        features: file written by features.py.
-        generator: generator folder; the embedded one by default.
-        previous: another generator folder, in a column of its own.
-        samples: pictures drawn for faces, attributes, copies and variety.
-        faces: count faces, which needs OpenCV.
+        heldout: Folder of held-out shards written by render.py.
+        train: Folder of the shards that were trained on.
+        features: File written by features.py.
+        generator: Generator folder; the embedded one by default.
+        previous: Another generator folder, in a column of its own.
+        samples: Pictures drawn for faces, attributes, copies and variety.
+        faces: Whether faces are counted, which needs OpenCV.
         output: JSON file; the tables go beside it in Markdown.
     """
 
@@ -74,7 +75,7 @@ def draw_samples(generator: Generator, count: int, seed: int = 0) -> UInt8[np.nd
 
 
 def distances(pictures: UInt8[np.ndarray, "n r r 3"], found: np.ndarray, reference: Reference) -> dict[str, Any]:
-    """How far pictures with the features `found` are from the reference; patches are taken of equally many of both."""
+    """Measure how far pictures with the features `found` are from the reference, patches of equally many of both."""
     count = min(len(pictures), len(reference.pictures))
     levels = metrics.patch_distances(from_uint8(pictures[:count]), from_uint8(reference.pictures[:count]))
     precision, recall = points.precision_recall(reference.features, found)
@@ -88,13 +89,13 @@ def distances(pictures: UInt8[np.ndarray, "n r r 3"], found: np.ndarray, referen
 
 
 def variety(pictures: UInt8[np.ndarray, "n r r 3"]) -> float:
-    """The mean root-mean-square difference between two different pictures."""
+    """Return the mean root-mean-square difference between two different pictures."""
     flat = from_uint8(pictures).reshape(len(pictures), -1)
     return points.mean_pairwise_distance(flat) / flat.shape[1] ** 0.5
 
 
 def nearest_render(pictures: UInt8[np.ndarray, "n r r 3"], train: pathlib.Path) -> np.ndarray:
-    """Each picture's root-mean-square difference to the nearest training render, mirrored or not; one shard is held."""
+    """Return each picture's root-mean-square difference to the nearest training render, mirrored or not."""
     both = from_uint8(np.concatenate([pictures, pictures[:, :, ::-1]])).reshape(2 * len(pictures), -1)
     blocks = (from_uint8(shard).reshape(len(shard), -1) for shard in stream_pictures(train))
     nearest = points.nearest_distances(both, blocks)
@@ -110,7 +111,7 @@ def judge_pictures(
     detector: FaceDetector | None,
     copies: int,
 ) -> dict[str, Any]:
-    """All numbers of one column; `compared` go to the reference, the first `copies` to the training renders."""
+    """Return all numbers of one column; `compared` go to the reference, the first `copies` to the training renders."""
     found, attributes = network(pictures)
     nearest = nearest_render(pictures[:copies], train)
     return {
@@ -135,7 +136,7 @@ def judge(
     detector: FaceDetector | None,
     samples: int = 1000,
 ) -> dict[str, Any]:
-    """A column for the held-out renders and one per generator, and the held-out renders' true attributes."""
+    """Return a column for the held-out renders and one per generator, and the held-out renders' true attributes."""
     half = min(len(heldout) // 2, samples)
     reference = Reference(heldout[:half], network(heldout[:half])[0])
     columns = {
@@ -152,7 +153,7 @@ def judge(
 
 
 def metric_rows(columns: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """The first table: a measure per row."""
+    """Return the first table: a measure per row."""
     rows = []
 
     def add(label: str, texts: Sequence[str]) -> None:
@@ -177,7 +178,7 @@ def metric_rows(columns: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def attribute_rows(wanted: Sequence[Target], columns: Sequence[Mapping[str, list[float]]]) -> list[list[str]]:
-    """The second table: per attribute the share, or mean ± deviation; of many classes how far shares are from true.
+    """Return the second table: of each attribute the share, or mean ± deviation; of many classes the total variation.
 
     `columns` are summaries of attributes, the true ones first.
     """

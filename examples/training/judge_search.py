@@ -1,4 +1,6 @@
-"""Judge what the search makes of held-out faces: `judge_search.py --heldout DIR --features features.npz --output DIR`.
+"""Judge what the search makes of held-out faces.
+
+    python -m examples.training.judge_search --heldout DIR --features features.npz --output DIR
 
 Held-out faces are downscaled and searched for with the default preset; every solution is written as a PNG, and what is
 read back is judged, none left out. Beside them stand the truths, as many plain samples, and bicubic upsampling.
@@ -52,15 +54,20 @@ class Options:
     """What is searched for, how, and where the results go.
 
     Attributes:
-        heldout: folder of shards written by render.py; pictures whose `id` is the name of a truth are left out.
-        features: file written by features.py.
-        output: folder for pictures, sheets, `judged_search.json` and `judged_search.md`.
-        truths: folder of PNGs at the generator's resolution.
-        generator: generator folder; the embedded one by default.
-        eps: a row each; the first is that of the bicubic row.
-        count: use the first so many truths.
-        worst: inputs on the sheet.
-        faces: look for faces, which needs OpenCV.
+        heldout: Folder of shards written by render.py; pictures whose `id` is the name of a truth are left out.
+        features: File written by features.py.
+        output: Folder for pictures, sheets, `judged_search.json` and `judged_search.md`.
+        truths: Folder of PNGs at the generator's resolution.
+        generator: Generator folder; the embedded one by default.
+        factor: Downscaling factor.
+        eps: Largest errors that are feasible, a row each; the first is that of the bicubic row.
+        steps: Steps of a search at most.
+        restarts: Searches of each input.
+        lanes: Searches that run at once.
+        seed: What starts and samples are drawn from.
+        count: How many truths are used, from the first.
+        worst: Inputs on the sheet.
+        faces: Whether faces are looked for, which needs OpenCV.
     """
 
     heldout: pathlib.Path
@@ -107,10 +114,10 @@ class Outcome:
 
 
 def read_truths(folder: pathlib.Path, count: int, factor: int) -> Truths:
-    """The first `count` PNGs of a folder and their low-resolution versions.
+    """Read the first `count` PNGs of a folder and their low-resolution versions.
 
     Raises:
-        FileNotFoundError: the folder holds none.
+        FileNotFoundError: The folder holds none.
     """
     paths = sorted(folder.glob("*.png"))[:count]
     if not paths:
@@ -122,12 +129,12 @@ def read_truths(folder: pathlib.Path, count: int, factor: int) -> Truths:
 
 
 def read_pngs(paths: Sequence[pathlib.Path]) -> UInt8[np.ndarray, "n h w 3"]:
-    """Pictures as they are stored."""
+    """Read pictures as they are stored."""
     return np.stack([np.asarray(Image.open(path).convert("RGB")) for path in paths])
 
 
 def other_renders(folder: pathlib.Path, names: Sequence[str]) -> UInt8[np.ndarray, "n h w 3"]:
-    """The held-out renders but for those whose number is the name of a truth: what was searched for is no yardstick."""
+    """Read the held-out renders whose number is not the name of a truth: what was searched for is no yardstick."""
     numbers = [int(name) for name in names if name.isdecimal()]
     return read_pictures(folder)[~np.isin(read_attributes(folder)["id"], numbers)]
 
@@ -135,7 +142,7 @@ def other_renders(folder: pathlib.Path, names: Sequence[str]) -> UInt8[np.ndarra
 def search_and_write(
     generator: Generator, truths: Truths, eps: float, options: Options, folder: pathlib.Path
 ) -> UInt8[np.ndarray, "n k h w 3"]:
-    """All solutions, best first, written as PNGs and read back."""
+    """Return all solutions, best first, written as PNGs and read back."""
     solutions = pulse_jax.upsample(
         generator,
         truths.low_res,
@@ -179,9 +186,9 @@ def examine(
 
 
 def unseen_difference(pictures: UInt8[np.ndarray, "n k h w 3"], use: np.ndarray, factor: int) -> float | None:
-    """The median root-mean-square difference, in the null space of D, between two pictures of one row that `use` marks.
+    """Return the median root-mean-square difference, in the null space of D, between two pictures of one row.
 
-    None if no row has two.
+    Only pictures that `use` marks count; None if no row has two.
     """
     pairs = [
         metrics.pairwise_differences(Bicubic(factor).unseen(row[used] / 255))
@@ -194,7 +201,7 @@ def unseen_difference(pictures: UInt8[np.ndarray, "n k h w 3"], use: np.ndarray,
 def summarise(
     outcome: Outcome, eps: float, reference: Reference, random_difference: float, factor: int
 ) -> dict[str, Any]:
-    """One row's numbers, before they are set in relation to plain samples' and truths'."""
+    """Return one row's numbers, before they are set in relation to plain samples' and truths'."""
     feasible = outcome.errors <= eps
     difference = unseen_difference(outcome.pictures, feasible, factor)
     return {
@@ -210,7 +217,7 @@ def summarise(
 
 
 def worst_first(outcome: Outcome) -> np.ndarray:
-    """Inputs by their best picture: those without a face first, then the farthest from any render."""
+    """Return inputs by their best picture: those without a face first, then the farthest from any render."""
     return np.lexsort((-outcome.nearest, outcome.faces[:, 0]))
 
 
@@ -253,7 +260,7 @@ def run(
     truths: Truths,
     detector: FaceDetector | None,
 ) -> dict[str, Any]:
-    """All rows' numbers and, per eps, every input's; writes pictures and sheets."""
+    """Write pictures and sheets, and return all rows' numbers and, for each eps, every input's."""
     reference = Reference(renders, network(renders)[0])
     random_difference = unseen_difference(
         renders[None, :_RANDOM_RENDERS], np.ones((1, min(len(renders), _RANDOM_RENDERS)), bool), options.factor

@@ -26,7 +26,7 @@ def _distance_blocks(x: np.ndarray, y: np.ndarray) -> Iterable[tuple[slice, np.n
 
 
 def nearest_distances(x: Float[np.ndarray, "n d"], blocks: Iterable[np.ndarray]) -> Float[np.ndarray, " n"]:
-    """Each point's Euclidean distance to the nearest of all points in `blocks` (each (m, d)), of which one is held."""
+    """Return each point's Euclidean distance to the nearest of all points in `blocks` (m, d), of which one is held."""
     nearest = np.full(len(x), np.inf, np.float32)
     for block in blocks:
         for rows, distances in _distance_blocks(x, block):
@@ -35,7 +35,7 @@ def nearest_distances(x: Float[np.ndarray, "n d"], blocks: Iterable[np.ndarray])
 
 
 def mean_pairwise_distance(x: Float[np.ndarray, "n d"]) -> float:
-    """The mean Euclidean distance between two different points."""
+    """Return the mean Euclidean distance between two different points."""
     total = 0.0
     for rows, distances in _distance_blocks(x, x):
         index = np.arange(rows.start, rows.stop)
@@ -71,6 +71,6 @@ def precision_recall(
     Precision is how much of what is generated looks real, recall how much of what is real can be generated.
 
     Raises:
-        ValueError: a set has no more than k points.
+        ValueError: A set has no more than k points.
     """
     return _coverage(generated, real, k), _coverage(real, generated, k)

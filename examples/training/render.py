@@ -28,7 +28,7 @@ Draw = Callable[[jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 
 
 def picture_ids(split: str, start: int, count: int) -> np.ndarray:
-    """The numbers from which pictures are drawn: even ones for training, odd ones held out."""
+    """Return the numbers from which pictures are drawn: even ones for training, odd ones held out."""
     return (2 * np.arange(start, start + count) + SPLITS.index(split)).astype(np.uint32)
 
 
@@ -46,7 +46,7 @@ def draw_batch(
 
 
 def render_shard(draw: Draw, ids: np.ndarray, batch: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Pictures and attributes of a shard, drawn in batches of one size (the last one padded)."""
+    """Draw pictures and attributes of a shard, in batches of one size (the last one padded)."""
     pictures, rows = [], []
     for start in range(0, len(ids), batch):
         wanted = ids[start : start + batch]
@@ -58,7 +58,11 @@ def render_shard(draw: Draw, ids: np.ndarray, batch: int) -> tuple[np.ndarray, d
 
 
 def check_shard(path: Path, ids: np.ndarray, size: int) -> None:
-    """Raises ValueError if a finished shard is not the one these settings give."""
+    """Check that a finished shard is the one that these settings give.
+
+    Raises:
+        ValueError: It is not.
+    """
     with np.load(path.with_suffix(".npz")) as attributes:
         same = np.array_equal(attributes["id"], ids)
     if not same or read_shard(path).shape != (len(ids), size, size, 3):
@@ -66,7 +70,7 @@ def check_shard(path: Path, ids: np.ndarray, size: int) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Renders what is missing; returns the number of pictures drawn."""
+    """Render what is missing, and return the number of pictures drawn."""
     folder = Path(options.output)
     folder.mkdir(parents=True, exist_ok=True)
     ids = picture_ids(options.split, options.seed_start, options.count)
@@ -89,12 +93,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def samples_for(side: int) -> int:
-    """Points that cover a picture of side x side points without gaps."""
+    """Return how many points cover a picture of side x side points without gaps."""
     return int(min(360_000 * max(side / 192, 0.5) ** 2, 1_000_000))
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     positive: dict[str, Any] = {"type": _positive}
     parser.add_argument("--pack", required=True, help="folder of the pack of heads (see build_pack.py)")

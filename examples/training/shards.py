@@ -15,15 +15,15 @@ _COLUMNS = 25
 
 
 def shard_path(folder: pathlib.Path, number: int) -> pathlib.Path:
-    """The sheet of a shard."""
+    """Return the path of a shard's sheet."""
     return folder / f"shard_{number:05d}.png"
 
 
 def shard_paths(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The shards' sheets in order.
+    """Return the paths of the shards' sheets in order.
 
     Raises:
-        FileNotFoundError: there are none.
+        FileNotFoundError: There are none.
     """
     paths = sorted(folder.glob("shard_*.png"))
     if not paths:
@@ -37,7 +37,7 @@ def sheet_size(count: int, side: int) -> tuple[int, int]:
 
 
 def write_shard(path: pathlib.Path, pictures: np.ndarray, attributes: Mapping[str, np.ndarray]) -> None:
-    """Writes pictures uint8 (k, r, r, 3) and their attributes, each array leading with k, `id` among them.
+    """Write pictures uint8 (k, r, r, 3) and their attributes, each array leading with k, `id` among them.
 
     Both files appear whole or not at all, the sheet last: where there is a sheet, there is a shard.
     """
@@ -57,10 +57,10 @@ def write_shard(path: pathlib.Path, pictures: np.ndarray, attributes: Mapping[st
 
 
 def read_shard(path: pathlib.Path) -> np.ndarray:
-    """The pictures of one shard, uint8 (k, r, r, 3).
+    """Read the pictures of one shard, uint8 (k, r, r, 3).
 
     Raises:
-        ValueError: the sheet is not one that `write_shard` writes.
+        ValueError: The sheet is not one that `write_shard` writes.
     """
     with np.load(path.with_suffix(".npz")) as stored:
         count = len(stored["id"])
@@ -73,17 +73,17 @@ def read_shard(path: pathlib.Path) -> np.ndarray:
 
 
 def stream_pictures(folder: pathlib.Path) -> Iterator[np.ndarray]:
-    """The pictures of one shard after another, each read when it is asked for."""
+    """Yield the pictures of one shard after another, each read when it is asked for."""
     return (read_shard(path) for path in shard_paths(folder))
 
 
 def read_pictures(folder: pathlib.Path) -> np.ndarray:
-    """All pictures, uint8 (n, r, r, 3)."""
+    """Read all pictures, uint8 (n, r, r, 3)."""
     return np.concatenate(list(stream_pictures(folder)))
 
 
 def read_attributes(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """Every attribute of all pictures, each array leading with n; `id` among them."""
+    """Read every attribute of all pictures, each array leading with n; `id` among them."""
     rows = []
     for path in shard_paths(folder):
         with np.load(path.with_suffix(".npz")) as stored:

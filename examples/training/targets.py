@@ -33,10 +33,10 @@ class Target:
 
 
 def targets_of(attributes: Mapping[str, np.ndarray]) -> tuple[Target, ...]:
-    """The targets that a training set's attributes give, each (n,) or, if floats, (n, k), in order of names.
+    """Return the targets that a training set's attributes give, each (n,) or, if floats, (n, k), in order of names.
 
     Raises:
-        ValueError: an attribute has a shape or values that none of the three kinds has.
+        ValueError: An attribute has a shape or values that none of the three kinds has.
     """
     targets = [_target_of(name, values) for name, values in sorted(attributes.items()) if name != "id"]
     return tuple(target for target in targets if target is not None)
@@ -68,7 +68,7 @@ def _target_of(name: str, values: np.ndarray) -> Target | None:
 
 
 def encode(targets: Iterable[Target], attributes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What the loss compares with: classes int32 (n,), booleans float32 (n,), standardised floats float32 (n, k)."""
+    """Encode attributes for the loss: classes int32 (n,), booleans float32 (n,), standardised floats float32 (n, k)."""
     encoded: dict[str, np.ndarray] = {}
     for target in targets:
         values = attributes[target.name]
@@ -81,7 +81,7 @@ def encode(targets: Iterable[Target], attributes: Mapping[str, np.ndarray]) -> d
 
 
 def mirror(targets: Iterable[Target], encoded: Mapping[str, Array], flip: Bool[Array, " n"]) -> dict[str, Array]:
-    """The encoded values after mirroring those pictures where `flip` is true."""
+    """Return the encoded values after mirroring those pictures where `flip` is true."""
     mirrored = dict(encoded)
     for target in targets:
         if target.name in MIRROR_SIGNS:
@@ -102,7 +102,7 @@ def _split(targets: Iterable[Target], outputs: Float[Array, "n o"]) -> Iterable[
 
 
 def loss(targets: Iterable[Target], outputs: Float[Array, "n o"], encoded: Mapping[str, Array]) -> Float[Array, ""]:
-    """The sum over attributes of cross-entropy or, of floats, the mean squared error; averaged over pictures."""
+    """Return the sum over attributes of cross-entropy or, of floats, the mean squared error; averaged over pictures."""
     total = jnp.zeros(())
     for target, predicted in _split(targets, outputs):
         wanted = encoded[target.name]
@@ -116,7 +116,7 @@ def loss(targets: Iterable[Target], outputs: Float[Array, "n o"], encoded: Mappi
 
 
 def decode(targets: Iterable[Target], outputs: Float[np.ndarray, "n o"]) -> dict[str, np.ndarray]:
-    """Predictions as attributes: classes int (n,), booleans (n,), floats (n, k) in their own units."""
+    """Return predictions as attributes: classes int (n,), booleans (n,), floats (n, k) in their own units."""
     decoded: dict[str, np.ndarray] = {}
     for target, predicted in _split(targets, jnp.asarray(outputs)):
         values = np.asarray(predicted)
@@ -151,7 +151,7 @@ def scores(
 
 
 def summaries(targets: Iterable[Target], attributes: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
-    """How attributes are distributed, true or predicted: shares of classes, of trues, or means then deviations."""
+    """Return how attributes are distributed: shares of classes, of trues, or means then deviations."""
     rows: dict[str, list[float]] = {}
     for target in targets:
         values = np.asarray(attributes[target.name])
@@ -166,5 +166,5 @@ def summaries(targets: Iterable[Target], attributes: Mapping[str, np.ndarray]) -
 
 
 def output_size(targets: Iterable[Target]) -> int:
-    """The number of outputs that a network needs."""
+    """Return the number of outputs that a network needs."""
     return sum(target.size for target in targets)

@@ -31,16 +31,24 @@ class Options:
     """Where the pictures are, where the run is kept, how long it lasts and how large the networks are.
 
     Attributes:
-        data: folder of shards written by render.py.
-        run: folder for state, log and sheets; an interrupted run in it goes on.
-        images: stop after so many real pictures.
-        minutes: stop after so many minutes of this call.
-        heldout: folder of held-out shards; the log then says how the discriminator scores pictures it never saw, which
+        data: Folder of shards written by render.py.
+        run: Folder for state, log and sheets; an interrupted run in it goes on.
+        images: Real pictures after which training ends.
+        minutes: Minutes of this call after which it ends.
+        heldout: Folder of held-out shards; the log then says how the discriminator scores pictures it never saw, which
             falls towards its score of generated ones if it learns the training pictures by heart: then render more,
             or let it see an `augment` share of all pictures shifted and tinted.
-        interval_per_call: run the 16 steps between two regularised ones as one program, as suits a GPU.
-        start: weights to start from when the run folder has none: a compact state (see export.py).
-        latent_dim, mapping_layers, channels, discriminator_channels: network sizes, 4×4 first.
+        start: Weights to start from when the run folder has none: a compact state (see export.py).
+        batch: Pictures of a step.
+        augment: Share of the pictures that the discriminator sees shifted and tinted.
+        precision: Arithmetic of the convolutions.
+        interval_per_call: Whether the 16 steps between two regularised ones run as one program, as suits a GPU.
+        latent_dim: Width of z and w.
+        mapping_layers: Layers of the mapping network.
+        channels: Channels of the generator's blocks, 4×4 first.
+        discriminator_channels: Channels of the discriminator's blocks, 4×4 first.
+        sheet_every: Pictures between two sheets of samples.
+        save_every: Pictures between two savings of the state.
     """
 
     data: pathlib.Path
@@ -87,7 +95,7 @@ def batches(options: Options) -> Iterator[np.ndarray]:
 def heldout_score(
     config: gan.TrainConfig, folder: pathlib.Path | None
 ) -> Callable[[gan.TrainState], dict[str, jax.Array]]:
-    """A function of the state: the discriminator's mean score of 64 held-out pictures; nothing without a folder."""
+    """Return a function of the state, the discriminator's mean score of 64 held-out pictures; nothing without one."""
     if folder is None:
         return lambda state: {}
     pictures = gan.to_signed(jnp.asarray(read_pictures(folder)[:64]))

@@ -1,4 +1,6 @@
-"""Rendered pictures as PNGs, with everything known about them: `write_pngs.py --shards DIR --output DIR`.
+"""Rendered pictures as PNGs, with everything known about them.
+
+    python -m examples.training.write_pngs --shards DIR --output DIR
 
 Each file is named by the number from which render.py draws it again; `attributes.json` lists what is in them.
 """
@@ -48,7 +50,7 @@ class Options:
 
 
 def plain(name: str, value: np.ndarray) -> object:
-    """An attribute as JSON holds it: words for classes, four decimals for the rest."""
+    """Return an attribute as JSON holds it: words for classes, four decimals for the rest."""
     if name in NAMES:
         return NAMES[name][int(value)]
     if np.issubdtype(value.dtype, np.floating):

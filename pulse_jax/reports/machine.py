@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from pulse_jax.system.devices import program_memory
+from pulse_jax.system.devices import Device, program_memory
 
 __all__ = ["Costs", "copy_rate", "costs_of", "product_rate"]
 
@@ -24,9 +24,9 @@ class Costs:
     """What XLA says of a program, None where it does not: estimates by its own count, not measurements.
 
     Attributes:
-        flops: arithmetic operations, a loop's body counted once.
-        bytes: read and written by all its operations, caches or not, a loop's body counted once.
-        memory: bytes that it holds while it runs: arguments, results and what is in between.
+        flops: Arithmetic operations, a loop's body counted once.
+        bytes: Bytes read and written by all its operations, caches or not, a loop's body counted once.
+        memory: Bytes that it holds while it runs: arguments, results and what is in between.
     """
 
     flops: float | None
@@ -35,18 +35,18 @@ class Costs:
 
 
 def costs_of(program: Any) -> Costs:
-    """The costs of a `jax.stages.Compiled`."""
+    """Return the costs of a program, a `jax.stages.Compiled`."""
     # Which of them a platform knows differs; they are None or missing there.
     counted = program.cost_analysis() or {}
     return Costs(counted.get("flops"), counted.get("bytes accessed"), program_memory(program))
 
 
-def product_rate(precision: str, device: Any) -> float:
-    """FLOP/s of a plain product of large square matrices, the best of a few.
+def product_rate(precision: str, device: Device) -> float:
+    """Measure the FLOP/s of a plain product of large square matrices, the best of a few.
 
     Args:
         precision: `float32`, not rounded on any device, as in the generator's convolutions, or `bfloat16`.
-        device: a `jax.Device`.
+        device: Device to run on.
     """
     side = _SIDE_CPU if device.platform == "cpu" else _SIDE
     matrix = jax.device_put(jnp.full((side, side), 1 / side, precision), device)
@@ -54,8 +54,12 @@ def product_rate(precision: str, device: Any) -> float:
     return 2 * side**3 / _best_seconds(lambda: product(matrix, matrix))
 
 
-def copy_rate(device: Any) -> float:
-    """Bytes per second, read and written alike, of negating a large array, the best of a few."""
+def copy_rate(device: Device) -> float:
+    """Measure the bytes per second, read and written alike, of negating a large array, the best of a few.
+
+    Args:
+        device: Device to run on.
+    """
     size = _COPIED_CPU if device.platform == "cpu" else _COPIED
     array = jax.device_put(jnp.ones(size // 4, jnp.float32), device)
     negate = jax.jit(lambda a: -a)

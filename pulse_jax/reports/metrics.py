@@ -15,7 +15,6 @@ from jaxtyping import Float
 from pulse_jax.images.degradations.bicubic import Bicubic
 
 __all__ = [
-    "NormStatistics",
     "consistency_psnr",
     "downscaling_error",
     "frechet_distance",
@@ -43,10 +42,17 @@ _FAR = 3 / math.sqrt(2)
 def psnr(
     image: Float[np.ndarray, "*batch h w c"], truth: Float[np.ndarray, "*batch h w c"]
 ) -> Float[np.ndarray, "*batch"]:
-    """Peak signal-to-noise ratio in dB, −10 log₁₀ of the mean squared error, for each picture; infinite for equal ones.
+    """Return the peak signal-to-noise ratio in dB for each picture: −10 log₁₀ of the mean squared error.
+
+    Args:
+        image: Pictures in [0, 1].
+        truth: What they should be, of the same shape.
+
+    Returns:
+        A number for each picture, infinite for equal ones.
 
     Raises:
-        ValueError: the shapes differ, or a picture is not floating-point.
+        ValueError: The shapes differ, or a picture is not floating-point.
     """
     error = np.mean(np.square(_difference(image, truth)), axis=(-3, -2, -1))
     with np.errstate(divide="ignore"):
@@ -54,13 +60,17 @@ def psnr(
 
 
 def ssim(image: Float[np.ndarray, "h w c"], truth: Float[np.ndarray, "h w c"]) -> float:
-    """Structural similarity, averaged over channels and pixels, 1 for equal pictures.
+    """Return the structural similarity, averaged over channels and pixels, 1 for equal pictures.
 
     With the Gaussian window and the constants of Wang et al. 2004, "Image quality assessment: from error visibility to
     structural similarity", computed by scikit-image.
 
+    Args:
+        image: Picture in [0, 1].
+        truth: What it should be, of the same shape.
+
     Raises:
-        ValueError: the shapes differ, a side is below 11 pixels, or a picture is not floating-point.
+        ValueError: The shapes differ, a side is below 11 pixels, or a picture is not floating-point.
         ModuleNotFoundError: scikit-image is not installed.
     """
     _difference(image, truth)
@@ -100,12 +110,12 @@ def downscaling_error(
     *,
     blur_at_factor_one: bool = False,
 ) -> Float[np.ndarray, "*batch"]:
-    """Mean squared error of D(image) against the input, for each picture: what ε bounds (see `problems.judge`).
+    """Return the mean squared error of D(image) against the input, for each picture: what ε bounds.
 
     Args:
-        image: solutions.
-        low_res: what they are solutions of.
-        blur_at_factor_one: as in `Bicubic`.
+        image: Solutions in [0, 1].
+        low_res: What they are solutions of.
+        blur_at_factor_one: Whether D blurs at factor 1, as in `Bicubic`.
 
     Raises:
         ValueError: D cannot bring the image to the input's size.
@@ -119,7 +129,10 @@ def consistency_psnr(
     *,
     blur_at_factor_one: bool = False,
 ) -> Float[np.ndarray, "*batch"]:
-    """The PSNR of D(image) against the input in dB: 30 dB is an error of 1e-3. Arguments as in `downscaling_error`."""
+    """Return the PSNR of D(image) against the input in dB: 30 dB is an error of 1e-3.
+
+    Arguments and errors are those of `downscaling_error`.
+    """
     return psnr(_bicubic(image, low_res, blur_at_factor_one).apply_float64(image), np.asarray(low_res, np.float64))
 
 
@@ -131,7 +144,7 @@ def _bicubic(image: np.ndarray, low_res: np.ndarray, blur_at_factor_one: bool) -
 
 
 def pairwise_differences(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarray, " pairs"]:
-    """The root mean square difference of every pair of pictures, n (n − 1) / 2 numbers."""
+    """Return the root mean square difference of every pair of pictures, n (n − 1) / 2 numbers."""
     first, second = np.triu_indices(len(images), 1)
     return np.array([np.sqrt(np.mean((images[i] - images[j]) ** 2)) for i, j in zip(first, second, strict=True)])
 
@@ -139,16 +152,16 @@ def pairwise_differences(images: Float[np.ndarray, "n h w c"]) -> Float[np.ndarr
 def pairwise_diversity(
     images: Float[np.ndarray, "n high high 3"], factor: int | None = None, *, blur_at_factor_one: bool = False
 ) -> float:
-    """The mean root mean square difference between two of the solutions of one input; 0 if all are the same.
+    """Return the mean root mean square difference between two of the solutions of one input; 0 if all are the same.
 
     Args:
-        images: at least two.
-        factor: of the downscaling D; then only what D does not see counts (`Degradation.unseen`), and what solutions
-            that miss their input differ by in its pixels does not.
-        blur_at_factor_one: as in `Bicubic`.
+        images: At least two solutions.
+        factor: Factor of the downscaling D. Then only what D does not see counts (`Degradation.unseen`), and what
+            solutions that miss their input differ by in its pixels does not.
+        blur_at_factor_one: Whether D blurs at factor 1, as in `Bicubic`.
 
     Raises:
-        ValueError: fewer than two images.
+        ValueError: Fewer than two images.
     """
     if len(images) < 2:
         raise ValueError(f"images: expected at least two solutions, got {len(images)}")
@@ -163,9 +176,12 @@ class NormStatistics:
     """How the norms of latent rows lie, each divided by √d, the radius of the sphere that N(0, I) nearly lies on.
 
     Attributes:
-        count: rows.
-        mean, deviation, least, greatest: of the relative norms.
-        far: the share of rows more than three standard deviations of a Gaussian's norm, 3/√2, from √d; of draws from
+        count: Number of rows.
+        mean: Mean of the relative norms.
+        deviation: Their standard deviation.
+        least: Their minimum.
+        greatest: Their maximum.
+        far: Share of rows more than three standard deviations of a Gaussian's norm, 3/√2, from √d; of draws from
             N(0, I) it is 0.003.
     """
 
@@ -178,14 +194,14 @@ class NormStatistics:
 
 
 def norm_statistics(rows: Float[np.ndarray, "*batch d"]) -> NormStatistics:
-    """How far latents have left the shell of a standard Gaussian, where a generator's training put its weight.
+    """Measure how far latents have left the shell of a standard Gaussian, where a generator's training put its weight.
 
     Args:
-        rows: latents that are nominally N(0, I) in d dimensions: z, whitened w, or a flow's base variable; at least one
+        rows: Latents that are nominally N(0, I) in d dimensions: z, whitened w, or a flow's base variable; at least one
             row. A row that is not finite counts as far, and makes the other numbers not finite.
 
     Raises:
-        ValueError: no rows.
+        ValueError: No rows.
     """
     norms = np.linalg.norm(np.asarray(rows, np.float64), axis=-1).ravel()
     if not len(norms):
@@ -207,7 +223,13 @@ def norm_statistics(rows: Float[np.ndarray, "*batch d"]) -> NormStatistics:
 def sliced_wasserstein_distance(
     x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n d"], *, directions: int = 256, seed: int = 0
 ) -> float:
-    """The mean over random directions of the 1-Wasserstein distance between the projections (Rabin et al. 2011).
+    """Return the mean over random directions of the 1-Wasserstein distance between projections (Rabin et al. 2011).
+
+    Args:
+        x: Points.
+        y: As many other points.
+        directions: How many directions are drawn.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: x and y have different shapes.
@@ -224,10 +246,14 @@ def sliced_wasserstein_distance(
 
 
 def laplacian_pyramid(images: Float[np.ndarray, "n h w 3"], levels: int) -> list[np.ndarray]:
-    """Differences to the halved pictures, finest first, and the coarsest pictures themselves.
+    """Return the differences to the halved pictures, finest first, and the coarsest pictures themselves.
 
     Halved by 2×2 means and doubled by repetition, which is the pyramid of Burt and Adelson 1983 with the shortest of
     filters; they, and Karras et al., smooth over five pixels. The levels add up to the pictures all the same.
+
+    Args:
+        images: Pictures whose sides can be halved levels − 1 times.
+        levels: How many levels there are, at least 1.
     """
     pyramid = []
     for _ in range(levels - 1):
@@ -239,7 +265,13 @@ def laplacian_pyramid(images: Float[np.ndarray, "n h w 3"], levels: int) -> list
 
 
 def patches(level: Float[np.ndarray, "n h w 3"], *, per_image: int = 64, seed: int = 0) -> Float[np.ndarray, "m 147"]:
-    """Random 7×7 patches of every picture as rows, each channel standardised over all of them."""
+    """Return random 7×7 patches of every picture as rows, each channel standardised over all of them.
+
+    Args:
+        level: Pictures, or a level of their pyramid.
+        per_image: Patches of each picture.
+        seed: Seed of the draws.
+    """
     n, height, width, _ = level.shape
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, height - _PATCH + 1, (n, per_image))
@@ -252,13 +284,17 @@ def patches(level: Float[np.ndarray, "n h w 3"], *, per_image: int = 64, seed: i
 
 
 def patch_distances(a: Float[np.ndarray, "n h w 3"], b: Float[np.ndarray, "n h w 3"]) -> list[float]:
-    """Sliced Wasserstein distances of 7×7 patches on the levels of a Laplacian pyramid, finest first, down to 16×16.
+    """Return sliced Wasserstein distances of 7×7 patches on the levels of a Laplacian pyramid, finest first, to 16×16.
 
     Texture, colours and contrast left aside. Source: Karras et al. 2018, "Progressive growing of GANs", section 5,
     with another pyramid (see `laplacian_pyramid`), so its numbers (there ×1000) are near these, not equal to them.
 
+    Args:
+        a: Pictures.
+        b: As many other pictures of the same size.
+
     Raises:
-        ValueError: the sets differ in number or size.
+        ValueError: The sets differ in number or size.
     """
     if a.shape != b.shape:
         raise ValueError(f"b: expected as many pictures as in a, {a.shape}, got {b.shape}")
@@ -283,7 +319,7 @@ def frechet_distance_of_gaussians(
     mean_b: Float[np.ndarray, " d"],
     covariance_b: Float[np.ndarray, "d d"],
 ) -> float:
-    """|μa − μb|² + tr(A + B − 2 (A½ B A½)½): the squared 2-Wasserstein distance (Dowson and Landau 1982)."""
+    """Return the squared 2-Wasserstein distance, |μa − μb|² + tr(A + B − 2 (A½ B A½)½) (Dowson and Landau 1982)."""
     values, vectors = np.linalg.eigh(covariance_a)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
     # tr of the root of a positive semi-definite matrix: the sum of its eigenvalues' roots.
@@ -293,7 +329,7 @@ def frechet_distance_of_gaussians(
 
 
 def frechet_distance(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> float:
-    """The Fréchet distance of Gaussians fitted to two sets of features (Heusel et al. 2017), in float64.
+    """Return the Fréchet distance of Gaussians fitted to two sets of features (Heusel et al. 2017), in float64.
 
     Biased upwards, the more the fewer the points: compare only with distances of equally many.
     """

@@ -37,7 +37,7 @@ class PriorReport:
     Attributes:
         numbers: JSON values by name: of every kind of vector the Wasserstein-1 distance of its squared norms to those
             of a standard Gaussian, moments of its coordinates, and of every prior the mean log likelihood of w.
-        vectors: the vectors themselves, (n, d), by the same names: `z`, `w`, and `whitening`, `principal` and `flow`
+        vectors: The vectors themselves, (n, d), by the same names: `z`, `w`, and `whitening`, `principal` and `flow`
             as far as the generator has them.
     """
 
@@ -48,12 +48,12 @@ class PriorReport:
 def measure_priors(
     generator: Generator, key: PRNGKeyArray, *, on_progress: Callable[[int, int], object] | None = None
 ) -> PriorReport:
-    """Measure the priors that a generator has; `key` must be none that one of them was fitted with.
+    """Measure the priors that a generator has.
 
     Args:
-        generator: whose label, if it has classes, is fixed or drawn.
-        key: of the samples.
-        on_progress: is called with how many samples are done, and how many there are.
+        generator: Generator with its priors. If it has classes, its label is fixed, or drawn for every sample.
+        key: Key of the samples, none that a prior was fitted with.
+        on_progress: Function that is called with how many samples are done, and how many there are.
     """
     mapping, width = generator.latent_sampler()
     sample_key, other_key, fit_key = jax.random.split(key, 3)
@@ -136,7 +136,12 @@ def _gaussian_likelihood(w: np.ndarray, mean: np.ndarray, scatter: np.ndarray) -
 
 
 def chi_squared_quantiles(shares: np.ndarray, d: int) -> np.ndarray:
-    """The quantiles of the chi-squared distribution with d degrees of freedom, d at least 1; shares in (0, 1)."""
+    """Return quantiles of the chi-squared distribution.
+
+    Args:
+        shares: Shares of the distribution that lie below, in (0, 1).
+        d: Degrees of freedom, at least 1.
+    """
     # Over the root, whose density is bounded; far beyond what float64 tells from 1.
     root = np.linspace(0.0, math.sqrt(d) + 12.0, 200_001)[1:]
     log_density = (d - 1) * np.log(root) - 0.5 * np.square(root) - (d / 2 - 1) * math.log(2) - math.lgamma(d / 2)

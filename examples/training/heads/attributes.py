@@ -149,7 +149,7 @@ class Person(NamedTuple):
 
 
 def sample_person(key: jax.Array) -> Person:
-    """Draws one person; see the module's text for the distributions."""
+    """Draw one person; see the module's text for the distributions."""
     draws = Draws(key, 80)
     uniform, normal = draws.uniform, draws.normal
     male = draws.chance(0.5).astype(jnp.float32)
@@ -213,7 +213,7 @@ def sample_person(key: jax.Array) -> Person:
 
 
 def describe(person: Person) -> dict[str, jax.Array]:
-    """The attributes worth keeping beside a picture, in plain units: years, degrees, millimetres, Monk tone 1 to 10."""
+    """Return the attributes to keep with a picture, in plain units: years, degrees, millimetres, Monk tone 1 to 10."""
     degrees = 180 / jnp.pi
     return {
         "sex": person.male.astype(jnp.int32),

@@ -13,7 +13,7 @@ _PANELS, _DISCS = 6, 30
 
 
 def draw_background(key: jax.Array, scene: jax.Array, warmth: jax.Array, side: int) -> jax.Array:
-    """What is behind the person: a picture (side, side, 3) in linear RGB; `scene` is an index into SCENES."""
+    """Draw what is behind the person: a picture (side, side, 3) in linear RGB; `scene` is an index into SCENES."""
     draws = Draws(key, 40 + 9 * _PANELS + 8 * _DISCS)
     uniform = draws.uniform
     palette = jnp.asarray(SCENE_COLOURS)[scene]

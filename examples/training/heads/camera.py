@@ -15,7 +15,7 @@ _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.418
 
 
 def expose(key: jax.Array, picture: jax.Array, skin: jax.Array, head: jax.Array) -> jax.Array:
-    """Exposes as a camera would: partly for the skin, so that neither light nor dark skin loses its detail."""
+    """Expose as a camera would: partly for the skin, so that neither light nor dark skin loses its detail."""
     draws = Draws(key, 8)
     luminance = head @ jnp.array([0.2126, 0.7152, 0.0722])
     mean = jnp.sum(luminance * skin) / (jnp.sum(skin) + 1.0)

@@ -73,12 +73,12 @@ def hair_colour(draws: Draws, european: jax.Array, grey: jax.Array) -> jax.Array
 
 
 def cloth_colour(draws: Draws) -> jax.Array:
-    """A muted colour of clothing."""
+    """Return a muted colour of clothing."""
     return _vary(draws, draws.pick(jnp.asarray(_CLOTHES)), 0.18)
 
 
 def frame_colour(draws: Draws) -> jax.Array:
-    """The colour of a spectacle frame: black, brown or metal."""
+    """Return the colour of a spectacle frame: black, brown or metal."""
     return draws.pick(jnp.asarray(_FRAMES))
 
 

@@ -49,7 +49,7 @@ class Detail(NamedTuple):
 
 
 def detail_pairs(names: Sequence[str]) -> list[Detail]:
-    """Groups targets into details: opposite ends paired, left and right together."""
+    """Group targets into details: opposite ends paired, left and right together."""
     known, seen, details = set(names), set(), []
     for name in names:
         group = name.split("/")[0]

@@ -15,15 +15,15 @@ class Draws:
         self._next = 0
 
     def uniform(self, low: jax.Array | float = 0.0, high: jax.Array | float = 1.0) -> jax.Array:
-        """A number between `low` and `high`."""
+        """Return a number between `low` and `high`."""
         return low + (high - low) * self._values[self._take(1)][0]
 
     def uniforms(self, count: int) -> jax.Array:
-        """Numbers (count,) between 0 and 1."""
+        """Return numbers (count,) between 0 and 1."""
         return self._values[self._take(count)]
 
     def normal(self) -> jax.Array:
-        """A standard normal number."""
+        """Return a standard normal number."""
         return self.normals(1)[0]
 
     def normals(self, count: int) -> jax.Array:
@@ -35,12 +35,12 @@ class Draws:
         return self.uniform() < probability
 
     def among(self, weights: jax.Array | Sequence[float]) -> jax.Array:
-        """An index, drawn in proportion to the weights (n,)."""
+        """Return an index, drawn in proportion to the weights (n,)."""
         total = jnp.cumsum(jnp.asarray(weights, jnp.float32))
         return jnp.sum(self.uniform() * total[-1] >= total[:-1]).astype(jnp.int32)
 
     def pick(self, table: jax.Array) -> jax.Array:
-        """A row of a table, each equally likely."""
+        """Return a row of a table, each equally likely."""
         index = (self.uniform() * len(table)).astype(jnp.int32)
         return table[jnp.minimum(index, len(table) - 1)]
 

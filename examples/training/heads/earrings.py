@@ -12,12 +12,12 @@ _RING = 16  # points along a ring
 
 
 def earring_triangles() -> np.ndarray:
-    """Triangles (T, 3) of the mesh whose vertices `earring_vertices` gives."""
+    """Return triangles (T, 3) of the mesh whose vertices `earring_vertices` gives."""
     return tube_triangles(((_RING, True), (_RING, True)))
 
 
 def earring_vertices(key: jax.Array, kind: jax.Array, lobes: jax.Array) -> jax.Array:
-    """Vertices of a pair of earrings, those of the left one first.
+    """Return vertices of a pair of earrings, those of the left one first.
 
     kind: index into EARRINGS.
     lobes: places (2, 3) of the left and the right ear where they are pierced, in decimetres.

@@ -16,7 +16,7 @@ def circle_of_confusion(aperture: jax.Array, distance: jax.Array, depth: jax.Arr
 
 
 def defocus(picture: jax.Array, circle: jax.Array) -> jax.Array:
-    """A picture (n, n, 3) whose pixels are blurred to discs of the diameters `circle` (n, n), in pixels.
+    """Return a picture (n, n, 3) whose pixels are blurred to discs of the diameters `circle` (n, n), in pixels.
 
     It is a blend of the picture and two blurred ones with the disc's variance, up to a diameter of about 6 pixels.
     """

@@ -15,7 +15,7 @@ def smoothstep(low: jax.Array | float, high: jax.Array | float, x: jax.Array) ->
 
 
 def smooth(picture: jax.Array, step: int) -> jax.Array:
-    """A picture (n, m, c) blurred by the weights 1, 2, 1 over pixels `step` apart; its edges go on as they are."""
+    """Blur a picture (n, m, c) by the weights 1, 2, 1 over pixels `step` apart; its edges go on as they are."""
     for axis in (0, 1):
         padded = jnp.pad(picture, [(step, step) if a == axis else (0, 0) for a in range(3)], mode="edge")
         n = picture.shape[axis]

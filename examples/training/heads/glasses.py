@@ -11,12 +11,12 @@ _RIM, _BAR = 28, 6  # points along a rim and along a bar
 
 
 def glasses_triangles() -> np.ndarray:
-    """Triangles (T, 3) of the mesh whose vertices `glasses_vertices` gives."""
+    """Return triangles (T, 3) of the mesh whose vertices `glasses_vertices` gives."""
     return tube_triangles(((_RIM, True), (_RIM, True), (_BAR, False), (_BAR, False), (_BAR, False)))
 
 
 def glasses_vertices(key: jax.Array, eye: jax.Array, half_width: jax.Array) -> jax.Array:
-    """Vertices of glasses for a face.
+    """Return vertices of glasses for a face.
 
     eye: centre (3,) of the left eye, that with positive x; the right one mirrors it.
     half_width: of the head at the ears, where the temples end.

@@ -20,7 +20,7 @@ def direction(azimuth: jax.Array, elevation: jax.Array) -> jax.Array:
 
 
 def soft_shadow(heights: jax.Array, at: jax.Array, spread: jax.Array, supersample: int) -> jax.Array:
-    """How far pixels (S, S) are lit; `at` holds their place in the shadow map `heights`.
+    """Return how far pixels (S, S) are lit; `at` holds their place in the shadow map `heights`.
 
     Every point of a pixel looks at other places of the map, within `spread` map pixels: their mean is a soft edge.
     """
@@ -48,7 +48,7 @@ def crevices(depth: jax.Array, supersample: int) -> jax.Array:
 
 
 def behind_ear(ear: jax.Array, normal: jax.Array, light: jax.Array) -> jax.Array:
-    """How much of a light, with direction (3,) towards it, falls on the other side of a thin ear: (S, S, 1).
+    """Return how much of a light, with direction (3,) towards it, falls on the other side of a thin ear: (S, S, 1).
 
     ear: (S, S, 1) as in Surface; normal: (S, S, 3). What stands between light and ear is not counted.
     """
@@ -56,7 +56,7 @@ def behind_ear(ear: jax.Array, normal: jax.Array, light: jax.Array) -> jax.Array
 
 
 def clear_of_head(person: Person, ear: jax.Array, light: jax.Array) -> jax.Array:
-    """How far neither the head nor hanging hair stands between a light and the ear: (S, S, 1), without a shadow map."""
+    """Return how far neither head nor hanging hair is between a light and the ear: (S, S, 1), without a shadow map."""
     outward = jnp.sign(ear) * (rotation(person.yaw, person.pitch, person.roll)[:, 0] @ light)
     hangs = jnp.any(person.hair_style == jnp.array(HANGING_STYLES))
     return jnp.clip(3 * outward, 0, 1) * ~hangs

@@ -48,7 +48,7 @@ class Point(NamedTuple):
 
 
 def paint(key: jax.Array, textures: Textures, person: Person, point: Point) -> Surface:
-    """Colours every pixel of the head."""
+    """Colour every pixel of the head."""
     draws = Draws(key, 80)
     cloth, dressed = _clothes(draws, person, point.neutral)
     skin, lips, grown = paint_skin(draws, textures, person, point.neutral, point.uv)

@@ -115,7 +115,7 @@ class Assets(NamedTuple):
 
 
 def load_pack(folder: str | os.PathLike[str], *, samples: int = 360_000, texture: int = 512) -> Assets:
-    """Reads a pack.
+    """Read a pack.
 
     folder: holds heads.npz and the folders skins, hair and misc.
     samples: points drawn per picture; 360,000 suit about 192 x 192 points of a picture (64 x 64, 3 x 3 each), larger

@@ -50,12 +50,12 @@ def project(camera: Camera, points: jax.Array, side: int) -> jax.Array:
 
 
 def interpolate(table: jax.Array, vertex: jax.Array, weight: jax.Array) -> jax.Array:
-    """Values (..., c) at points in triangles of a table (N, c) of the vertices' values."""
+    """Return values (..., c) at points in triangles of a table (N, c) of the vertices' values."""
     return sum((weight[..., k, None] * table[vertex[..., k]] for k in range(3)), jnp.zeros(()))
 
 
 def draw(head: Head, camera: Camera, nearer: jax.Array, two_sided: jax.Array, side: int) -> Seen:
-    """Finds the nearest sample of every pixel of a side x side picture.
+    """Find the nearest sample of every pixel of a side x side picture.
 
     nearer: (n,) decimetres by which samples are drawn nearer than they lie (brows on skin).
     two_sided: (n,) samples that are seen from behind too.

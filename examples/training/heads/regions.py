@@ -35,7 +35,7 @@ _HULL = (0.93, 1.22, 1.16)  # half axes of a cap or scarf drawn over it
 
 
 def scalp_cover(person: Person, point: jax.Array) -> jax.Array:
-    """How far hair covers the skin at points (..., 3) of the neutral head: roots under hair, or a style grown on it."""
+    """Return how far hair covers the skin at points (..., 3) of the neutral head: roots, or a style grown on it."""
     x, y, z = jnp.abs(point[..., 0]), point[..., 1], point[..., 2]
     depth = jnp.array([-0.5, 0.0, 0.3, 0.45, 0.6, 0.7, 0.85, 1.1, 1.4])
     line = jnp.array([6.65, 6.7, 6.85, 7.12, 7.18, 7.5, 7.86, 7.97, 8.0])
@@ -73,7 +73,7 @@ def beard_cover(person: Person, point: jax.Array) -> jax.Array:
 
 
 def hat_cover(person: Person, point: jax.Array) -> jax.Array:
-    """Where a cap or headscarf covers the head at points (..., 3), from 0 to 1."""
+    """Return where a cap or headscarf covers the head at points (..., 3), from 0 to 1."""
     x, y, z = point[..., 0], point[..., 1], point[..., 2]
     brim = 7.86 + 0.16 * smoothstep(0.2, 1.2, z) - 0.1 * smoothstep(0.3, -0.5, z)
     cap = smoothstep(brim - 0.03, brim + 0.03, y)
@@ -95,7 +95,7 @@ def neckline(person: Person, point: jax.Array, height: jax.Array, deep: jax.Arra
 
 
 def necklace_cover(person: Person, point: jax.Array) -> jax.Array:
-    """Where a necklace lies on the neck at points (..., 3), from 0 to 1: round the nape and lower in front."""
+    """Return where a necklace lies on the neck at points (..., 3), from 0 to 1: round the nape and lower in front."""
     y, z = point[..., 1], point[..., 2]
     away = jnp.abs(y - 6.34 + 0.14 * smoothstep(0.1, 0.9, z))
     half = jnp.where(person.necklace == PEARLS, 0.022, 0.009)
@@ -103,7 +103,7 @@ def necklace_cover(person: Person, point: jax.Array) -> jax.Array:
 
 
 def thin_ear(point: jax.Array) -> jax.Array:
-    """How thin the ear is at points (..., 3): 1 on its rim and lobe, 0 where it joins the head and elsewhere."""
+    """Return how thin the ear is at points (..., 3): 1 on its rim and lobe, 0 where it joins the head and elsewhere."""
     x, y, z = jnp.abs(point[..., 0]), point[..., 1], point[..., 2]
     joined = 0.67 + 0.05 * smoothstep(6.92, 7.1, y)
     tall = smoothstep(6.8, 6.9, y) * smoothstep(7.58, 7.46, y)
@@ -111,7 +111,7 @@ def thin_ear(point: jax.Array) -> jax.Array:
 
 
 def grow(person: Person, neutral: jax.Array, body: jax.Array, normals: jax.Array) -> jax.Array:
-    """The body (V, 3) with hair, beard, hat and clothes grown on it; `normals` are the body's, `neutral` as marked."""
+    """Grow hair, beard, hat and clothes on the body (V, 3); `normals` are the body's, `neutral` as marked."""
     y, z = neutral[:, 1], neutral[:, 2]
     bumps = value_noise(neutral, 5.0)
     style = person.hair_style

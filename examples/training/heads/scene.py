@@ -21,7 +21,7 @@ _HALF_FRAME = 1.17  # decimetres: what FFHQ's rule gives for an average face
 def render(
     key: jax.Array, assets: Assets, size: int = 64, supersample: int = 3, person: Person | None = None
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Draws the portrait that belongs to a key.
+    """Draw the portrait that belongs to a key.
 
     key: a JAX random key; every picture is a pure function of it.
     assets: what `load_pack` read.

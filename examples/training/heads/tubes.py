@@ -10,7 +10,7 @@ _ROUND = 5  # vertices around a tube
 
 
 def tube_triangles(paths: Sequence[tuple[int, bool]]) -> np.ndarray:
-    """Triangles (T, 3) of tubes one after another, each of so many points along and closed to a ring or not."""
+    """Return triangles (T, 3) of tubes one after another, each of so many points along and closed to a ring or not."""
     pieces, start = [], 0
     for points, closed in paths:
         for i in range(points if closed else points - 1):
@@ -24,7 +24,7 @@ def tube_triangles(paths: Sequence[tuple[int, bool]]) -> np.ndarray:
 
 
 def tube_vertices(path: jax.Array, radius: jax.Array, closed: bool) -> jax.Array:
-    """Vertices (5 n, 3) of a tube of a radius along a path (n, 3)."""
+    """Return vertices (5 n, 3) of a tube of a radius along a path (n, 3)."""
     along = jnp.roll(path, -1, 0) - jnp.roll(path, 1, 0) if closed else jnp.asarray(jnp.gradient(path, axis=0))
     across = _unit(jnp.cross(along, jnp.array([0.1, 0.2, 1.0])))
     third = _unit(jnp.cross(along, across))
