@@ -160,7 +160,7 @@ def test_a_users_function_has_no_json():
         ({"feature_radius": -1.0}, "feature_radius: expected a positive number, got -1.0"),
         ({"phases": (Phase(share=1.0, block=1),), "space": "w"}, "phases: expected space w. where a block is searched"),
         ({"start": "zero"}, "start: expected one of uniform, .*gaussian, mean, got 'zero'"),
-        ({"optimizer": "adam"}, "optimizer: expected one of projected_sgd, .*, normalized_gradient, got 'adam'"),
+        ({"optimizer": "adam"}, "optimizer: expected one of projected_adam, .*, normalized_gradient, got 'adam'"),
         (
             {"schedule": "cosine"},
             "schedule: expected one of fixed, linear1cycle, linear1cycledrop, ramps, got 'cosine'",

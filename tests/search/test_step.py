@@ -175,7 +175,8 @@ def test_every_lane_keeps_its_own_best_point(trajectory):
     _, end, steps = trajectory
     assert np.all(steps.seen.delivered_error > 2e-3)  # no point is feasible: the loss alone decides
     for lane, best in enumerate(np.argmin(steps.seen.loss, axis=0)):
-        assert end.best_loss[lane] == steps.seen.loss[best, lane]
+        # XLA may compute the loss for each of its uses, in another order of its sums; the point is one and the same.
+        np.testing.assert_allclose(end.best_loss[lane], steps.seen.loss[best, lane], rtol=1e-6)
         for kept, seen in zip(jax.tree.leaves(end.best), jax.tree.leaves(steps.before), strict=True):
             np.testing.assert_array_equal(kept[lane], seen[best, lane])
 
