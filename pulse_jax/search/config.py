@@ -135,7 +135,7 @@ class SearchConfig:
     rematerialize: bool = False
 
     def __post_init__(self) -> None:
-        _check_shared(self)
+        _check_shared(self.eps, self.steps, self.output_size)
         object.__setattr__(self, "zeroed_noise_layers", tuple(self.zeroed_noise_layers))
         for name in ("trainable_noise_layers", "patience"):
             if type(getattr(self, name)) is not int:
@@ -231,16 +231,16 @@ class InterpolationConfig:
     def __post_init__(self) -> None:
         if self.method not in INTERPOLATIONS:
             raise ValueError(f"method: expected one of {', '.join(INTERPOLATIONS)}, got {self.method!r:.80}")
-        _check_shared(self)
+        _check_shared(self.eps, self.steps, self.output_size)
 
     @property
     def degradation(self) -> str:
-        """D that its pictures are judged by."""
+        """Name of the D by which its pictures are judged: bicubic downscaling."""
         return "bicubic"
 
     @property
     def blur_at_factor_one(self) -> bool:
-        """False: at factor 1 an enlargement is the input, and so is what D makes of it."""
+        """False: at factor 1 an enlargement is the input itself, and so is what D makes of it."""
         return False
 
     @property
@@ -251,11 +251,12 @@ class InterpolationConfig:
 
 @runtime_checkable
 class UpsamplingConfig(Protocol):
-    """What settings say, whether low-resolution images are searched for or interpolated: how pictures are judged.
+    """What both kinds of settings tell, `SearchConfig` and `InterpolationConfig`: what is delivered, and how judged.
 
-    Its members are `SearchConfig` and `InterpolationConfig`; `engine.stream.solve_stream` tells them apart.
+    Who only asks this need not know which kind it is; `engine.stream.solve_stream` tells them apart.
     """
 
+    # So that `dataclasses.asdict` takes either.
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
@@ -289,13 +290,13 @@ class UpsamplingConfig(Protocol):
         ...
 
 
-def _check_shared(config: UpsamplingConfig) -> None:
-    """See that what all settings have is in range; raises `ValueError`."""
-    if not (math.isfinite(config.eps) and 0 < config.eps <= 1):
-        raise ValueError(f"eps: expected a mean squared error in (0, 1], got {config.eps}")
-    if type(config.steps) is not int:
-        raise ValueError(f"steps: expected an integer, got {config.steps!r:.80}")
-    if not 1 <= config.steps <= 1_000_000:
-        raise ValueError(f"steps: expected 1 to 1000000, got {config.steps}")
-    if config.output_size is not None and (type(config.output_size) is not int or config.output_size < 1):
-        raise ValueError(f"output_size: expected a positive integer, got {config.output_size!r:.80}")
+def _check_shared(eps: float, steps: int, output_size: int | None) -> None:
+    """See that what both kinds of settings have is in range; raises `ValueError`."""
+    if not (math.isfinite(eps) and 0 < eps <= 1):
+        raise ValueError(f"eps: expected a mean squared error in (0, 1], got {eps}")
+    if type(steps) is not int:
+        raise ValueError(f"steps: expected an integer, got {steps!r:.80}")
+    if not 1 <= steps <= 1_000_000:
+        raise ValueError(f"steps: expected 1 to 1000000, got {steps}")
+    if output_size is not None and (type(output_size) is not int or output_size < 1):
+        raise ValueError(f"output_size: expected a positive integer, got {output_size!r:.80}")

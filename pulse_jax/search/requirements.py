@@ -15,7 +15,7 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
     """See that all has been fitted to the generator's w that the search takes.
 
     Raises:
-        MissingPrior: something has not, and how to make it.
+        MissingPrior: Something has not; the message says how to make it.
     """
     needed = {
         "gaussian_fit": config.space != "z" and config.coordinates == "whitened",
