@@ -230,9 +230,9 @@ def read_solutions(path: Path) -> StoredSolutions:
         check_regular(path)
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             latents, *noise = (stored[key] for key in ("latents", *_noise_names(stored)))
-            settings = json.loads(str(stored["config"]))
-            if "method" in settings:
+            if latents.ndim == 3 and latents.shape[0] and not latents.shape[1]:
                 raise RunError(f"{name}: its pictures are interpolated and have no latents; name a search's solutions")
+            settings = json.loads(str(stored["config"]))
             config, generator = SearchConfig.from_dict(settings), str(stored["generator"])
     except RunError:
         raise
