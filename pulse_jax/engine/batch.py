@@ -17,7 +17,21 @@ __all__ = ["Solutions", "upsample"]
 class Solutions:
     """k solutions for each of n images, best first: feasible ones, then by total loss; arrays lead with (n, k).
 
-    `restart` tells which restart a solution came from; the rest is as in `Solution`.
+    Attributes:
+        images: Delivered pictures (n, k, H, W, 3), float32 in [0, 1], multiples of 1/255.
+        downscaled: D(image) (n, k, h, w, 3).
+        loss: Total loss of the float image.
+        downscaling_error: Mean squared error of D(image) against the input, in float64.
+        search_error: The same of the float image, before clipping and rounding.
+        feasible: Whether `downscaling_error` ≤ ε.
+        status: How each search ended, a `Status`.
+        steps: Looks taken.
+        evaluations: Looks taken and products with the residual's Jacobian: what each search has cost.
+        feasible_at: Look, counted from 1, that was the first to be feasible; 0 if none was.
+        latents: Searched latents (n, k, rows, d).
+        noise: Every noise input (n, k, r, r, 1).
+        restart: Which restart each solution came from.
+        keys: Data of the random keys that the starts were drawn from.
     """
 
     images: np.ndarray
@@ -45,14 +59,21 @@ def upsample(
     lanes: int = 8,
     config: UpsamplingConfig | None = None,
 ) -> Solutions:
-    """From low-resolution images, (h, h, 3) or (n, h, h, 3) in [0, 1], to k solutions for each, best first.
+    """Return k solutions for each low-resolution image, best first; `solve_stream` gives them one by one, as they end.
 
-    A result depends on its image, restart number, `seed`, `config`, `lanes` and the device, not on its company.
-    See `Problem` and `solve_stream` for the arguments; the latter gives solutions one by one, as they end. Of an
+    A result depends on its image, restart number, `seed`, `config`, `lanes` and the device, not on its company. Of an
     interpolation k is 1, latents are (n, 1, 0, d) and there is no noise.
 
+    Args:
+        generator: Generator to search.
+        low_res: Images (h, h, 3) or (n, h, h, 3), float in [0, 1].
+        restarts: k, how many searches each image gets, each from another random start.
+        seed: What the starts are drawn from, together with the pixels: 0 to 2³² − 1.
+        lanes: Searches that run at once on each device.
+        config: Settings, `presets.pulse()` if None.
+
     Raises:
-        ValueError: an argument is out of range, named with what was expected.
+        ValueError: An argument is out of range, named with what was expected.
     """
     low_res = np.asarray(low_res)
     if low_res.ndim == 3:

@@ -29,7 +29,7 @@ _ENOUGH = 1 / 16
 
 
 def placed(generator: Generator, config: SearchConfig, device: Device) -> Generator:
-    """The generator on a device, in the form that searches of this config are fastest with there."""
+    """Return the generator on a device, in the form that searches of this config are fastest with there."""
     generator = jax.device_put(generator, device)
     # Other devices have convolutions of their own that are hard to beat.
     return generator.prepared() if device.platform == "cpu" and config.precision == "float32" else generator
@@ -45,7 +45,7 @@ def start_all(
     restarts: Array,
     start: Start,
 ) -> tuple[SearchState, Array]:
-    """Every lane at its start, and the data of the keys that the starts are drawn from."""
+    """Return every lane at its start, and the data of the keys that the starts are drawn from."""
     one = functools.partial(search.init, generator, config)
     keys = jax.vmap(problem_key)(seeds, numbers, restarts)
     states = jax.vmap(one)(targets, keys, start.latents, start.noise, restarts == 0)
@@ -98,12 +98,18 @@ def _kept(state: SearchState) -> SearchState:
 
 
 def kept_leaves(state: SearchState) -> list[Any]:
-    """What is saved of a state: all but what filling a lane gives again."""
+    """Return what is saved of a state: all but what filling a lane gives again."""
     return jax.tree.leaves(_kept(state))
 
 
 class Ended(NamedTuple):
-    """A search that has ended: its lane's state, still on the device, and the data of its start's key."""
+    """A search that has ended.
+
+    Attributes:
+        task: Which search it is.
+        state: Its lane's state, still on the device.
+        key: Data of the key that its start was drawn from.
+    """
 
     task: Task
     state: SearchState
@@ -114,18 +120,19 @@ class Lanes:
     """`count` lanes on one device for inputs of one size.
 
     Args:
-        generator: on the device, as `placed` gives it.
-        config: of the searches.
-        side: of the inputs.
-        count: how many run at once.
-        device: where.
+        generator: Generator on the device, as `placed` gives it.
+        config: Settings of the searches.
+        side: Side of the inputs, in pixels.
+        count: Searches that run at once.
+        device: Device to run on.
 
     Attributes:
-        running: the task of each lane that holds one.
-        looks: taken by the running searches, when the last chunk was collected.
-        step_seconds: what a step of all lanes took in the last chunk that had been compiled before; None before one.
-        ended: when the last chunk was found to have ended, by `time.perf_counter`; 0 before one.
-        compile_seconds: what the first calls took to return, which is tracing and compiling.
+        running: Task of each lane that holds one.
+        looks: Looks that the running searches had taken when the last chunk was collected.
+        step_seconds: Seconds that a step of all lanes took in the last chunk that had been compiled before; None before
+            there was one.
+        ended: Time when the last chunk was found to have ended, by `time.perf_counter`; 0 before one.
+        compile_seconds: Seconds that the first calls took to return, which is tracing and compiling.
     """
 
     def __init__(self, generator: Generator, config: SearchConfig, side: int, count: int, device: Device) -> None:
@@ -163,11 +170,11 @@ class Lanes:
         return self._state is None and bool(self.running)
 
     def fill(self, tasks: Sequence[Task], saved: MutableMapping[str, Sequence[np.ndarray]]) -> None:
-        """Gives tasks to lanes that hold none; the others stand still.
+        """Give tasks to lanes that hold none; the others stand still.
 
         Args:
-            tasks: at most as many as there are free lanes.
-            saved: the `kept_leaves` of searches that were under way before, by the names of their tasks; those that are
+            tasks: Tasks to begin, at most as many as there are free lanes.
+            saved: `kept_leaves` of searches that were under way before, by the names of their tasks; those that are
                 put into lanes are removed.
         """
         if not tasks:
@@ -222,9 +229,9 @@ class Lanes:
         return restored._replace(target=fresh.target, fixed_noise=fresh.fixed_noise, key=fresh.key)
 
     def memory(self) -> int:
-        """Bytes that a chunk takes on the device, the generator included, by XLA's account; 0 where it gives none.
+        """Return the bytes that a chunk takes on the device, the generator included; compiles, but runs nothing.
 
-        Compiles, but runs nothing.
+        By XLA's account; 0 where it gives none.
         """
 
         def filled(targets: Array, seeds: Array, numbers: Array, restarts: Array) -> SearchState:
@@ -235,7 +242,7 @@ class Lanes:
         return program_memory(program) or 0
 
     def dispatch(self, limit: int, *, waiting: bool) -> None:
-        """Starts a chunk of at most `limit` steps and returns at once; `waiting`: other tasks wait for free lanes."""
+        """Start a chunk of at most `limit` steps and return at once; `waiting` says that tasks wait for free lanes."""
         enough = max(1, round(self.count * _ENOUGH)) if waiting else len(self.running)
         limits = np.int32(limit), np.int32(min(enough, len(self.running)))
         self._dispatched = None if "chunk" not in self._called else time.perf_counter()
@@ -245,7 +252,7 @@ class Lanes:
         )
 
     def collect(self) -> tuple[list[Ended], int]:
-        """Waits for the chunk; the searches that ended in it, and the steps that it took."""
+        """Wait for the chunk; return the searches that ended in it, and the steps that it took."""
         assert self._taken is not None and self._state is not None
         state, self._state = self._state, None  # gone if the chunk has failed
         taken, status, looks = jax.device_get((self._taken, state.status, state.steps))
@@ -266,7 +273,7 @@ class Lanes:
         return ended, int(taken)
 
     def snapshot(self) -> dict[str, list[np.ndarray]]:
-        """The `kept_leaves` of every running search by its task's name; waits for the chunk on its way."""
+        """Wait for the chunk on its way; return the `kept_leaves` of every running search by its task's name."""
         if self._state is None or not self.running:
             return {}
         leaves = jax.device_get(kept_leaves(self._state))

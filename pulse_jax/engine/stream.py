@@ -1,7 +1,7 @@
 """Problems in, solutions out: lanes on every device run in short chunks, and a host loop refills them from a stream.
 
 A search's result depends on its image, restart number, seed, config, lane count and kind of device, and on nothing
-else: not on what shares the batch, nor on order, nor on interruption.
+else: not on what shares the batch, nor on order, nor on interruption. `ARCHITECTURE.md` tells of a limit on some CPUs.
 """
 
 import os
@@ -56,26 +56,27 @@ def solve_stream(
     may be mixed: each size has lanes and a compilation of its own, and full lanes go first.
 
     Args:
-        problems: any iterable, each with an index of its own; an image (h, h, 3) alone is a problem of one restart
+        problems: Problems to solve, each with an index of its own; an image (h, h, 3) alone is a problem of one restart
             whose index is its place.
-        generator: any `Generator`.
-        config: `presets.pulse()` if None. An interpolation makes one solution of each problem, whatever its restarts,
-            and saves nothing.
-        lanes: searches that run at once on each device; part of what determines a result's last bits.
-        chunk_steps: steps between two looks from the host, at most, and fewer where they take more than about a
+        generator: Generator to search.
+        config: Settings, `presets.pulse()` if None. An interpolation makes one solution of each problem, whatever its
+            restarts, and saves nothing.
+        lanes: Searches that run at once on each device; a part of what determines a result's last bits.
+        chunk_steps: Steps between two looks from the host, at most, and fewer where they take more than about a
             second; results do not depend on it.
-        devices: all local ones if None. They share one queue, and none waits for another.
-        checkpoint_dir: a folder where searches under way are saved, now and then and when the stream ends early. The
+        devices: Devices to run on, all local ones if None. They share one queue, and none waits for another.
+        checkpoint_dir: Folder where searches under way are saved, now and then and when the stream ends early. The
             same call goes on from there; problems say in `ended` what the caller has already.
-        on_chunk: called after each chunk. If it raises, or the iterator is closed, the stream ends as after a chunk.
+        on_chunk: Function to call after each chunk. If it raises, or the iterator is closed, the stream ends as after
+            a chunk.
 
     Raises:
         TypeError: `config` is neither kind of settings.
-        ValueError: an argument is out of range, or, when it is read, a problem's image has a size that the generator
+        ValueError: An argument is out of range, or, when it is read, a problem's image has a size that the generator
             cannot serve or its start other shapes.
-        CheckpointError: the folder is in use, damaged, or holds searches with another config, generator, lane count,
+        CheckpointError: The folder is in use, damaged, or holds searches with another config, generator, lane count,
             versions or kind of device.
-        OSError: saving failed.
+        OSError: Saving failed.
     """
     config = pulse() if config is None else config
     for name, value in (("lanes", lanes), ("chunk_steps", chunk_steps)):
@@ -174,7 +175,7 @@ class _Stream:
         self._began = time.perf_counter()
 
     def run(self) -> Stream[Solution, None, None]:
-        """The solutions; whatever ends the stream, searches under way are saved."""
+        """Yield the solutions; whatever ends the stream, searches under way are saved."""
         finished = False
         try:
             yield from self._solve()
@@ -227,7 +228,7 @@ class _Stream:
         return busy[0]
 
     def _collect(self, number: int) -> None:
-        """Waits for a device's chunk and takes what has ended in it."""
+        """Wait for a device's chunk and take what has ended in it."""
         ended, taken = self._workers[number].collect()
         self._ended.extend(ended)
         self._lane_steps += taken * self._lanes

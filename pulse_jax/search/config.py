@@ -44,10 +44,11 @@ class Phase:
     """A part of a search that moves some of its variables; the optimiser starts anew with it.
 
     Attributes:
-        share: of the search's steps.
-        rate: factor on the learning rate.
-        tied: latent rows that move as one: `all`, those of a `layer` (in "w++"), or `none`.
-        block: search an offset to this block's output (0 for 4×4), and of the latent only the rows of later blocks.
+        share: Part of the search's steps that it takes, relative to the other phases' shares.
+        rate: Factor on the learning rate.
+        tied: Which latent rows move as one: `all`, those of a `layer` (in "w++"), or `none`.
+        block: Block (0 for 4×4) to whose output an offset is searched; of the latent only the rows of later blocks move
+            then. None to search the latent.
     """
 
     share: float
@@ -74,36 +75,36 @@ class SearchConfig:
     """Everything that decides how one problem is searched; presets are named values of it, the defaults are `pulse`'s.
 
     Attributes:
-        eps: largest mean squared error, of [0, 1] images, between D(image) and the input that counts as feasible.
-        steps: optimiser steps, at most.
-        loss: terms `weight*NAME` joined by `+` (see `pulse_jax.losses`).
-        space: where the search runs: `z`; `w`, one row of w tiled to all layers; `w+`, one row a layer; `w++`, one
+        eps: Largest mean squared error, of [0, 1] images, between D(image) and the input that counts as feasible.
+        steps: Looks that a search takes at most, each at one point.
+        loss: Terms `weight*NAME` joined by `+`, of `pulse_jax.objectives.terms.TERMS`.
+        space: Where the search runs: `z`; `w`, one row of w tiled to all layers; `w+`, one row a layer; `w++`, one
             row a convolution filter.
-        coordinates: what such a row is: `whitened` w, or `plain` w.
-        geometry: `sphere`, every row kept on its own; or `euclidean`, unconstrained.
-        start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for all rows;
-            `gaussian`: N(0, I), whose own norm is the radius; or `mean`: the mean of w in an image's first search, in
-            every other one drawn towards a random style by 0.2 to 0.4 of the way (euclidean only).
+        coordinates: What such a row is: `whitened` w, or `plain` w.
+        geometry: `sphere`, which keeps every row on its own; or `euclidean`, unconstrained.
+        start: Where searches start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for
+            all rows; `gaussian`: N(0, I), whose own norm is the radius; or `mean`: the mean of w in an image's first
+            search, in every other one drawn towards a random style by 0.2 to 0.4 of the way (euclidean only).
         method: How it moves: a name in `pulse_jax.search.methods.registry.METHODS`; "gradient" follows an optimiser.
         optimizer, learning_rate, schedule: Of the method "gradient": names in `pulse_jax.optimizers.OPTIMIZERS` and
             `SCHEDULES`, and the rate in the optimiser's units.
-        phases: parts of the search that move some of its variables each, one after another; none for all at once.
-        feature_radius: largest mean absolute value of an offset that a phase with a `block` searches.
-        noise: the generator's noise images: all zero, drawn and fixed, or drawn and searched along.
-        trainable_noise_layers: with `trainable`, the first so many are searched.
-        zeroed_noise_layers: noise layers that are zero whatever `noise` says.
-        stop: `never` runs all steps; `feasible` ends a search once its delivered image is within eps; `plateau`
-            ends it as well when the loss has not fallen by a thousandth of itself for `patience` steps.
-        patience: see `stop`.
-        noise_scale: of the likelihoods LAPLACE and GAUSSIAN, for images in [0, 1].
-        latent_noise: of each look's latent, as a share of the standard deviation of w; ramped down to 0 at 3/4 of the
-            steps.
-        clamp_loss: floor the downscaling loss at eps, with no gradient below it, as the original program does.
+        phases: Parts of the search that move some of its variables each, one after another; none to move all at once.
+        feature_radius: Largest mean absolute value of an offset that a phase with a `block` searches.
+        noise: What the generator's noise images are: all zero, drawn and fixed, or drawn and searched along.
+        trainable_noise_layers: How many noise layers are searched with `trainable`, from the first on.
+        zeroed_noise_layers: Noise layers that are zero whatever `noise` says.
+        stop: When a search ends: `never` before all its steps; `feasible`, once its delivered image is within eps;
+            `plateau`, then and when the loss has not fallen by a thousandth of itself for `patience` steps.
+        patience: Steps without progress after which a search ends, with `plateau`.
+        noise_scale: Scale of the likelihoods LAPLACE and GAUSSIAN, for images in [0, 1].
+        latent_noise: Noise on each look's latent, as a share of the standard deviation of w; it is ramped down to 0 at
+            3/4 of the steps.
+        clamp_loss: Floor the downscaling loss at eps, with no gradient below it, as the original program does.
         degradation: D, by its name in `pulse_jax.images.degradations.registry.DEGRADATIONS`.
-        blur_at_factor_one: apply the original program's slight blur when input and output have one size.
-        output_size: side of the delivered pictures, the generator's downscaled by D; None for the generator's own.
-        precision: arithmetic of the synthesis network; everything else is float32.
-        rematerialize: keep only blocks' outputs for the gradient, and compute what is inside again. Meant for
+        blur_at_factor_one: Apply the original program's slight blur when input and output have one size.
+        output_size: Side of the delivered pictures, the generator's downscaled by D; None for the generator's own.
+        precision: Arithmetic of the synthesis network; everything else is float32.
+        rematerialize: Keep only blocks' outputs for the gradient, and compute what is inside again. Meant for
             accelerators: on CPUs it was measured to take more memory, not less.
     """
 

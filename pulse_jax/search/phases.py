@@ -21,7 +21,14 @@ __all__ = ["PhaseNow", "hold", "moved_only", "phase_of"]
 
 
 class PhaseNow(NamedTuple):
-    """Where a step stands: its phase's number, learning rate factor and length, and whether it is the phase's first."""
+    """Where a step stands.
+
+    Attributes:
+        index: Number of its phase.
+        rate: Factor of that phase on the learning rate.
+        steps: Length of that phase.
+        begins: Whether the step is the phase's first.
+    """
 
     index: Int[Array, ""]
     rate: Float[Array, ""]
@@ -30,7 +37,7 @@ class PhaseNow(NamedTuple):
 
 
 def phase_of(phases: Sequence[Phase], taken: Int[Array, ""], steps: int | Array) -> PhaseNow:
-    """The phase of the step that follows `taken` others of `steps`, which the phases share out by their shares."""
+    """Return the phase of the step that follows `taken` others of `steps`, which phases share out by their shares."""
     ends = np.cumsum([phase.share for phase in phases]) / sum(phase.share for phase in phases)
     ends = jnp.round(jnp.asarray(ends, jnp.float32) * steps).astype(jnp.int32)
     starts = jnp.concatenate([jnp.zeros(1, jnp.int32), ends[:-1]])
@@ -50,7 +57,7 @@ def _choose(phases: Sequence[Phase], index: Array, make: Callable[[Phase], Array
 def hold(
     architecture: ArchitectureConfig, config: SearchConfig, index: Int[Array, ""], gradients: Variables
 ) -> Variables:
-    """Gradients in this phase: rows that are tied get the sum of theirs, what rests gets none."""
+    """Return the gradients in this phase: rows that are tied get the sum of theirs, what rests gets none."""
     layers = np.arange(len(gradients["latent"]))
     if config.space == "w++":
         layers = np.repeat(np.arange(len(architecture.filters)), architecture.filters)
@@ -69,7 +76,7 @@ def hold(
 def moved_only(
     architecture: ArchitectureConfig, config: SearchConfig, index: Int[Array, ""], updates: Variables
 ) -> Variables:
-    """Updates in this phase: zero for what rests."""
+    """Return the updates in this phase: zero for what rests."""
     blocks = searched_blocks(config)
     if not blocks:
         return updates

@@ -73,13 +73,14 @@ def to_w(
     "w++", where there is a row for every filter.
 
     Args:
-        space: "z" goes through `mapping`, the others through `whitened_to_w` if their `coordinates` are whitened.
-        variable: (1, d), (L, d) in "w+", or (`num_filters`, d) in "w++".
-        mapping: the mapping network; needed in "z" only.
-        fit: the Gaussian fit; needed for whitened coordinates only.
+        space: Search space: "z" goes through `mapping`, the others through `whitened_to_w` if their `coordinates` are
+            whitened.
+        variable: What is searched: (1, d), (L, d) in "w+", or (`num_filters`, d) in "w++".
+        mapping: Mapping network; needed in "z" only.
+        fit: Gaussian fit of w; needed for whitened coordinates only.
         num_layers: L, how many rows the generator takes.
-        num_filters: how many filters it has; needed in "w++" only.
-        coordinates: what a row is outside "z".
+        num_filters: How many filters it has; needed in "w++" only.
+        coordinates: What a row is outside "z".
 
     Raises:
         ValueError: `space` is unknown, `variable` has another shape, or what the space needs is missing.
@@ -115,11 +116,11 @@ def init_noise(
     and its variance 1 (StyleGAN2, appendix D).
 
     Args:
-        key: the random key; layer i does not depend on the other layers or options.
-        noise_shapes: the shape (r, r, 1) of every noise input, in order.
-        kind: one of `NOISE_KINDS`.
-        trainable: how many of the first layers are searched; PULSE: 5.
-        zeroed: indices of layers without noise; PULSE: 17, the last layer at 1024 x 1024. Indices beyond the layers
+        key: Random key; layer i does not depend on the other layers or options.
+        noise_shapes: Shape (r, r, 1) of every noise input, in order.
+        kind: One of `NOISE_KINDS`.
+        trainable: How many of the first layers are searched; PULSE: 5.
+        zeroed: Indices of layers without noise; PULSE: 17, the last layer at 1024 x 1024. Indices beyond the layers
             that there are mean nothing, so PULSE's default serves every resolution.
 
     Returns:
@@ -168,7 +169,7 @@ def merge_noise(
 def solution_shapes(
     generator: Generator, config: SearchConfig
 ) -> tuple[jax.ShapeDtypeStruct, tuple[jax.ShapeDtypeStruct, ...]]:
-    """Of a solution's latent and noise inputs: what to compile a program for that is given some."""
+    """Return the shapes of a solution's latent and noise inputs, to compile a program for that is given some."""
     latent, *noise = (
         jax.ShapeDtypeStruct(shape, np.float32) for shape in (latent_shape(generator, config), *generator.noise_shapes)
     )
@@ -186,7 +187,7 @@ rows of its latent.
 
 
 def searched_blocks(config: SearchConfig) -> tuple[int, ...]:
-    """The blocks to whose outputs offsets are searched, ascending."""
+    """Return the blocks to whose outputs offsets are searched, ascending."""
     return tuple(sorted({phase.block for phase in config.phases if phase.block is not None}))
 
 
@@ -195,10 +196,10 @@ def _rows(generator: Generator, config: SearchConfig) -> tuple[int, int]:
 
 
 def latent_shape(generator: Generator, config: SearchConfig) -> tuple[int, int]:
-    """The shape (rows, d) of a solution's latent, the rows that hold offsets to blocks included.
+    """Return the shape (rows, d) of a solution's latent, the rows that hold offsets to blocks included.
 
     Raises:
-        ValueError: the generator has no such space or block.
+        ValueError: The generator has no such space or block.
     """
     rows, width = _rows(generator, config)
     sizes = (math.prod(generator.block_shape(block)) for block in searched_blocks(config))
@@ -206,7 +207,7 @@ def latent_shape(generator: Generator, config: SearchConfig) -> tuple[int, int]:
 
 
 def join_features(variables: Variables) -> Float[Array, "*lanes rows d"]:
-    """The latent with the searched offsets in further rows, each offset filled up with zeros."""
+    """Return the latent with the searched offsets in further rows, each offset filled up with zeros."""
     parts = [variables["latent"]]
     *lanes, _, width = parts[0].shape
     for feature in variables.get("features", ()):
@@ -218,7 +219,7 @@ def join_features(variables: Variables) -> Float[Array, "*lanes rows d"]:
 def split_features(
     generator: Generator, config: SearchConfig, latent: Float[Array, "rows d"]
 ) -> tuple[Float[Array, "rows d"], tuple[Float[Array, "_ _ _"], ...]]:
-    """The inverse of `join_features`."""
+    """Undo `join_features`: return the latent's own rows, and the offsets."""
     rows, width = _rows(generator, config)
     features = []
     at = rows
@@ -232,9 +233,10 @@ def split_features(
 
 
 def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere | Euclidean]:
-    """A sphere per latent row, or a flat space, and a sphere per noise channel (PULSE, section 3.2 and its program).
+    """Return a sphere per latent row, or a flat space, and a sphere per noise channel.
 
-    A Gaussian start and noise images keep their own norms, other starts lie on the radius √d.
+    A Gaussian start and noise images keep their own norms, other starts lie on the radius √d. Source: PULSE, section
+    3.2, and its program.
     """
     manifold: dict[str, Sphere | Euclidean] = {
         "latent": Euclidean(axes=(-1,)),
@@ -250,7 +252,7 @@ def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere |
 def start(
     generator: Generator, config: SearchConfig, key: PRNGKeyArray, first: bool | Array = True
 ) -> tuple[Variables, tuple[Float[Array, "_ _ 1"] | None, ...]]:
-    """A random start: the searched variables, and the fixed noise inputs with None where one is searched.
+    """Draw a start: the searched variables, and the fixed noise inputs with None where one is searched.
 
     `first` is whether it is an image's first search, which a start at the mean of w is for.
     """
@@ -294,7 +296,7 @@ def _near_mean(generator: Generator, config: SearchConfig, key: PRNGKeyArray, fi
 def mapped(
     generator: Generator, config: SearchConfig, latent: Float[Array, "rows d"]
 ) -> tuple[Float[Array, "rows d"], Float[Array, "layers d"]]:
-    """The rows of w that a searched latent stands for, and w as the generator takes it (see `latents.to_w`)."""
+    """Return the rows of w that a searched latent stands for, and w as the generator takes it (see `to_w`)."""
     return to_w(
         config.space,
         latent,

@@ -96,12 +96,19 @@ def init(
     noise: tuple[Float[Array, "_ _ 1"], ...] | None = None,
     first: bool | Array = True,
 ) -> SearchState:
-    """A lane at its random start, or at a given `latent` and full tuple of `noise` images.
+    """Return a lane at its random start, or at a given one.
 
-    `first` is whether this is an image's first search (see `SearchConfig.start`).
+    Args:
+        generator: Generator to search.
+        config: Settings of the search.
+        target: Low-resolution image in [0, 1].
+        key: Random key of the start, of noise on the latent and of the method.
+        latent: Latent to start from; drawn if None.
+        noise: All noise images to start from; drawn if None.
+        first: Whether this is an image's first search (see `SearchConfig.start`).
 
     Raises:
-        ValueError: a given start has other shapes than the generator and the search space.
+        ValueError: A given start has other shapes than the generator and the search space, or there is no such method.
     """
     variables, fixed = start(generator, config, key, first)
     if latent is not None:
@@ -140,7 +147,7 @@ def init(
 
 
 def empty(state: SearchState) -> SearchState:
-    """The same lane, marked as holding no problem."""
+    """Return the same lane, marked as holding no problem."""
     return state._replace(status=jnp.int32(Status.EMPTY))
 
 
@@ -161,10 +168,11 @@ def _with_noise(generator: Generator, state: SearchState, numbers: Numbers) -> V
 def step(
     generator: Generator, config: SearchConfig, state: SearchState, numbers: Numbers | None = None
 ) -> tuple[SearchState, Evaluation]:
-    """Look at the current point, remember it if it is the best, stop or move on.
+    """Look at the current point, remember it if it is the best, stop or move on to where the method says.
 
     Best is what is feasible as delivered, then what has the lowest total loss. `eps` is met by the delivered error.
     `numbers` stand for the config's own where given, so that a program serves many configs (`SearchConfig.structure`).
+    The evaluation comes back as the method was given it, without products.
     """
     numbers = config.numbers if numbers is None else numbers
     looked_at = _with_noise(generator, state, numbers) if config.latent_noise else state.variables
