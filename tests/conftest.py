@@ -17,6 +17,14 @@ import pytest
 jaxtyping.install_import_hook("pulse_jax", "beartype.beartype")
 
 
+def pytest_collection_modifyitems(items):
+    """Skip what only a GPU can show where there is none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and jax.default_backend() != "gpu":
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a GPU"))
+
+
 @pytest.fixture
 def compiled(monkeypatch):
     """What JAX has compiled since the test began or `clear` was called, a message each."""

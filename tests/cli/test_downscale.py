@@ -1,0 +1,42 @@
+"""`downscale`: the exact operator."""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.files import read_image
+from pulse_jax.images.rounding import to_uint8
+from tests.cli.fake_engine import draw, listing, run, summary_of
+
+
+@pytest.mark.parametrize(("flag", "side", "factor"), [(("--size", 4), 16, 4), (("--factor", 3), 15, 3)])
+def test_downscale_is_the_exact_operator(inputs, tmp_path, capsys, flag, side, factor):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 20, 3), np.uint8)
+    Image.fromarray(pixels).save(inputs / "a.jpg", "PNG")
+    (inputs / "b.png").write_bytes(b"")
+    assert run("downscale", inputs, "--output", tmp_path / "out", *flag) == 1
+    cut = pixels[:side, (20 - side) // 2 :][:, :side].astype(np.float32) / np.float32(255)
+    expected = to_uint8(np.asarray(Bicubic(factor).apply(jnp.asarray(cut))))
+    np.testing.assert_array_equal(to_uint8(read_image(tmp_path / "out" / "a.png").pixels), expected)
+    screen = capsys.readouterr()
+    assert f"a.jpg: cropped from 20x16 to its centre {side}x{side}, factor {factor}" in screen.err
+    assert "1 of 2 inputs failed:" in screen.err and "1 picture in" in screen.out
+    assert listing(tmp_path / "out") == ["a.png", "summary.json"]
+    summary = summary_of(tmp_path / "out")
+    assert summary["finished"] and summary["files"] == ["a.png"]
+    assert [Path(failure["input"]).name for failure in summary["failed"]] == ["b.png"]
+    assert run("downscale", inputs / "a.jpg", "--output", tmp_path / "out", *flag) == 2
+    assert run("downscale", inputs / "a.jpg", "--output", tmp_path / "out", *flag, "--overwrite") == 0
+
+
+def test_pictures_too_small_to_downscale(inputs, tmp_path, capsys):
+    draw(inputs / "a.png", 3)
+    assert run("downscale", inputs, "--output", tmp_path / "out", "--size", 4) == 1
+    assert "the picture is 3x3, too small for --size 4" in capsys.readouterr().err
+    assert run("downscale", inputs, "--output", tmp_path / "out", "--factor", 3) == 1
+    assert "3x3 is too small to be downscaled by 3" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
