@@ -63,6 +63,16 @@ class ArchitectureConfig:
     channels: ClassVar[tuple[int, ...]] = ()
     filters: ClassVar[tuple[int, ...]] = ()
 
+    def block_shape(self, block: int) -> tuple[int, int, int]:
+        """Return the shape (r, r, c) of a block's output, numbered from 0.
+
+        Raises:
+            ValueError: There is no such block.
+        """
+        if not 0 <= block < len(self.blocks):
+            raise ValueError(f"block: this generator has no block {block}")
+        return self.blocks[block], self.blocks[block], self.channels[block]
+
     def rows_until(self, block: int) -> int:
         """Return how many rows of w have been used when this block's output, numbered from 0, is there.
 

@@ -1,4 +1,4 @@
-"""A generator folder: a StyleGAN's settings and arrays on disk, written whole or not at all and verified before use.
+"""A generator folder: settings and arrays of a generator on disk, written whole or not at all and verified before use.
 
 `params/` holds the arrays (orbax), `config.json` the architecture, the storage dtype, every array's shape and the
 sha256 of every file. All of it is verified, because orbax itself notices neither a flipped bit nor a wrong shape. Sizes
@@ -60,19 +60,19 @@ def write_folder(
     """Write a generator folder, whole or not at all.
 
     Args:
-        folder: the folder to make.
-        config: the architecture.
-        tree: the arrays: `networks`, and where there are any the fits `gaussian_fit` (`mean`, `std`), `principal`
+        folder: Folder to make.
+        config: Architecture, of a family in `FAMILIES`.
+        tree: Arrays: `networks`, and where there are any the fits `gaussian_fit` (`mean`, `std`), `principal`
             (`mean`, `basis`, `std`), `flow` (the fields of `flow.Flow`), `w_avg` and `w_std`, and the `label` that is
             fixed.
-        dtype: how `networks` and the flow's `blocks` are stored, `float32` or `float16`; the rest, small and sensitive,
-            stays float32.
-        source: what the weights come from.
-        overwrite: replace a generator folder that stands there; anything else is never replaced.
-        reports: files about the fits, by their names; they lie in a folder of their own.
+        dtype: Type that `networks` and the flow's `blocks` are stored in, `float32` or `float16`; the rest, small and
+            sensitive, stays float32.
+        source: Origin of the weights.
+        overwrite: Whether to replace a generator folder that stands there; anything else is never replaced.
+        reports: Files about the fits, by their names; they lie in a folder of their own.
 
     Raises:
-        GeneratorError: the folder exists or cannot be written, or the arrays do not fit the architecture or `dtype`.
+        GeneratorError: The folder exists or cannot be written, or the arrays do not fit the architecture or `dtype`.
     """
     import orbax.checkpoint as ocp
 
@@ -122,10 +122,10 @@ def write_folder(
 
 
 def read_folder(folder: str | os.PathLike[str]) -> tuple[ArchitectureConfig, dict[str, Any]]:
-    """The architecture and the arrays of a generator folder, NumPy, in the dtypes that they are stored in.
+    """Read the architecture and the arrays of a generator folder, NumPy, in the dtypes that they are stored in.
 
     Raises:
-        GeneratorError: the folder is missing, foreign or damaged, or holds NaN or infinite weights.
+        GeneratorError: The folder is missing, foreign or damaged, or holds NaN or infinite weights.
     """
     with _readable(folder):
         return _read(pathlib.Path(folder).absolute(), str(folder))
@@ -219,13 +219,13 @@ def _description_hash(description: Mapping[str, Any]) -> str:
 
 
 def flatten(tree: Any) -> dict[str, Any]:
-    """The leaves of a nested dict by their paths, `a/b/c`."""
+    """Return the leaves of a nested dict by their paths, `a/b/c`."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `_flatten` for nested dicts, but that empty ones are gone."""
+    """The inverse of `flatten` for nested dicts, but that empty ones are gone."""
     tree: dict[str, Any] = {}
     for key, value in flat.items():
         *parents, leaf = key.split("/")
@@ -348,10 +348,10 @@ def _check_files(name: str, files: Mapping[str, pathlib.Path], hashes: Mapping[s
 
 
 def read_description(folder: pathlib.Path, name: str) -> dict[str, Any]:
-    """What a generator folder's `config.json` says, of the right types but otherwise unverified; `name` is for errors.
+    """Read a generator folder's `config.json`: of the right types but otherwise unverified; `name` is for errors.
 
     Raises:
-        GeneratorError: there is no such folder, or none that this program reads.
+        GeneratorError: There is no such folder, or none that this program reads.
     """
     path = folder / "config.json"
     wanted = "expected a folder written by Generator.save"

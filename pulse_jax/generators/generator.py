@@ -30,6 +30,9 @@ from pulse_jax.generators.priors.principal import PrincipalFit
 __all__ = ["Generator", "load_generator"]
 
 _AVERAGED = 100_000  # draws of w_avg and w_std
+# What a folder may hold beside the networks. A flow that starts from plain dimensions has no basis to store.
+_FITS = {"gaussian_fit": GaussianFit, "principal": PrincipalFit, "flow": functools.partial(Flow, basis=None)}
+_ARRAYS = ("w_avg", "w_std", "label")
 
 
 @functools.partial(
@@ -42,17 +45,17 @@ class Generator:
     """A trained generator; a pytree whose leaves are its arrays, so that no compiled program holds weights.
 
     Attributes:
-        config: the architecture (static).
-        params: nested dict of float32 arrays; StyleGANs have `mapping` and `synthesis`.
-        gaussian_fit: PULSE's whitening of w (see `pulse_jax.latents`), of a fixed label's where there is one; or None.
-        principal: the full-covariance whitening of w (see `pulse_jax.principal`), likewise, or None.
-        flow: a flow fitted to w (see `pulse_jax.flow`), likewise, or None.
-        w_avg: the mean of w (d,), over all classes, which truncation needs, or None.
+        config: Architecture (static).
+        params: Nested dict of float32 arrays; every family in `FAMILIES` has `mapping` and `synthesis`.
+        gaussian_fit: PULSE's whitening of w (see `priors.gaussian`), of a fixed label's where there is one; or None.
+        principal: Whitening of w with its full covariance (see `priors.principal`), likewise, or None.
+        flow: Flow fitted to w (see `priors.flow`), likewise, or None.
+        w_avg: Mean of w (d,), over all classes, which truncation needs, or None.
         w_std: σ = sqrt(mean ‖w − w_avg‖²), a number, or None.
-        label: the label (label_dim,) that `with_label` fixed, or None.
-        perceptual: the network of the loss LPIPS, attached with `dataclasses.replace`, or None; no folder holds it.
-        forms: kernels as `prepared` makes them for CPUs, or None.
-        function, mapping_function: a user's own generator (see `from_function`).
+        label: Label (label_dim,) that `with_label` fixed, or None.
+        perceptual: Network of the loss LPIPS, attached with `dataclasses.replace`, or None; no folder holds it.
+        forms: Kernels as `prepared` makes them for CPUs, or None.
+        function, mapping_function: Functions of a user's own generator (see `from_function`).
     """
 
     config: ArchitectureConfig
@@ -125,35 +128,33 @@ class Generator:
 
         Args:
             function: `function(params, w, noise)`, for one image: w (L, d) and a tuple of noise images → (H, W, 3),
-                nominally [0, 1]. Mapped over batches with `jax.vmap`.
-            params: whatever pytree of arrays `function` needs.
-            resolution: H = W.
-            latent_dim: d.
-            num_layers: L.
-            noise_shapes: (r, r, 1) per noise input; none by default.
+                nominally [0, 1]. It is mapped over batches with `jax.vmap`.
+            params: Whatever pytree of arrays `function` needs.
+            resolution: Height and width of the images.
+            latent_dim: Width d of z and w.
+            num_layers: Rows L of w.
+            noise_shapes: Shape (r, r, 1) of every noise input; none by default.
             mapping: `mapping(params, z)` (…, d) → (…, d); the identity by default.
-            gaussian_fit: needed to search `w` or `w+`; without one, search `z`.
+            gaussian_fit: Whitening, needed to search `w` or `w+`; without one, search `z`.
         """
+        shapes = tuple((rows, columns, channels) for rows, columns, channels in noise_shapes)
         config = FunctionConfig(
-            resolution=resolution,
-            latent_dim=latent_dim,
-            num_layers=num_layers,
-            noise_shapes=tuple((rows, columns, channels) for rows, columns, channels in noise_shapes),
+            resolution=resolution, latent_dim=latent_dim, num_layers=num_layers, noise_shapes=shapes
         )
         return cls(config=config, params=params, gaussian_fit=gaussian_fit, function=function, mapping_function=mapping)
 
     def with_label(self, label: int | Array) -> Generator:
-        """This generator for one label, to be searched, sampled and saved like one without classes.
+        """Return this generator for one label, to be searched, sampled and saved like one without classes.
 
         The label is data, kept beside the weights, so that no arithmetic differs from `map(z, label)`. The Gaussian
         fit, the principal components and the flow are dropped, because they were not this label's: `fitted` and the
         functions that fit the others make those. `w_avg` and `w_std` stay those over all classes.
 
         Args:
-            label: a class, 0 to label_dim − 1, or a vector (label_dim,) of weights of the classes.
+            label: Class, 0 to label_dim − 1, or a vector (label_dim,) of weights of the classes.
 
         Raises:
-            ValueError: the generator takes no labels, the class is out of range or the vector has another shape.
+            ValueError: The generator takes no labels, the class is out of range or the vector has another shape.
         """
         count = self.label_dim
         if not count:
@@ -164,9 +165,8 @@ class Generator:
                 raise ValueError(f"label: expected a class from 0 to {count - 1}, got {number}")
             label = jax.nn.one_hot(number, count)
         elif jnp.shape(label) != (count,):
-            raise ValueError(
-                f"label: expected a class from 0 to {count - 1} or shape ({count},), got shape {jnp.shape(label)}"
-            )
+            expected = f"a class from 0 to {count - 1} or shape ({count},)"
+            raise ValueError(f"label: expected {expected}, got shape {jnp.shape(label)}")
         label = jnp.asarray(label, jnp.float32)
         return dataclasses.replace(self, label=label, gaussian_fit=None, principal=None, flow=None)
 
@@ -174,12 +174,12 @@ class Generator:
         return "this generator's is fixed" if self.label is not None else "this generator takes none"
 
     def map(self, z: Float[Array, "... d"], label: Float[Array, "... n"] | None = None) -> Float[Array, "... d"]:
-        """The mapping network z → w.
+        """Map z to w by the mapping network.
 
         Args:
-            z: (…, d).
-            label: of a generator with classes, (…, label_dim), one-hot or any weights of the classes; its leading axes
-                are broadcast against z's.
+            z: Latents (…, d).
+            label: Labels (…, label_dim) of a generator with classes, one-hot or any weights of the classes; their
+                leading axes are broadcast against z's.
 
         Raises:
             ValueError: z has another width than the generator's, or a label is missing, not wanted or of another width.
@@ -206,14 +206,14 @@ class Generator:
         precision: Literal["float32", "bfloat16"] = "float32",
         offsets: Dictionary[int, Float[Array, "*batch _ _ c"]] | None = None,
     ) -> Float[Array, "*batch h w 3"]:
-        """w and noise → images, nominally [0, 1], unclipped.
+        """Synthesise images of w and noise, nominally in [0, 1], unclipped.
 
         Args:
-            w: a row per layer (…, L, d), or one per filter (…, `num_filters`, d): W++ of Poirier-Ginter and Lalonde
+            w: One row per layer (…, L, d), or one per filter (…, `num_filters`, d): W++ of Poirier-Ginter and Lalonde
                 (2023), layer by layer, and of StyleGAN2 a layer's convolution before the colours.
-            noise: every noise input.
-            precision: the arithmetic of the convolutions.
-            offsets: what is added to the output of a block, by its number (0 is 4×4): Daras et al. (2021), ILO.
+            noise: Every noise input.
+            precision: Arithmetic of the convolutions.
+            offsets: Arrays added to the output of a block, by its number (0 is 4×4): Daras et al. (2021), ILO.
 
         Raises:
             ValueError: w, a noise input or an offset has another shape than the generator's, or `precision` is unknown.
@@ -247,7 +247,7 @@ class Generator:
         return images.reshape(*batch, self.resolution, self.resolution, 3)
 
     def prepared(self) -> Generator:
-        """This generator with its kernels in the forms that CPUs convolve fastest with, beside its weights.
+        """Return this generator with its kernels in the forms that CPUs convolve fastest with, beside its weights.
 
         Pictures differ from this generator's in rounding only; arithmetic in bfloat16 does not use the forms.
         """
@@ -257,15 +257,8 @@ class Generator:
         return dataclasses.replace(self, forms=forms)
 
     def block_shape(self, block: int) -> tuple[int, int, int]:
-        """The shape (r, r, c) of a block's output, numbered from 0 for 4×4.
-
-        Raises:
-            ValueError: there is no such block.
-        """
-        if not 0 <= block < len(self.config.blocks):
-            raise ValueError(f"block: this generator has no block {block}")
-        size = self.config.blocks[block]
-        return size, size, self.config.channels[block]
+        """Return the shape (r, r, c) of a block's output, numbered from 0; raise `ValueError` if there is none."""
+        return self.config.block_shape(block)
 
     def truncate(
         self, w: Float[Array, "... layers d"], psi: float, cutoff: int | None = None
@@ -273,7 +266,7 @@ class Generator:
         """Pull the first `cutoff` rows (default all) towards the mean of w: w_avg + psi · (w − w_avg).
 
         Raises:
-            ValueError: the generator knows no mean of w, or w has another shape than the generator's.
+            ValueError: The generator knows no mean of w, or w has another shape than the generator's.
         """
         self._check_w(w)
         if self.w_avg is None:
@@ -286,7 +279,7 @@ class Generator:
             raise ValueError(f"w: expected shape (…, {self.num_layers}, {self.latent_dim}), got {w.shape}")
 
     def sample(self, key: PRNGKeyArray, n: int, *, truncation: float = 1.0) -> Float[Array, "n h w 3"]:
-        """n random images (n, H, W, 3), nominally [0, 1], unclipped; image i depends on `fold_in(key, i)` alone.
+        """Draw n random images (n, H, W, 3), nominally [0, 1], unclipped; image i depends on `fold_in(key, i)` alone.
 
         Raises:
             ValueError: n is negative, the generator knows no mean of w to truncate to, or its label is not fixed yet.
@@ -300,7 +293,7 @@ class Generator:
     def fitted(
         self, *, samples: int = 1_000_000, seed: int = 0, on_progress: Callable[[int, int], object] | None = None
     ) -> Generator:
-        """This generator with PULSE's Gaussian fit of its mapping network's outputs, over `samples` draws.
+        """Return this generator with PULSE's Gaussian fit of its mapping network's outputs, over `samples` draws.
 
         Where they are missing it gets `w_avg` and `w_std` too, over 100,000 draws at most. Of a generator with classes,
         every draw has a class of its own, all equally likely; after `with_label` the fit is that label's. `on_progress`
@@ -313,13 +306,13 @@ class Generator:
         if average is None or deviation is None:
             moments = measure_moments(mapping, key, width, samples=min(samples, _AVERAGED))
             average = jnp.asarray(moments.mean, jnp.float32) if average is None else average
-            # Around w_avg, which may be another mean: a checkpoint's, or that over all classes.
-            square = moments.scatter.sum() / moments.count + np.square(moments.mean - np.asarray(average)).sum()
-            deviation = jnp.asarray(np.sqrt(square), jnp.float32) if deviation is None else deviation
+            # w_avg may be another mean: a checkpoint's, or that over all classes.
+            if deviation is None:
+                deviation = jnp.asarray(moments.spread(np.asarray(average)), jnp.float32)
         return dataclasses.replace(self, gaussian_fit=fit, w_avg=average, w_std=deviation)
 
     def latent_sampler(self) -> tuple[Mapping, int]:
-        """A compiled function from Gaussian vectors to random w, (n, width) -> (n, d), and that width.
+        """Return a compiled function from Gaussian vectors to random w, (n, width) -> (n, d), and that width.
 
         For the functions that fit something to w. Of a generator with classes, a vector's last number is its class, all
         equally likely.
@@ -348,45 +341,35 @@ class Generator:
         """Write a generator folder, whole or not at all.
 
         Args:
-            folder: the folder to make.
-            dtype: how the arrays of the networks and of the flow's blocks are stored; loading gives float32.
-            source: what the weights come from, kept in `config.json`.
-            overwrite: replace an existing generator folder; anything else is never replaced.
-            reports: files about the fits, by their names.
+            folder: Folder to make.
+            dtype: Type that the arrays of the networks and of the flow's blocks are stored in; loading gives float32.
+            source: Origin of the weights, kept in `config.json`.
+            overwrite: Whether to replace an existing generator folder; anything else is never replaced.
+            reports: Files about the fits, by their names.
 
         Raises:
-            GeneratorError: the folder exists or cannot be written, the generator is a user's own function, or its
+            GeneratorError: The folder exists or cannot be written, the generator is a user's own function, or its
                 arrays do not fit its architecture or `dtype`.
         """
-        tree: dict[str, Any] = {"networks": self.params}
-        if self.gaussian_fit is not None:
-            tree["gaussian_fit"] = self.gaussian_fit._asdict()
-        for name in ("principal", "flow"):
-            if getattr(self, name) is not None:
-                tree[name] = getattr(self, name)._asdict()
-        for name in ("w_avg", "w_std", "label"):
-            if getattr(self, name) is not None:
-                tree[name] = getattr(self, name)
-        write_folder(folder, self.config, tree, dtype=dtype, source=source, overwrite=overwrite, reports=reports or {})
+        known = {name: getattr(self, name) for name in (*_FITS, *_ARRAYS) if getattr(self, name) is not None}
+        tree = {name: value._asdict() if name in _FITS else value for name, value in known.items()}
+        tree["networks"] = self.params
+        write_folder(folder, self.config, tree, dtype=dtype, source=source, overwrite=overwrite, reports=reports)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Generator:
         """Read a generator folder, every file's hash and every array's shape and values verified.
 
         Raises:
-            GeneratorError: the folder is missing, foreign or damaged, or holds NaN or infinite weights.
+            GeneratorError: The folder is missing, foreign or damaged, or holds NaN or infinite weights.
         """
         config, tree = read_folder(folder)
         tree = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), tree)
         return cls(
             config=config,
             params={"mapping": {}, **tree["networks"]},  # a mapping network of no layers has no arrays
-            gaussian_fit=GaussianFit(**tree["gaussian_fit"]) if "gaussian_fit" in tree else None,
-            principal=PrincipalFit(**tree["principal"]) if "principal" in tree else None,
-            flow=Flow(**{"basis": None, **tree["flow"]}) if "flow" in tree else None,
-            w_avg=tree.get("w_avg"),
-            w_std=tree.get("w_std"),
-            label=tree.get("label"),
+            **{name: fit(**tree[name]) for name, fit in _FITS.items() if name in tree},
+            **{name: tree[name] for name in _ARRAYS if name in tree},
         )
 
 
@@ -406,10 +389,10 @@ def _draw(generator: Generator, key: PRNGKeyArray, index: Array, truncation: flo
 
 
 def load_generator(folder: str | os.PathLike[str] | None = None) -> Generator:
-    """The embedded generator of synthetic heads, or a folder written by `Generator.save`.
+    """Load the embedded generator of synthetic heads, or a folder written by `Generator.save`.
 
     Raises:
-        GeneratorError: the folder is missing, foreign or damaged, or holds NaN or infinite weights.
+        GeneratorError: The folder is missing, foreign or damaged, or holds NaN or infinite weights.
     """
     if folder is not None:
         return Generator.load(folder)

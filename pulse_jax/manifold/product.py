@@ -65,14 +65,15 @@ class Sphere:
     """Spheres over trailing axes of an array, one for every index of the others.
 
     Attributes:
-        axes: the axes, negative, that hold the coordinates of one sphere: (-1,) for latents (L, d), (-3, -2) for noise
+        axes: Axes, negative, that hold the coordinates of one sphere: (-1,) for latents (L, d), (-3, -2) for noise
             images (r, r, 1) with one sphere per channel.
-        radius: of all spheres; None for each one's norm at the start, sqrt(sum(x²) + 1e-9) as in the PULSE program.
-        centred: only the part of each sphere whose coordinates have mean zero, itself a sphere: noise images with no
-            brightness of their own.
+        radius: Radius of all spheres; None for each one's norm at the start, sqrt(sum(x²) + 1e-9) as in PULSE's
+            program.
+        centred: Whether only the part of each sphere counts whose coordinates have mean zero, itself a sphere: noise
+            images with no brightness of their own.
 
     Raises:
-        ValueError: the axes are empty, repeated or not negative, or the radius is not positive and finite.
+        ValueError: The axes are empty, repeated or not negative, or the radius is not positive and finite.
     """
 
     axes: tuple[int, ...] = (-1,)
@@ -91,7 +92,7 @@ class Sphere:
             raise ValueError(f"{name}: expected at least {-min(self.axes)} axes for {self}, got shape {x.shape}")
 
     def size(self, x: Array | jax.ShapeDtypeStruct) -> int:
-        """The number of coordinates of one sphere of x."""
+        """Return the number of coordinates of one sphere of x."""
         return math.prod(x.shape[axis] for axis in self.axes)
 
     def _fold(self, x: Array) -> Array:
@@ -117,14 +118,14 @@ class Sphere:
         return tuple(size for axis, size in enumerate(x.shape, -x.ndim) if axis not in self.axes)
 
     def radii(self, x: Array) -> Array:
-        """The spheres' radii (…, 1), from a start x."""
+        """Return the spheres' radii (…, 1), from a start x."""
         if self.radius is None:
             return _floored_norm(x, self.axes)
         shape = [1 if axis in self.axes else size for axis, size in enumerate(x.shape, -x.ndim)]
         return jnp.full(shape, self.radius, x.dtype)
 
     def norms(self, v: Array) -> Array:
-        """The norms (…, 1) of vectors, one per sphere."""
+        """Return the norms (…, 1) of vectors, one per sphere."""
         return jnp.expand_dims(sphere.norm(self._fold(v)), self.axes)
 
     def project(self, x: Array, *, radius: Array) -> Array:
@@ -132,12 +133,12 @@ class Sphere:
         return self._unfold(self._lift(sphere.project, radius, x=self._centre(x)), x)
 
     def rescale(self, x: Array, *, radius: Array) -> Array:
-        """x / sqrt(sum(x²) + 1e-9) · radius, the PULSE program's way back to the sphere."""
+        """Return x / sqrt(sum(x²) + 1e-9) · radius, the PULSE program's way back to the sphere."""
         x = self._centre(x)
         return x / _floored_norm(x, self.axes) * radius
 
     def normalize(self, v: Array, *, radius: Array) -> Array:
-        """Tangent vectors with their length made `radius`, a step of one radian; zero stays zero."""
+        """Make tangent vectors `radius` long, a step of one radian; zero stays zero."""
         return self.project(v, radius=radius)
 
     def to_tangent(self, x: Array, v: Array, *, radius: Array) -> Array:
@@ -161,11 +162,11 @@ class Sphere:
         return self._unfold(self._lift(sphere.transport, radius, x=x, y=y, v=v), x)
 
     def distance(self, x: Array, y: Array, *, radius: Array) -> Array:
-        """The arc lengths (…, 1), one per sphere; see `sphere.distance`."""
+        """Return the arc lengths (…, 1), one per sphere; see `sphere.distance`."""
         return jnp.expand_dims(self._lift(sphere.distance, radius, x=x, y=y), self.axes)
 
     def random_uniform(self, key: _Key, like: Array | jax.ShapeDtypeStruct) -> Array:
-        """Uniform points in the shape and dtype of `like`, on spheres of radius sqrt(size) if none is fixed."""
+        """Draw uniform points in the shape and dtype of `like`, on spheres of radius sqrt(size) if none is fixed."""
         x = jax.random.normal(key, like.shape, like.dtype)
         fixed = self if self.radius is not None else dataclasses.replace(self, radius=math.sqrt(self.size(x)))
         return fixed.project(x, radius=fixed.radii(x))
@@ -176,7 +177,7 @@ class Euclidean:
     """An unconstrained array: the methods of `Sphere` without curvature. The radius is None, unused.
 
     Attributes:
-        axes: the trailing axes, negative, that hold one vector, of which norms and steps of length 1 are taken; None
+        axes: Trailing axes, negative, that hold one vector, of which norms and steps of length 1 are taken; None
             for the whole array as one vector.
     """
 
@@ -188,59 +189,59 @@ class Euclidean:
             raise ValueError(f"{name}: expected at least {-min(self.axes)} axes for {self}, got shape {x.shape}")
 
     def radii(self, x: Array) -> None:
-        """None: a flat space has no radius."""
+        """Return None: a flat space has no radius."""
 
     def norms(self, v: Array) -> Array:
-        """The norm of each vector, with its axes reduced to 1."""
+        """Return the norm of each vector, with its axes reduced to 1."""
         if self.axes is None:
             return sphere.norm(v.reshape(-1)).reshape((1,) * v.ndim)
         return Sphere(self.axes).norms(v)
 
     def project(self, x: Array, *, radius: None) -> Array:
-        """x itself."""
+        """Return x itself."""
         return x
 
     def rescale(self, x: Array, *, radius: None) -> Array:
-        """x itself."""
+        """Return x itself."""
         return x
 
     def normalize(self, v: Array, *, radius: None) -> Array:
-        """v with the norm of each vector made 1; zero stays zero."""
+        """Return v with the norm of each vector made 1; zero stays zero."""
         if self.axes is None:
             return sphere.project(v.reshape(-1), radius=1.0).reshape(v.shape)
         unit = Sphere(self.axes, radius=1.0)
         return unit.project(v, radius=unit.radii(v))
 
     def to_tangent(self, x: Array, v: Array, *, radius: None) -> Array:
-        """v itself."""
+        """Return v itself."""
         _check_shapes(x=x, v=v)
         return v
 
     def exp(self, x: Array, v: Array, *, radius: None) -> Array:
-        """x + v."""
+        """Return x + v."""
         _check_shapes(x=x, v=v)
         return x + v
 
     def log(self, x: Array, y: Array, *, radius: None) -> Array:
-        """y - x."""
+        """Return y - x."""
         _check_shapes(x=x, y=y)
         return y - x
 
     def retract(self, x: Array, v: Array, *, radius: None) -> Array:
-        """x + v."""
+        """Return x + v."""
         return self.exp(x, v, radius=radius)
 
     def transport(self, x: Array, y: Array, v: Array, *, radius: None) -> Array:
-        """v itself."""
+        """Return v itself."""
         _check_shapes(x=x, y=y, v=v)
         return v
 
     def distance(self, x: Array, y: Array, *, radius: None) -> Array:
-        """|x - y| of each vector, with its axes reduced to 1."""
+        """Return |x - y| of each vector, with its axes reduced to 1."""
         return self.norms(self.log(x, y, radius=radius))
 
     def random_uniform(self, key: _Key, like: Array | jax.ShapeDtypeStruct) -> Array:
-        """A standard normal array in the shape and dtype of `like`: a flat space has no uniform distribution."""
+        """Draw a standard normal array in the shape and dtype of `like`: a flat space has no uniform distribution."""
         return jax.random.normal(key, like.shape, like.dtype)
 
 
@@ -251,13 +252,13 @@ class L1Ball(Euclidean):
     A flat space with a border: steps are Euclidean, and what leaves the ball is put back on its nearest point.
 
     Attributes:
-        mean_absolute: the largest mean absolute value, positive.
+        mean_absolute: Largest mean absolute value, positive.
     """
 
     mean_absolute: float = 1.0
 
     def project(self, x: Array, *, radius: None) -> Array:
-        """The nearest point of the ball (Duchi et al. 2008, "Efficient projections onto the l1-ball", figure 1)."""
+        """Project onto the ball (Duchi et al. 2008, "Efficient projections onto the l1-ball", figure 1)."""
         most = self.mean_absolute * x.size
         magnitude = jnp.abs(x)
         descending = jnp.sort(magnitude.reshape(-1))[::-1]
@@ -268,12 +269,12 @@ class L1Ball(Euclidean):
         return jnp.where(jnp.sum(magnitude) <= most, x, shrunk)
 
     def rescale(self, x: Array, *, radius: None) -> Array:
-        """As `project`."""
+        """See `project`."""
         return self.project(x, radius=radius)
 
 
 def expand(manifold: PyTree, params: PyTree) -> PyTree:
-    """The manifold of every variable, a pytree of `params`' structure, after all shapes have been checked."""
+    """Return the manifold of every variable, a pytree of `params`' structure, after all shapes have been checked."""
 
     for space in jax.tree.leaves(manifold):
         if not isinstance(space, Sphere | Euclidean):
@@ -293,64 +294,64 @@ def _map(function: Callable[..., Any], manifold: PyTree, params: PyTree, *rest: 
 
 
 def radii(manifold: PyTree, params: PyTree) -> PyTree:
-    """The radii of all spheres, from the start `params`: (…, 1) per sphere, None for Euclidean variables."""
+    """Return the radii of all spheres, from the start `params`: (…, 1) per sphere, None for Euclidean variables."""
     return _map(lambda space, x: space.radii(x), manifold, params)
 
 
 def norms(manifold: PyTree, tangents: PyTree) -> PyTree:
-    """The norms (…, 1) of vectors, one per sphere and one per Euclidean variable."""
+    """Return the norms (…, 1) of vectors, one per sphere and one per Euclidean variable."""
     return _map(lambda space, v: space.norms(v), manifold, tangents)
 
 
 def project(manifold: PyTree, params: PyTree, *, radii: PyTree) -> PyTree:
-    """The nearest points of the manifold."""
+    """Return the nearest points of the manifold."""
     return _map(lambda space, x, r: space.project(x, radius=r), manifold, params, radii)
 
 
 def rescale(manifold: PyTree, params: PyTree, *, radii: PyTree) -> PyTree:
-    """x / sqrt(sum(x²) + 1e-9) · radius on every sphere: the projection of the PULSE program."""
+    """Return x / sqrt(sum(x²) + 1e-9) · radius on every sphere: the projection of the PULSE program."""
     return _map(lambda space, x, r: space.rescale(x, radius=r), manifold, params, radii)
 
 
 def normalize(manifold: PyTree, tangents: PyTree, *, radii: PyTree) -> PyTree:
-    """Tangent vectors made steps of one radian on every sphere, of norm 1 in Euclidean variables; zero stays zero."""
+    """Make tangent vectors steps of one radian on every sphere, of norm 1 in Euclidean variables; zero stays zero."""
     return _map(lambda space, v, r: space.normalize(v, radius=r), manifold, tangents, radii)
 
 
 def to_tangent(manifold: PyTree, params: PyTree, vectors: PyTree, *, radii: PyTree) -> PyTree:
-    """The tangent part of ambient vectors at `params`: Riemannian from ordinary gradients."""
+    """Return the tangent part of ambient vectors at `params`: Riemannian from ordinary gradients."""
     return _map(lambda space, x, v, r: space.to_tangent(x, v, radius=r), manifold, params, vectors, radii)
 
 
 def exp(manifold: PyTree, params: PyTree, tangents: PyTree, *, radii: PyTree) -> PyTree:
-    """The ends of the geodesics that leave `params` along `tangents`."""
+    """Return the ends of the geodesics that leave `params` along `tangents`."""
     return _map(lambda space, x, v, r: space.exp(x, v, radius=r), manifold, params, tangents, radii)
 
 
 def log(manifold: PyTree, params: PyTree, targets: PyTree, *, radii: PyTree) -> PyTree:
-    """The tangent vectors at `params` whose geodesics end in `targets`."""
+    """Return the tangent vectors at `params` whose geodesics end in `targets`."""
     return _map(lambda space, x, y, r: space.log(x, y, radius=r), manifold, params, targets, radii)
 
 
 def retract(manifold: PyTree, params: PyTree, tangents: PyTree, *, radii: PyTree) -> PyTree:
-    """Steps from `params` along `tangents` by projection."""
+    """Step from `params` along `tangents` by projection."""
     return _map(lambda space, x, v, r: space.retract(x, v, radius=r), manifold, params, tangents, radii)
 
 
 def transport(manifold: PyTree, params: PyTree, targets: PyTree, tangents: PyTree, *, radii: PyTree) -> PyTree:
-    """Tangent vectors at `params`, carried in parallel to `targets`."""
+    """Carry tangent vectors at `params` in parallel to `targets`."""
     return _map(
         lambda space, x, y, v, r: space.transport(x, y, v, radius=r), manifold, params, targets, tangents, radii
     )
 
 
 def distance(manifold: PyTree, params: PyTree, targets: PyTree, *, radii: PyTree) -> PyTree:
-    """The lengths (…, 1) of the shortest geodesics, one per sphere and one per Euclidean variable."""
+    """Return the lengths (…, 1) of the shortest geodesics, one per sphere and one per Euclidean variable."""
     return _map(lambda space, x, y, r: space.distance(x, y, radius=r), manifold, params, targets, radii)
 
 
 def random_uniform(manifold: PyTree, key: _Key, like: PyTree) -> PyTree:
-    """A random start in the shapes and dtypes of `like`, arrays or `jax.ShapeDtypeStruct`.
+    """Draw a random start in the shapes and dtypes of `like`, arrays or `jax.ShapeDtypeStruct`.
 
     Uniform on spheres, whose radius is sqrt(their size) where none is fixed; standard normal in Euclidean variables.
     """

@@ -96,18 +96,18 @@ def _midpoint(x: Array, total: Array, difference: Array) -> Array:
 
 
 def norm(x: Float[Array, "... d"]) -> Float[Array, "..."]:
-    """The Euclidean norm (...) of the last axis, without overflow or underflow; its gradient at zero is zero."""
+    """Return the Euclidean norm (...) of the last axis, without overflow or underflow; its gradient at zero is zero."""
     _column(1.0, x=x)
     return _norm(x)[..., 0]
 
 
 def project(x: Float[Array, "... d"], *, radius: ArrayLike) -> Float[Array, "... d"]:
-    """The point of the sphere nearest to x, radius x / |x|. The zero vector, which has none, stays zero."""
+    """Return the point of the sphere nearest to x, radius x / |x|. The zero vector, which has none, stays zero."""
     return _column(radius, x=x) * _unit(x)
 
 
 def to_tangent(x: Float[Array, "... d"], v: Float[Array, "... d"], *, radius: ArrayLike) -> Float[Array, "... d"]:
-    """The tangent vector at x nearest to the ambient vector v: v - u <u, v> with u = x / radius.
+    """Return the tangent vector at x nearest to the ambient vector v: v - u <u, v> with u = x / radius.
 
     Turns the gradient of a function on R^d into the Riemannian gradient of its restriction to the sphere.
     """
@@ -116,7 +116,7 @@ def to_tangent(x: Float[Array, "... d"], v: Float[Array, "... d"], *, radius: Ar
 
 
 def exp(x: Float[Array, "... d"], v: Float[Array, "... d"], *, radius: ArrayLike) -> Float[Array, "... d"]:
-    """The end of the geodesic that leaves x with the tangent vector v and is |v| long; exactly x for v = 0.
+    """Return the end of the geodesic that leaves x with the tangent vector v and is |v| long; exactly x for v = 0.
 
     cos(t) x + sin(t)/t v with the angle t = |v| / radius.
     """
@@ -132,7 +132,7 @@ def exp(x: Float[Array, "... d"], v: Float[Array, "... d"], *, radius: ArrayLike
 
 
 def log(x: Float[Array, "... d"], y: Float[Array, "... d"], *, radius: ArrayLike) -> Float[Array, "... d"]:
-    """The tangent vector at x whose geodesic ends in y, the inverse of `exp` within half a turn; exactly 0 for y = x.
+    """Return the tangent vector at x whose geodesic ends in y: the inverse of `exp` within half a turn, 0 for y = x.
 
     Its length is `distance(x, y)`. At the antipode (to rounding) every tangent vector of length pi radius would do: it
     is the one along the first coordinate axis, or along the second where |x_1| > 0.8 radius, with zero gradient. Close
@@ -155,7 +155,7 @@ def log(x: Float[Array, "... d"], y: Float[Array, "... d"], *, radius: ArrayLike
 
 
 def retract(x: Float[Array, "... d"], v: Float[Array, "... d"], *, radius: ArrayLike) -> Float[Array, "... d"]:
-    """A step along the tangent vector v by projection, project(x + v): cheaper than `exp`, equal to second order."""
+    """Step along the tangent vector v by projection, project(x + v): cheaper than `exp`, equal to second order."""
     _column(radius, x=x, v=v)
     return project(x + v, radius=radius)
 
@@ -163,7 +163,7 @@ def retract(x: Float[Array, "... d"], v: Float[Array, "... d"], *, radius: Array
 def transport(
     x: Float[Array, "... d"], y: Float[Array, "... d"], v: Float[Array, "... d"], *, radius: ArrayLike
 ) -> Float[Array, "... d"]:
-    """The tangent vector v at x, carried in parallel along the shortest geodesic to y: tangent there, of equal length.
+    """Carry the tangent vector v at x in parallel along the shortest geodesic to y: tangent there, of equal length.
 
     v - 2 m <m, v>, where m is the unit vector towards the midpoint, x + y normalised. As a reflection it keeps
     lengths and angles to rounding, however close or far the points are. At the antipode (to rounding) the geodesic is
@@ -175,7 +175,7 @@ def transport(
 
 
 def distance(x: Float[Array, "... d"], y: Float[Array, "... d"], *, radius: ArrayLike) -> Float[Array, "..."]:
-    """The length (...) of the shortest geodesic, 2 radius atan2(|x - y|, |x + y|), between 0 and pi radius.
+    """Return the length (...) of the shortest geodesic, 2 radius atan2(|x - y|, |x + y|), between 0 and pi radius.
 
     Accurate for close and for nearly antipodal points; exactly 0 for x = y. Its gradient has norm 1, except at x = y
     and at the antipode, where it is zero.
@@ -194,12 +194,12 @@ def random_uniform(
     radius: ArrayLike,
     dtype: DTypeLike = jnp.float32,
 ) -> Float[Array, "..."]:
-    """Independent points (..., d), uniform on their spheres, of the given shape: standard normal vectors, projected."""
+    """Draw independent points (..., d), uniform on their spheres, of this shape: standard normal vectors, projected."""
     return project(jax.random.normal(key, shape, dtype), radius=radius)
 
 
 def slerp(x: Float[Array, "*batch d"], y: Float[Array, "*batch d"], way: Float[Array, ""]) -> Float[Array, "*batch d"]:
-    """The point that lies `way` in [0, 1] from x to y along the shortest arc: constant speed on every row's sphere.
+    """Return the point that lies `way` in [0, 1] from x to y along the shortest arc of each row's sphere.
 
     Where norms differ, as those of Gaussian starts do, the norm passes evenly from one to the other; a zero stays zero.
     """

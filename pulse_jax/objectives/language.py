@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["LossTerm", "format_loss", "parse_loss"]
+__all__ = ["LossTerm", "parse_loss"]
 
 _EXAMPLE = "100*L2+0.05*GEOCROSS"
 _FLOAT32_MAX = 3.4028234663852886e38
@@ -72,8 +72,3 @@ def parse_loss(text: str) -> tuple[LossTerm, ...]:
     if repeated:
         raise ValueError(f"loss: expected each term once, got {', '.join(repeated)} repeated in {text!r}")
     return terms
-
-
-def format_loss(terms: tuple[LossTerm, ...]) -> str:
-    """Write terms as text that `parse_loss` reads back exactly: `100*L2+0.05*GEOCROSS`."""
-    return "+".join(f"{repr(float(term.weight)).removesuffix('.0')}*{term.name}" for term in terms)

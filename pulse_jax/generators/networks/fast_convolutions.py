@@ -79,7 +79,7 @@ def _weave(phases: Sequence[Sequence[Activations]]) -> Activations:
 
 
 def winograd(kernel: Kernel) -> Winograd:
-    """The form of a kernel (3, 3, i, o), 4 times its size."""
+    """Return the form of a kernel (3, 3, i, o), 4 times its size."""
     transform = jnp.asarray(_toom_cook()[1], kernel.dtype)
     return Winograd(jnp.einsum("pa,qb,abio->pqio", transform, transform, kernel, precision=jax.lax.Precision.HIGHEST))
 
@@ -133,7 +133,7 @@ def winograd_conv(x: Activations, form: Winograd) -> Activations:
     F(4×4, 3×3) of Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", section 4.
 
     Raises:
-        ValueError: the height or width of x is no multiple of 4.
+        ValueError: The height or width of x is no multiple of 4.
     """
     if x.shape[1] % _TILE or x.shape[2] % _TILE:
         raise ValueError(f"x: expected a height and width that are multiples of {_TILE}, got shape {x.shape}")
@@ -142,7 +142,7 @@ def winograd_conv(x: Activations, form: Winograd) -> Activations:
 
 
 def upsampling(kernel: Kernel) -> Upsampling:
-    """The form of a kernel (3, 3, i, o), of the same size."""
+    """Return the form of a kernel (3, 3, i, o), of the same size."""
 
     def parts(k: Array) -> tuple[Array, Array, Array]:
         return k[0] + k[1] + k[2], k[0], k[2]

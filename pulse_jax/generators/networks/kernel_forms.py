@@ -33,7 +33,7 @@ def _form(module: nn.Module, name: str, kernel: Kernel, make: Callable[[Kernel],
 
 
 def conv_form(module: nn.Module, name: str, kernel: Kernel, size: int) -> Winograd | None:
-    """The form of a 3×3 kernel for activations of side `size`; None where the module has none or it is no gain."""
+    """Return the form of a 3×3 kernel for activations of side `size`; None if the module has none or it is no gain."""
     least, most = _WINOGRAD_SIDES
     inputs, outputs = kernel.shape[2:]
     if inputs * outputs * size**2 < _WINOGRAD_PRODUCTS or not least <= size <= most:
@@ -42,13 +42,13 @@ def conv_form(module: nn.Module, name: str, kernel: Kernel, size: int) -> Winogr
 
 
 def upsampling_form(module: nn.Module, name: str, kernel: Kernel, size: int) -> Upsampling | None:
-    """The form of a 3×3 kernel that upsamples to side `size`; None where the module has none or it is no gain."""
+    """Return the form of a 3×3 kernel that upsamples to side `size`; None if the module has none or it is no gain."""
     return None if size > _UPSAMPLING_SIDE else _form(module, name, kernel, upsampling)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def prepare(synthesis: nn.Module, params: Any) -> Any:
-    """The collection for a synthesis network of `params`."""
+    """Return the collection for a synthesis network of `params`."""
     config: Any = synthesis.config  # pyright: ignore[reportAttributeAccessIssue]
     w = jnp.zeros((1, config.num_layers, config.latent_dim))
     noise = tuple(jnp.zeros((1, *shape)) for shape in config.noise_shapes)

@@ -41,7 +41,7 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def dense(x: Float[Array, "... i"], weight: Float[Array, "i o"], bias: Float[Array, "..."]) -> Float[Array, "... o"]:
-    """x · weight + bias, in float32 whatever the backend's default matrix precision."""
+    """Return x · weight + bias, in float32 whatever the backend's default matrix precision."""
     return jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST) + bias
 
 
@@ -51,7 +51,7 @@ def pixel_norm(x: Float[Array, "... d"], eps: float = 1e-8) -> Float[Array, "...
 
 
 def beside(x: Float[Array, "... d"], y: Float[Array, "... e"]) -> Float[Array, "... f"]:
-    """x and y joined along the last axis, f = d + e, their other axes broadcast."""
+    """Return x and y joined along the last axis, f = d + e, their other axes broadcast."""
     batch = jnp.broadcast_shapes(x.shape[:-1], y.shape[:-1])
     return jnp.concatenate([jnp.broadcast_to(part, (*batch, part.shape[-1])) for part in (x, y)], axis=-1)
 
@@ -149,7 +149,7 @@ def _interleave(phases: list[list[Activations]]) -> Activations:
 
 
 def conv3x3(x: Activations, kernel: Kernel, form: Winograd | None = None) -> Activations:
-    """3×3 correlation, zero padding 1; by the kernel's form for CPUs if that is given."""
+    """Correlate with a 3×3 kernel, zero padding 1; by the kernel's form for CPUs if that is given."""
     return conv(x, kernel, ((1, 1), (1, 1))) if form is None else winograd_conv(x, form)
 
 
@@ -201,12 +201,12 @@ _fir.defvjp(
 
 
 def blur_1_2_1(x: Activations) -> Activations:
-    """StyleGAN1's blur, [1, 2, 1]⊗[1, 2, 1] / 16, zero padding 1; same size."""
+    """Blur as StyleGAN1 does: [1, 2, 1]⊗[1, 2, 1] / 16, zero padding 1; same size."""
     return _fir(x, (0.25, 0.5, 0.25), 1)
 
 
 def upsample_image(x: Activations) -> Activations:
-    """StyleGAN2's ×2 of the RGB skip: zero-interleave and filter with [1, 3, 3, 1]⊗[1, 3, 3, 1] / 16."""
+    """Upsample StyleGAN2's RGB skip ×2: zero-interleave and filter with [1, 3, 3, 1]⊗[1, 3, 3, 1] / 16."""
     for axis in (1, 2):
         pad = [(0, 0)] * 4
         pad[axis] = (1, 1)
@@ -220,7 +220,7 @@ def upsample_image(x: Activations) -> Activations:
 
 @jax.custom_vjp
 def pointwise(x: Float[Array, "... i"], matrix: Float[Array, "i o"]) -> Any:
-    """x · matrix for few outputs, in float32 whatever the backend's default matrix precision."""
+    """Return x · matrix for few outputs, in float32 whatever the backend's default matrix precision."""
     return jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
 
 
@@ -303,7 +303,7 @@ def _filter_conv(
 
 
 def split_rows(w: Float[Array, "n rows d"], filters: tuple[int, ...]) -> list[Float[Array, "n *o d"]]:
-    """The rows of w (n, L, d) as one (n, d) per layer; a row for every filter (n, sum(filters), d) as (n, o, d)."""
+    """Return the rows of w (n, L, d) as one (n, d) per layer; a row per filter (n, sum(filters), d) as (n, o, d)."""
     if w.shape[1] == len(filters):
         return [w[:, layer] for layer in range(len(filters))]
     ends = [sum(filters[: layer + 1]) for layer in range(len(filters))]

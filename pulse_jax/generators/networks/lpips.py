@@ -33,9 +33,9 @@ class Perceptual(NamedTuple):
     """What LPIPS has learned; a pytree of float32 arrays, to be passed to compiled programs as an argument.
 
     Attributes:
-        kernels: of VGG16's 13 convolutions, (3, 3, c_in, c_out) each, to be correlated with.
-        biases: (c_out,) each.
-        heads: per block the weight (c,) of each channel's squared difference, none negative.
+        kernels: Kernels of VGG16's 13 convolutions, (3, 3, c_in, c_out) each, to be correlated with.
+        biases: Biases of the same, (c_out,) each.
+        heads: Weights (c,) of the channels' squared differences, per block, none negative.
     """
 
     kernels: tuple[Array, ...]
@@ -44,7 +44,7 @@ class Perceptual(NamedTuple):
 
 
 def features(network: Perceptual, image: Float[Array, "h w 3"]) -> list[Float[Array, "_ _ _"]]:
-    """What VGG16 makes of a picture in [0, 1]: relu1_2, relu2_2, relu3_3, relu4_3 and relu5_3, each (h', w', c)."""
+    """Return what VGG16 makes of a picture in [0, 1]: relu1_2, relu2_2, relu3_3, relu4_3, relu5_3, each (h', w', c)."""
     x = ((2.0 * image - 1.0 - jnp.asarray(_MEAN, image.dtype)) / jnp.asarray(_STD, image.dtype))[None]
     layers = iter(zip(network.kernels, network.biases, strict=True))
     taps = []
@@ -59,12 +59,12 @@ def features(network: Perceptual, image: Float[Array, "h w 3"]) -> list[Float[Ar
 
 
 def lpips(network: Perceptual, x: Float[Array, "h w 3"], y: Float[Array, "h w 3"]) -> Float[Array, ""]:
-    """The LPIPS distance of two pictures in [0, 1]: 0 for equal ones, symmetric, with a finite gradient everywhere.
+    """Return the LPIPS distance of two pictures in [0, 1]: 0 for equal ones, symmetric, its gradient finite everywhere.
 
     A side above 256 is first brought down to 256 by the means of areas, as BRGM does it (Marinescu et al. 2021).
 
     Raises:
-        ValueError: the shapes differ or are not (h, w, 3), or a side is below 16.
+        ValueError: The shapes differ or are not (h, w, 3), or a side is below 16.
     """
     if x.shape != y.shape or x.ndim != 3 or x.shape[-1] != 3:
         raise ValueError(f"LPIPS: expected two pictures of one shape (h, w, 3), got {x.shape} and {y.shape}")

@@ -124,7 +124,7 @@ class _ToRGB(nn.Module):
 class Synthesis(nn.Module):
     """w and noise → image; `dtype` is the arithmetic of the convolutions (float32 or bfloat16).
 
-    Kernels may be given in the forms of `pulse_jax.prepared` beside their weights.
+    Kernels may be given in the forms of `kernel_forms` beside their weights.
     """
 
     config: StyleGAN2Config

@@ -48,14 +48,14 @@ class Flow(NamedTuple):
     """A fitted flow, k blocks on vectors of width d; a pytree of arrays, so it can be an argument of jitted functions.
 
     Attributes:
-        mean, std: of the standardisation, (d,).
-        basis: None: every dimension of w is standardised on its own, as (w − mean) / std. A matrix (d, d): w goes
-            through `principal.w_to_principal` with the fit (mean, basis, std).
-        blocks: the parameters of every block's MADE, as `init_blocks` makes them, along a first axis of k.
-        scale, shift: batch normalisation as x · scale + shift, (k, d), scale positive.
-        radial: None: nothing follows the blocks. Two numbers (gain, power), (2,), positive, power at most 1: what the
-            blocks make of w, of norm r, becomes as long as gain · r^power; within √d / 10, where no sample is, the map
-            is linear, since a power would let the density grow without end towards the origin.
+        mean, std: Mean and standard deviation of the standardisation, (d,).
+        basis: None where every dimension of w is standardised on its own, as (w − mean) / std. With a matrix (d, d), w
+            goes through `principal.w_to_principal` with the fit (mean, basis, std).
+        blocks: Parameters of every block's MADE, as `init_blocks` makes them, along a first axis of k.
+        scale, shift: Batch normalisation as x · scale + shift, (k, d), scale positive.
+        radial: None where nothing follows the blocks. With two numbers (gain, power), (2,), positive, power at most 1,
+            what the blocks make of w, of norm r, becomes as long as gain · r^power; within √d / 10, where no sample is,
+            the map is linear, since a power would let the density grow without end towards the origin.
     """
 
     mean: Float[Array, " d"]
@@ -96,7 +96,7 @@ class _MADE(nn.Module):
 
 
 def init_blocks(key: PRNGKeyArray, blocks: int, hidden: int, width: int) -> dict[str, Array]:
-    """The parameters of `blocks` MADEs on vectors of `width`, random but for the last layers, which are 0.
+    """Return the parameters of `blocks` MADEs on vectors of `width`, random but for the last layers, which are 0.
 
     `weight_1` (blocks, width, hidden), `weight_2` (blocks, hidden, hidden), `weight_mean` and `weight_log_scale`
     (blocks, hidden, width) and the biases beside them, all float32.
@@ -107,7 +107,7 @@ def init_blocks(key: PRNGKeyArray, blocks: int, hidden: int, width: int) -> dict
 
 
 def autoregress(block: dict[str, Array], x: Float[Array, "*batch d"]) -> tuple[Array, Array]:
-    """u = (x − m) · exp(−a) of one block's MADE, and its log-determinant −Σ a: (…, d) -> (…, d), (…)."""
+    """Return u = (x − m) · exp(−a) of one block's MADE, and its log-determinant −Σ a: (…, d) -> (…, d), (…)."""
     mean, log_scale = _conditions(block, x)
     return (x - mean) * jnp.exp(-log_scale), -jnp.sum(log_scale, axis=-1)
 
@@ -121,7 +121,7 @@ def _conditions(block: dict[str, Array], x: Array) -> tuple[Array, Array]:
 def standardize(
     mean: Float[Array, " d"], std: Float[Array, " d"], basis: Float[Array, "d d"] | None, w: Float[Array, "*batch d"]
 ) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch"]]:
-    """What a flow's blocks start from, and log |det| of the way there: (…, d) -> (…, d), (…)."""
+    """Return what a flow's blocks start from, and log |det| of the way there: (…, d) -> (…, d), (…)."""
     log_det = jnp.broadcast_to(-jnp.sum(jnp.log(std)), w.shape[:-1])
     if basis is None:
         return (w - mean) / std, log_det
@@ -131,7 +131,7 @@ def standardize(
 
 
 def forward(flow: Flow, w: Float[Array, "*batch d"]) -> tuple[Float[Array, "*batch d"], Float[Array, "*batch"]]:
-    """u = F(w), nominally standard Gaussian, and log |det dF/dw|: (…, d) -> (…, d), (…).
+    """Return u = F(w), nominally standard Gaussian, and log |det dF/dw|: (…, d) -> (…, d), (…).
 
     Raises:
         ValueError: w has another width than the flow.
@@ -179,7 +179,7 @@ def _log_stretch(gain: Array, power: Array, inner: Array | float, u: Array) -> t
 
 
 def inverse(flow: Flow, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
-    """w = F⁻¹(u): (…, d) -> (…, d). One dimension after another: d times the work of `forward`.
+    """Return w = F⁻¹(u): (…, d) -> (…, d). One dimension follows another, d times the work of `forward`.
 
     Raises:
         ValueError: u has another width than the flow.
@@ -197,7 +197,7 @@ def inverse(flow: Flow, u: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]
 
 
 def log_prob(flow: Flow, w: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
-    """log p(w) = log N(F(w); 0, I) + log |det dF/dw| (SRLS, equation 5): (…, d) -> (…).
+    """Return log p(w) = log N(F(w); 0, I) + log |det dF/dw| (SRLS, equation 5): (…, d) -> (…).
 
     Raises:
         ValueError: w has another width than the flow.
@@ -206,7 +206,7 @@ def log_prob(flow: Flow, w: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
 
 
 def log_density(u: Float[Array, "*batch d"], log_det: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """log p(w) from what `forward` gives: log N(u; 0, I) + log |det dF/dw| (SRLS, equation 5)."""
+    """Return log p(w) from what `forward` gives: log N(u; 0, I) + log |det dF/dw| (SRLS, equation 5)."""
     return log_det - 0.5 * (jnp.sum(jnp.square(u), axis=-1) + u.shape[-1] * math.log(2 * math.pi))
 
 

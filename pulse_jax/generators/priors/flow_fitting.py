@@ -18,7 +18,7 @@ from pulse_jax.generators.priors.flow import Flow, autoregress, forward, init_bl
 from pulse_jax.generators.priors.moments import SLOPE, Mapping, draw_latents, measure_moments, undo_leaky_relu
 from pulse_jax.generators.priors.principal import LEAST_VARIANCE, PrincipalFit
 
-__all__ = ["FitState", "FlowFit", "fit_flow"]
+__all__ = ["FitState", "fit_flow"]
 
 _EPSILON = 1e-5  # added to batch normalisation's variances
 _LEAST_POWER = 1 / 16  # of a radial map; the most is 1, with which nothing far away can overflow
@@ -30,13 +30,13 @@ class FitState(NamedTuple):
     """A fit under way: a pytree of arrays from which `fit_flow` goes on as if it had never stopped.
 
     Attributes:
-        parameters: what is learned: the blocks, and batch normalisation's logarithmic gains and offsets, (k, d).
-        optimizer: Adam's state.
-        step: how many steps were taken.
-        loss: the sum of the losses of the epoch under way.
-        best: the flow of the best epoch so far.
-        best_epoch: which that is, counted from 1; 0 before the first has ended.
-        history: mean log likelihood of the training and of the held-out samples, for every epoch, (epochs, 2).
+        parameters: What is learned: the blocks, and batch normalisation's logarithmic gains and offsets, (k, d).
+        optimizer: State of Adam.
+        step: Number of steps that were taken.
+        loss: Sum of the losses of the epoch under way.
+        best: Flow of the best epoch so far.
+        best_epoch: Number of that epoch, counted from 1; 0 before the first has ended.
+        history: Mean log likelihood of the training and of the held-out samples, for every epoch, (epochs, 2).
     """
 
     parameters: Any
@@ -84,29 +84,30 @@ def fit_flow(
     learns; to evaluate, those of one large set of training samples, exact block by block.
 
     Args:
-        mapping: the mapping network, z (n, latent_dim) -> w (n, d).
-        key: the random key of the samples, their order and the first weights.
-        latent_dim: the width of z.
-        principal: what the blocks start from; by default each dimension of w standardised on its own, as SRLS does.
-        hidden: the width of every MADE's two hidden layers.
-        blocks: how many.
-        samples: how many, at least 20.
-        batch: of training samples per step; a CPU wants about 1000 and a learning rate of 1e-3.
-        learning_rate: Adam's; it falls to 0 as half a cosine over `epochs`, and stays as it is without.
-        weight_decay: added to the gradients, times the weights.
-        patience: epochs without gain on the held-out samples after which it ends.
-        epochs: how many at most; None: as `patience` decides.
-        statistics: how many training samples, at most, batch normalisation's statistics and the radial map are of; they
-            are held together.
-        noise: standard deviation of Gaussian noise on lrelu_5(w) while the flow learns, as a share of that vector's own
+        mapping: Mapping network, z (n, latent_dim) -> w (n, d).
+        key: Random key of the samples, their order and the first weights.
+        latent_dim: Width of z.
+        principal: Fit that the blocks start from; by default each dimension of w is standardised on its own, as SRLS
+            does.
+        hidden: Width of every MADE's two hidden layers.
+        blocks: Number of blocks.
+        samples: Number of samples, at least 20.
+        batch: Number of training samples per step; a CPU wants about 1000 and a learning rate of 1e-3.
+        learning_rate: Learning rate of Adam; it falls to 0 as half a cosine over `epochs`, and stays as it is without.
+        weight_decay: Factor on the weights that is added to the gradients.
+        patience: Number of epochs without gain on the held-out samples after which it ends.
+        epochs: Number of epochs at most; None for as many as `patience` allows.
+        statistics: Number of training samples, at most, that batch normalisation's statistics and the radial map are
+            of; they are held together.
+        noise: Standard deviation of Gaussian noise on lrelu_5(w) while the flow learns, as a share of that vector's own
             (the root mean square over its dimensions). w may lie so close to a thin sheet that without it the density
             falls off beside the sheet too steeply for any search to follow. What the noise has done to the norms of
             F(w) is then set right by the radial map that makes w itself likeliest: their mean square is d.
-        state: the leaves, `jax.tree.leaves`, of what `on_progress` got from a call with the same arguments: goes on.
-        on_progress: is called every few steps with the state and how many steps an epoch has.
+        state: Leaves, `jax.tree.leaves`, of what `on_progress` got from a call with the same arguments, to go on from.
+        on_progress: Function that is called every few steps with the state and the number of steps of an epoch.
 
     Raises:
-        ValueError: a number is out of range, `state` is of another fit, a dimension of w does not vary,
+        ValueError: A number is out of range, `state` is of another fit, a dimension of w does not vary,
             or the likelihood diverges.
     """
     _check_positive(hidden=hidden, blocks=blocks, batch=batch, patience=patience, statistics=statistics)

@@ -39,15 +39,15 @@ def fit_gaussian(
     drawn from `fold_in(key, i)`, so `batch` changes the result only in rounding.
 
     Args:
-        mapping: the mapping network, z (n, latent_dim) -> w (n, d).
-        key: the random key of the samples.
-        latent_dim: the width of z.
-        samples: how many, at least 2; PULSE takes a million.
-        batch: how many at a time.
-        on_progress: is called after every batch with how many samples are done, and `samples`.
+        mapping: Mapping network, z (n, latent_dim) -> w (n, d).
+        key: Random key of the samples.
+        latent_dim: Width of z.
+        samples: Number of samples, at least 2; PULSE takes a million.
+        batch: Number of samples at a time.
+        on_progress: Function that is called after every batch with how many samples are done, and `samples`.
 
     Raises:
-        ValueError: a size is out of range, `mapping` does not keep the batch axis, or its outputs are not all finite.
+        ValueError: A size is out of range, `mapping` does not keep the batch axis, or its outputs are not all finite.
     """
     moments = measure_moments(
         lambda z: undo_leaky_relu(mapping(z)), key, latent_dim, samples=samples, batch=batch, on_progress=on_progress
@@ -57,10 +57,10 @@ def fit_gaussian(
 
 
 def whitened_to_w(u: Float[Array, "*batch d"], fit: GaussianFit) -> Float[Array, "*batch d"]:
-    """A whitened latent (..., d), nominally standard Gaussian, as w = lrelu_0.2(u * std + mean)."""
+    """Return w = lrelu_0.2(u * std + mean) of a whitened latent u (..., d), nominally standard Gaussian."""
     return jax.nn.leaky_relu(u * fit.std + fit.mean, SLOPE)
 
 
 def w_to_whitened(w: Float[Array, "*batch d"], fit: GaussianFit) -> Float[Array, "*batch d"]:
-    """The inverse of `whitened_to_w`; not finite in a dimension whose standard deviation is 0."""
+    """Return the inverse of `whitened_to_w`; it is not finite in a dimension whose standard deviation is 0."""
     return (undo_leaky_relu(w) - fit.mean) / fit.std

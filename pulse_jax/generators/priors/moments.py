@@ -8,35 +8,39 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-__all__ = ["SLOPE", "Mapping", "Moments", "draw_latents", "measure_moments", "undo_leaky_relu"]
+__all__ = ["SLOPE", "Mapping", "draw_latents", "measure_moments", "undo_leaky_relu"]
 
 Mapping = Callable[[Float[Array, "*batch d"]], Float[Array, "*batch d_w"]]
 """A mapping network z -> w on the last axis, as `generator.map`."""
 SLOPE = 0.2
-"""Of the leaky ReLU that ends the mapping network."""
+"""Slope of the leaky ReLU that ends the mapping network."""
 
 
 class Moments(NamedTuple):
-    """Of n vectors of width d, in float64.
+    """Moments of n vectors of width d, in float64.
 
     Attributes:
-        count: n.
-        mean: (d,).
-        scatter: the sum over the vectors of (x − mean)², (d,), or of (x − mean)(x − mean)ᵀ, (d, d).
+        count: Number n of vectors.
+        mean: Mean (d,).
+        scatter: Sum over the vectors of (x − mean)², (d,), or of (x − mean)(x − mean)ᵀ, (d, d).
     """
 
     count: int
     mean: np.ndarray
     scatter: np.ndarray
 
+    def spread(self, centre: np.ndarray) -> float:
+        """Return sqrt(mean ‖x − centre‖²), which may be around another centre than the mean; not of a full scatter."""
+        return np.sqrt(self.scatter.sum() / self.count + np.square(self.mean - centre).sum())
+
 
 def undo_leaky_relu(w: Float[Array, "..."]) -> Float[Array, "..."]:
-    """lrelu_5(w): what the mapping network had before its last leaky ReLU."""
+    """Return lrelu_5(w): what the mapping network had before its last leaky ReLU."""
     return jax.nn.leaky_relu(w, 1.0 / SLOPE)
 
 
 def draw_latents(key: PRNGKeyArray, numbers: Integer[Array, " n"], latent_dim: int) -> Float[Array, "n d"]:
-    """z ~ N(0, I), (n, latent_dim) float32; sample i depends on `fold_in(key, i)` alone."""
+    """Draw z ~ N(0, I), (n, latent_dim) float32; sample i depends on `fold_in(key, i)` alone."""
     return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), (latent_dim,), jnp.float32))(numbers)
 
 
@@ -50,23 +54,23 @@ def measure_moments(
     full: bool = False,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> Moments:
-    """Moments of mapping(z), z ~ N(0, I): samples 0 to `samples` − 1 of `draw_latents`.
+    """Measure the moments of mapping(z), z ~ N(0, I): samples 0 to `samples` − 1 of `draw_latents`.
 
     Samples are drawn, mapped and reduced `batch` at a time by one compiled function and never held together; batches
     are joined in float64 (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance"). `batch`
     changes the result only in rounding.
 
     Args:
-        mapping: z (n, latent_dim) -> (n, d).
-        key: the random key of the samples.
-        latent_dim: the width of z.
-        samples: how many, at least 2.
-        batch: how many at a time.
-        full: measure the scatter of every two dimensions, not only of each one.
-        on_progress: is called after every batch with how many samples are done, and `samples`.
+        mapping: Function z (n, latent_dim) -> (n, d).
+        key: Random key of the samples.
+        latent_dim: Width of z.
+        samples: Number of samples, at least 2.
+        batch: Number of samples at a time.
+        full: Whether to measure the scatter of every two dimensions, not only of each one.
+        on_progress: Function that is called after every batch with how many samples are done, and `samples`.
 
     Raises:
-        ValueError: a size is out of range, `mapping` does not keep the batch axis, or its outputs are not all finite.
+        ValueError: A size is out of range, `mapping` does not keep the batch axis, or its outputs are not all finite.
     """
     for name, value, least in (("latent_dim", latent_dim, 1), ("samples", samples, 2), ("batch", batch, 1)):
         if value < least:

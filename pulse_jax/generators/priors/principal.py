@@ -23,9 +23,9 @@ class PrincipalFit(NamedTuple):
     """A Gaussian with a full covariance matrix, of lrelu_5(w).
 
     Attributes:
-        mean: (d,).
-        basis: the unit eigenvectors of the covariance matrix as columns, (d, d), the largest variance first.
-        std: the standard deviation along each of them, (d,); 0 where there is no more than rounding.
+        mean: Mean (d,).
+        basis: Unit eigenvectors of the covariance matrix as columns, (d, d), the largest variance first.
+        std: Standard deviation along each of them, (d,); 0 where there is no more than rounding.
     """
 
     mean: Float[Array, " d"]
@@ -64,12 +64,12 @@ def fit_principal(
 
 
 def principal_to_w(v: Float[Array, "*batch d"], fit: PrincipalFit) -> Float[Array, "*batch d"]:
-    """v (…, d), nominally standard Gaussian, as w = lrelu_0.2((v · std) basisᵀ + mean)."""
+    """Return w = lrelu_0.2((v · std) basisᵀ + mean) of v (…, d), nominally standard Gaussian."""
     return jax.nn.leaky_relu(_product(v * fit.std, fit.basis.T) + fit.mean, SLOPE)
 
 
 def w_to_principal(w: Float[Array, "*batch d"], fit: PrincipalFit) -> Float[Array, "*batch d"]:
-    """The inverse of `principal_to_w`: v (…, d). Along a direction whose `std` is 0, v is 0 whatever w is."""
+    """Return v (…, d), the inverse of `principal_to_w`. Along a direction whose `std` is 0, v is 0 whatever w is."""
     along = _product(undo_leaky_relu(w) - fit.mean, fit.basis)
     return jnp.where(fit.std > 0, along / jnp.where(fit.std > 0, fit.std, 1.0), 0.0)
 
