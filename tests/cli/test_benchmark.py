@@ -14,7 +14,9 @@ from pulse_jax.cli.benchmark import make_problems, run_benchmark
 from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.images.files import read_image
 from pulse_jax.reports import machine, speed
+from pulse_jax.runs.formats import BenchmarkSummary
 from pulse_jax.system.screen import Screen
+from tests.runs.records_check import faults
 from tests.tiny_networks import tiny_generator
 
 CELL_FIELDS = {
@@ -115,6 +117,7 @@ def test_the_file_has_all_numbers_and_what_they_depend_on(measured):
     summary = json.loads((output / "summary.json").read_text())
     assert summary["finished"] is True
     assert summary["files"] == ["benchmark.json", "benchmark.png"]
+    assert faults(summary, BenchmarkSummary) == []
     assert read_image(output / "benchmark.png").pixels.ndim == 3
 
 

@@ -259,6 +259,29 @@ def test_only_the_same_settings_go_on(tmp_path):
         RunFolder(tmp_path, resumes=True)
 
 
+@pytest.mark.parametrize(("number", "goes_on"), [(None, True), (1, True), (2, False)])
+def test_a_run_goes_on_in_its_own_format(tmp_path, number, goes_on):
+    """One without a number was written before there was any; one of another number may mean other things."""
+    settings = {"seed": 0}
+    folder = RunFolder(tmp_path, resumes=True)
+    folder.begin(["a/x.png"], {"settings": settings, "finished": False}, settings)
+    folder.close()
+    summary = json.loads((tmp_path / "summary.json").read_text()) | {"format": number}
+    if number is None:
+        del summary["format"]
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    if goes_on:
+        folder = RunFolder(tmp_path, resumes=True)
+        assert folder.unfinished_settings == settings
+        assert folder.begin(["a/x.png"], {"settings": settings, "finished": False}, settings)
+        folder.close()
+    else:
+        with pytest.raises(UsageError, match="results of an earlier run; choose another, or --overwrite"):
+            RunFolder(tmp_path, resumes=True)
+        write_run(tmp_path, overwrite=True, resumes=True)
+        assert listing(tmp_path) == ["a/x.png", "sheet.png", "summary.json"]
+
+
 def test_a_summary_of_many_inputs_is_written_one_by_one(tmp_path):
     folder = RunFolder(tmp_path)
     folder.begin([], {"inputs": [], "x": 1})
