@@ -17,6 +17,7 @@ RESOLUTION, DIM, LAYERS, NOISE = 16, 4, 3, ((4, 4, 1), (8, 8, 1))
 
 
 ROWS = LAYERS  # of a searched latent, in the default preset's space
+ADDITIONS = ["--solutions", 2, "--max-restarts", 5, "--diverse", "--noise-samples", 3, "--save-intermediate"]
 
 
 def paint(params, w, noise):

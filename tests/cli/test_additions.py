@@ -12,8 +12,6 @@ from pulse_jax.images.rounding import to_uint8
 from pulse_jax.runs.solution_files import KeptSolution
 from tests.cli.fake_engine import RESOLUTION, draw, listing, run, summary_of
 
-EXTRAS = ["--solutions", 2, "--max-restarts", 5, "--diverse", "--noise-samples", 3, "--save-intermediate"]
-
 
 def test_diverse_solutions_are_the_farthest_apart_of_all_searches(fake, inputs, tmp_path):
     draw(inputs / "a.png")

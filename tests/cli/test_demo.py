@@ -1,7 +1,6 @@
 """`demo`: solves, verifies from the files alone, and finds false claims."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import save_png
 from pulse_jax.images.rounding import from_uint8
 from pulse_jax.runs import writer
+from tests.cli import fake_engine
 from tests.cli.fake_engine import draw, run, summary_of
 
 
@@ -60,7 +60,7 @@ def test_verify_checks_verdict_and_downscaled_picture(fake, inputs, tmp_path):
 def test_verify_takes_roundings_for_none(fake, inputs, tmp_path, monkeypatch):
     """An error of zero but for roundings: claimed and found may differ by any factor."""
     Image.new("RGB", (4, 4), (77, 77, 77)).save(inputs / "a.png")
-    monkeypatch.setattr(sys.modules[__name__], "levels", lambda *_: np.full((16, 16, 3), 77 / 255, np.float32))
+    monkeypatch.setattr(fake_engine, "levels", lambda *_: np.full((16, 16, 3), 77 / 255, np.float32))
     assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 2) == 0
     solution = summary_of(tmp_path / "out")["inputs"][0]["solutions"][0]
     assert solution["feasible"] and solution["downscaling_error"] < 1e-12

@@ -12,7 +12,7 @@ from pulse_jax.cli.demo import verify
 from pulse_jax.images.files import read_image
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.runs import writer
-from tests.cli.fake_engine import draw, listing, run, shown, summary_of
+from tests.cli.fake_engine import ADDITIONS, draw, listing, run, shown, summary_of
 
 
 def test_an_interrupt_keeps_what_is_finished(fake, inputs, tmp_path, capsys):
@@ -219,7 +219,7 @@ def test_nothing_of_the_users_is_lost_with_a_changed_input(fake, inputs, tmp_pat
 def test_a_run_with_everything_goes_on_where_it_was_interrupted(fake, inputs, tmp_path, capsys, after):
     for seed, name in enumerate(("a.png", "b.png")):
         draw(inputs / name, seed=seed)
-    words = ["upsample", inputs, "--eps", 0.3, *EXTRAS]
+    words = ["upsample", inputs, "--eps", 0.3, *ADDITIONS]
     assert run(*words, "--output", tmp_path / "whole") == 0
     fake.interrupt_after = after
     out = tmp_path / "out"
