@@ -101,21 +101,6 @@ def check_the_proof(folder, entries):
             np.testing.assert_allclose(solution["downscaling_error"], np.mean((small - low) ** 2), rtol=1e-6)
 
 
-def test_an_option_that_says_nothing_of_itself_is_found():
-    from dataclasses import dataclass
-
-    from pulse_jax.cli.options.roles import roles
-    from pulse_jax.cli.options.upsample import Upsample
-
-    @dataclass(frozen=True, kw_only=True)
-    class Silent(Upsample):
-        silent: int = 0
-
-    with pytest.raises(TypeError, match=r"Silent\.silent: expected a Role"):
-        roles(Silent)
-    assert roles(Upsample).keys() == Upsample.__dataclass_fields__.keys()
-
-
 def test_recipes_name_files_that_exist():
     """The files that each recipe of tests/README.md sends a contributor to."""
     import re

@@ -46,15 +46,13 @@ def inputs(tmp_path):
     return folder
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory):
-    """A folder with a tiny generator and inputs that it can nearly draw, and a run on them."""
-    home = tmp_path_factory.mktemp("real")
+def real_generator():
+    """A tiny generator that a search succeeds with at times."""
     config = StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8))
     key = jax.random.key(0)
     noise = tuple(jnp.zeros((1, *shape)) for shape in config.noise_shapes)
     w = jnp.zeros((1, config.num_layers, 8))
-    generator = Generator(
+    return Generator(
         config=config,
         params={
             "mapping": stylegan2.Mapping(config).init(key, jnp.zeros((1, 8)))["params"],
@@ -63,7 +61,13 @@ def real(tmp_path_factory):
         w_avg=jnp.zeros(8),
         gaussian_fit=GaussianFit(jnp.zeros(8), jnp.ones(8)),
     )
-    generator.save(home / "generator")
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """A folder with a tiny generator and inputs that it can nearly draw, and a run on them."""
+    home = tmp_path_factory.mktemp("real")
+    real_generator().save(home / "generator")
     for i, level in enumerate((0.4, 0.6)):
         save_png(home / f"head_{i}.png", np.full((4, 4, 3), level))
     words = ["--generator", home / "generator", "--lanes", 2, "--steps", 60, "--eps", 0.03]

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from pulse_jax.images.files import save_png
+from pulse_jax.search import presets
+from tests.positions import bit_for_bit
 from tests.tiny_networks import tiny_generator
 
 INPUTS, RESTARTS = 2, 3
@@ -78,12 +80,17 @@ def assert_same_results(ours, theirs):
             assert one.read_bytes() == two.read_bytes()
 
 
+def searched():
+    return tiny_generator("stylegan2-4", contrast=0.1), presets.pulse(eps=1e-9, steps=1500), 2, 2
+
+
 def kept(out):
     """Searches that are on disk."""
     finished = len([*out.glob("*/solutions.json")])
     return len([*out.glob(".pulse-jax-state/inputs/*/*.npz")]) + RESTARTS * finished
 
 
+@bit_for_bit(searched)
 def test_killed_again_and_again(work):
     out = work / "killed"
     written = {}
@@ -114,6 +121,7 @@ def has_more(out, before):
     return kept(out) > before
 
 
+@bit_for_bit(searched)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_saves_and_says_how_to_go_on(work, number):
     out = work / number.name
@@ -146,6 +154,7 @@ sys.addaudithook(count)
 """
 
 
+@bit_for_bit(searched)
 def test_killed_while_it_replaces_an_earlier_run(work):
     out = work / "replaced"
     shutil.copytree(work / "whole", out)

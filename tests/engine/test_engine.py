@@ -18,6 +18,7 @@ from pulse_jax.search import objective, presets
 from pulse_jax.search import space as search_space_
 from pulse_jax.search.problems import Start, Status, as_problems, image_number, problem_key
 from pulse_jax.search.requirements import admissible_sizes
+from tests.positions import bit_for_bit
 from tests.tiny_networks import tiny_generator
 
 # An error that about half of these few searches reach in these few steps.
@@ -256,6 +257,14 @@ def test_a_generator_without_a_fit_cannot_be_searched_in_w(generator, targets):
         _solve(bare, targets)
 
 
+@bit_for_bit(
+    lambda: (
+        tiny_generator("stylegan1-4", contrast=0.1),
+        presets.pulse_2020(steps=12, trainable_noise_layers=1),
+        2,
+        2,
+    )
+)
 def test_the_authors_program_refills_lanes_with_searched_noise():
     generator = tiny_generator("stylegan1-4", contrast=0.1)
     targets = _targets(generator, 2, 2)
