@@ -27,6 +27,9 @@ class ToyConfig(ArchitectureConfig):
     def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
         return ((self.resolution, self.resolution, 1),)
 
+    def array_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"mapping/kernel": (self.latent_dim, self.latent_dim), "synthesis/kernel": (self.latent_dim, 3)}
+
 
 class Mapping(nn.Module):
     """z → z · kernel."""
