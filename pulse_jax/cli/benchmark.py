@@ -36,21 +36,28 @@ from pulse_jax.system.errors import UsageError
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
 
-__all__ = ["PRECISIONS", "make_problems", "run_benchmark"]
+__all__ = ["make_problems", "run_benchmark"]
 
-PRECISIONS = ("float32", "bfloat16")
-"""In the order in which they are measured."""
+# In the order in which they are measured.
+_PRECISIONS = ("float32", "bfloat16")
 _LANES_CPU, _LANES = (1, 4, 8, 16), (1, 4, 16, 64, 128)
 # Problems per lane, and in all at least so many; pictures of each kind, used again and again with other seeds.
 _PER_LANE, _LEAST, _PICTURES = 4, 8, 8
 
 
 def run_benchmark(options: Benchmark, screen: Screen) -> int:
-    """Measures every cell, shows and writes the results; the exit code: 130 if the user has cut it short.
+    """Measure every cell, show and write the results.
+
+    Args:
+        options: Checked options.
+        screen: Screen to print on.
+
+    Returns:
+        The exit code: 130 if the user has cut it short.
 
     Raises:
-        UsageError: a setting is out of range or the output folder cannot be used; nothing was written.
-        RunError: a generator cannot be used, or writing failed.
+        UsageError: A setting is out of range or the output folder cannot be used; nothing was written.
+        RunError: A generator cannot be used, or writing failed.
     """
     configs = {precision: _config(options, precision) for precision in _precisions(options)}
     config = next(iter(configs.values()))
@@ -114,8 +121,8 @@ def _count(lanes: int) -> int:
 
 def _precisions(options: Benchmark) -> Sequence[str]:
     if options.precision:
-        return [precision for precision in PRECISIONS if precision in options.precision]
-    return PRECISIONS[:1] if jax.default_backend() == "cpu" else PRECISIONS
+        return [precision for precision in _PRECISIONS if precision in options.precision]
+    return _PRECISIONS[:1] if jax.default_backend() == "cpu" else _PRECISIONS
 
 
 def _config(options: Benchmark, precision: str) -> SearchConfig:
@@ -149,7 +156,13 @@ def _factor(options: Benchmark, resolution: int, config: SearchConfig) -> int:
 
 
 def make_problems(generator: Generator, factor: int, count: int) -> list[Problem]:
-    """Easy and hard problems in turn, each with a seed of its own."""
+    """Return easy and hard problems in turn, each with a seed of its own.
+
+    Args:
+        generator: Generator that is to be searched; easy problems are its own pictures.
+        factor: How many pixels of a picture become one of the input's, along each side.
+        count: How many problems.
+    """
     easy = np.clip(np.asarray(generator.sample(jax.random.key(0), _PICTURES)), 0, 1)
     kinds = (_downscaled(easy, factor), _hard(generator.resolution, factor))
     pictures = [kinds[i % 2][i // 2 % len(kinds[i % 2])] for i in range(count)]

@@ -12,6 +12,18 @@ __all__ = ["run_convert"]
 
 
 def run_convert(options: Convert, screen: Screen) -> int:
+    """Convert a checkpoint, or say what it is.
+
+    Args:
+        options: Checked options.
+        screen: Screen to print on.
+
+    Returns:
+        The exit code: 1 if the checkpoint that was inspected cannot be converted.
+
+    Raises:
+        RunError: The checkpoint cannot be read or converted, or the output cannot be written.
+    """
     # Here, because the package of converters imports this one.
     import convert
 

@@ -5,7 +5,6 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -17,6 +16,7 @@ from pulse_jax.cli.upsample import run_upsample
 from pulse_jax.images.degradations.registry import find_degradation
 from pulse_jax.images.files import read_image
 from pulse_jax.images.rounding import to_uint8
+from pulse_jax.runs.formats import SolutionRecord
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable, short
@@ -29,24 +29,31 @@ _RELATIVE, _ABSOLUTE = 1e-6, 1e-9
 
 @dataclass(frozen=True)
 class Check:
-    """One solution, judged by its files: its error there, and what is wrong with the claims about it, if anything."""
+    """One solution, judged by its files.
 
-    record: dict[str, Any]
+    Attributes:
+        record: Its entry in `summary.json`.
+        error: Mean squared error of its picture, downscaled, against the input.
+        fault: What is wrong with the claims about it; "" if nothing is.
+    """
+
+    record: SolutionRecord
     error: float
     fault: str = ""
 
 
 def verify(output: Path) -> list[list[Check]]:
-    """Re-reads every picture of a run, downscales it in float64 and compares it with what `summary.json` claims.
+    """Read every picture of a run again, downscale it in float64 and compare it with what `summary.json` claims.
 
     Args:
-        output: the folder of a finished run of `pulse-jax upsample` or `demo`.
+        output: Folder of a finished run of `pulse-jax upsample` or `demo`.
 
     Returns:
         The checks of each input's solutions, best first.
 
     Raises:
-        OSError, ValueError: a file is missing or damaged.
+        OSError: A file is missing or cannot be read.
+        ValueError: A file is damaged.
     """
     summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
     config = summary["config"]
@@ -80,11 +87,18 @@ def _levels(path: Path) -> np.ndarray:
 
 
 def run_demo(options: Demo, screen: Screen) -> int:
-    """Solves, verifies and tells what to look at; the exit code: 1 if a claim does not hold.
+    """Solve the bundled inputs, verify the results and say what to look at.
+
+    Args:
+        options: Checked options.
+        screen: Screen to print on.
+
+    Returns:
+        The exit code: 1 if a claim does not hold.
 
     Raises:
-        UsageError: the output folder cannot be used.
-        RunError: the bundled pictures are missing or writing failed.
+        UsageError: The output folder cannot be used.
+        RunError: The bundled pictures are missing or writing failed.
     """
     home = Path(str(importlib.resources.files("pulse_jax") / "data" / "demo"))
     inputs = sorted(home.glob("*.png"))

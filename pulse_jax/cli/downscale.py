@@ -13,6 +13,7 @@ from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import ImageError, ReadImage, centre_crop, save_png
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.runs.folder import RunFolder, check_output_apart
+from pulse_jax.runs.formats import DownscaledRecord
 from pulse_jax.runs.inputs import find_inputs, read_each, report_failures
 from pulse_jax.system import devices
 from pulse_jax.system.screen import Screen
@@ -22,6 +23,19 @@ __all__ = ["run_downscale"]
 
 
 def run_downscale(options: Downscale, screen: Screen) -> int:
+    """Downscale every input that can be used.
+
+    Args:
+        options: Checked options.
+        screen: Screen to print on.
+
+    Returns:
+        The exit code: 1 if some input failed.
+
+    Raises:
+        UsageError: The output folder cannot be used.
+        RunError: Writing failed.
+    """
     folder = RunFolder(options.output, overwrite=options.overwrite)
     check_output_apart(options.output, options.inputs)
     found, failures = find_inputs(options.inputs, options.output)
@@ -29,7 +43,7 @@ def run_downscale(options: Downscale, screen: Screen) -> int:
     small = _usable(read_each(found, functools.partial(_shrink, options)), failures)
     first = next(small, None)
     if first is not None:
-        records: list[dict[str, Any]] = []
+        records: list[DownscaledRecord] = []
         summary: dict[str, Any] = {
             "command": "downscale",
             "size": options.size,
@@ -52,8 +66,8 @@ def run_downscale(options: Downscale, screen: Screen) -> int:
 
 
 def _usable(
-    results: Iterable[tuple[np.ndarray, dict[str, Any]] | ImageError], failures: list[ImageError]
-) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    results: Iterable[tuple[np.ndarray, DownscaledRecord] | ImageError], failures: list[ImageError]
+) -> Iterator[tuple[np.ndarray, DownscaledRecord]]:
     """Passes on what could be made; the rest is added to `failures`."""
     for result in results:
         if isinstance(result, ImageError):
@@ -62,7 +76,7 @@ def _usable(
             yield result
 
 
-def _shrink(options: Downscale, path: Path, picture: ReadImage) -> tuple[np.ndarray, dict[str, Any]]:
+def _shrink(options: Downscale, path: Path, picture: ReadImage) -> tuple[np.ndarray, DownscaledRecord]:
     """The centre square of a picture, as large as the factor allows, downscaled; and its entry of `summary.json`."""
     height, width = picture.pixels.shape[:2]
     side = min(height, width)

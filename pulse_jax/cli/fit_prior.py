@@ -40,11 +40,18 @@ _PART = "fit"
 
 
 def run_fit_prior(options: FitPrior, screen: Screen) -> int:
-    """Runs the command; the exit code.
+    """Fit a prior, measure it and put it into the generator folder.
+
+    Args:
+        options: Checked options.
+        screen: Screen to print on.
+
+    Returns:
+        The exit code: 128 plus the signal's number if one ended the fit.
 
     Raises:
-        UsageError: the folder holds such a prior already, or an unfinished fit with other settings.
-        RunError: the generator or the disk cannot be used, or nothing can be fitted.
+        UsageError: The folder holds such a prior already, or an unfinished fit with other settings.
+        RunError: The generator or the disk cannot be used, or nothing can be fitted.
     """
     folder = options.generator
     generator = generators.open_generator(folder)

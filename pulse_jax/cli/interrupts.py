@@ -21,8 +21,11 @@ class Interrupt:
 
     Once all searches have ended there is nothing to stop but writing, which the first signal lets go on.
 
+    Args:
+        screen: Screen on which the user is told.
+
     Attributes:
-        number: of the signal that came; 0 before one did.
+        number: Number of the signal that came; 0 before one did.
     """
 
     def __init__(self, screen: Screen) -> None:
@@ -49,12 +52,12 @@ class Interrupt:
         self._screen.error(self._words)
 
     def searched(self) -> None:
-        """All searches have ended: from now on, and if a signal has come already, the user is told so."""
+        """Say from now on, and at once if a signal has come already, that all searches have ended."""
         self._words = "All searches have ended; writing what is left, once more to stop at once."
         if self.number:
             self._screen.error(self._words)
 
     def check(self) -> None:
-        """Raises `Stopped` if a signal came."""
+        """Raise `Stopped` if a signal came."""
         if self.number:
             raise Stopped

@@ -1,4 +1,4 @@
-"""Reads the command line and runs the command; JAX is imported only by commands that run."""
+"""The program: reads the command line and runs the command; JAX is imported only by commands that run."""
 
 import importlib
 import io

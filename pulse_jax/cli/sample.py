@@ -32,6 +32,19 @@ _SHEET_MOST = 64
 
 
 def run_sample(options: Sample, screen: Screen) -> int:
+    """Draw pictures, or stored solutions again.
+
+    Args:
+        options: Checked options.
+        screen: Screen to print on.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: The output folder, the label or the truncation cannot be used.
+        RunError: The generator or the stored solutions cannot be used, or writing failed.
+    """
     folder = RunFolder(options.output, overwrite=options.overwrite)
     check_output_apart(options.output, (), options.latents)
     stored = None if options.latents is None else read_solutions(options.latents)

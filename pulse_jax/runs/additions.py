@@ -37,7 +37,7 @@ class Variations:
     draws: int
 
     def memory(self, side: int) -> int:
-        """Bytes on the device at once, for inputs of this side; by XLA's account."""
+        """Return the bytes that they take on the device at once, for inputs of this side; by XLA's account."""
         return redraw_memory(self.generator, self.config, side)
 
     def picture_names(self, names: tuple[str, str], number: int) -> tuple[str, str]:
@@ -73,7 +73,7 @@ class Animations:
     names: ClassVar[tuple[str, ...]] = ("search.webp", "morph.webp")
 
     def memory(self, side: int) -> int:
-        """Bytes on the device at once, for inputs of this side; by XLA's account."""
+        """Return the bytes that they take on the device at once, for inputs of this side; by XLA's account."""
         return animation_memory(self.generator, self.config, side)
 
     def of(self, problem: Problem, ranked: Sequence[Solution]) -> Iterator[tuple[str, np.ndarray, list[int]]]:
@@ -109,7 +109,7 @@ class Additions:
     animations: Animations | None = None
 
     def memory(self, side: int) -> int:
-        """Bytes that additions take on the device at once, for inputs of this side; by XLA's account."""
+        """Return the bytes that additions take on the device at once, for inputs of this side; by XLA's account."""
         return max((made.memory(side) for made in (self.variations, self.animations) if made is not None), default=0)
 
 

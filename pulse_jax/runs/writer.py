@@ -36,7 +36,7 @@ _WRITERS = 4
 
 
 class InputWriter:
-    """Writes all files of a run but `summary.json`; as a context manager in the background, waiting at the end.
+    """Write all files of a run but `summary.json`; as a context manager in the background, waiting at the end.
 
     Args:
         plan: Plan of the run.
