@@ -12,8 +12,8 @@ from convert.safetensors_file import save_safetensors
 from pulse_jax.generators import architectures
 from pulse_jax.generators.architectures import FAMILIES as GENERATORS
 from pulse_jax.generators.generator import Generator
-from tests.generators.toy_family import ToyConfig
 from tests.tiny_networks import tiny_generator
+from tests.toys.family import ToyConfig
 
 CONFIG = ToyConfig(resolution=4, latent_dim=3)
 
@@ -21,7 +21,7 @@ CONFIG = ToyConfig(resolution=4, latent_dim=3)
 @pytest.fixture
 def toy(monkeypatch):
     """The toy family, known to `pulse_jax`, with arrays whose values are told apart."""
-    row = architectures.Family("tests.generators.toy_family:ToyConfig", "tests.generators.toy_family")
+    row = architectures.Family("tests.toys.family:ToyConfig", "tests.toys.family")
     monkeypatch.setitem(GENERATORS, "toy", row)
     kernels = {"mapping": np.arange(9.0).reshape(3, 3), "synthesis": np.arange(9.0).reshape(3, 3) / 10}
     params = {name: {"kernel": kernel.astype(np.float32)} for name, kernel in kernels.items()}
