@@ -131,18 +131,20 @@ def read_folder(folder: str | os.PathLike[str]) -> tuple[ArchitectureConfig, dic
         return _read(pathlib.Path(folder).absolute(), str(folder))
 
 
-def describe_folder(
-    folder: str | os.PathLike[str],
-) -> tuple[ArchitectureConfig, dict[str, tuple[int, ...]]]:
-    """The architecture and every array's shape, as a generator folder's `config.json` says; no array is read.
+def describe_folder(folder: str | os.PathLike[str]) -> tuple[ArchitectureConfig, dict[str, tuple[int, ...]]]:
+    """Return the architecture and every array's shape, as a folder's `config.json` says; no array is read.
 
     Raises:
-        GeneratorError: the folder is missing or foreign, or its files are not those that `config.json` describes.
+        GeneratorError: The folder is missing or foreign, or its files are not those that `config.json` describes.
     """
+    place, name = pathlib.Path(folder).absolute(), str(folder)
     with _readable(folder):
-        description, config, shapes, _ = _verified(pathlib.Path(folder).absolute(), str(folder))
-    _check_unchanged(str(folder), description)
-    return config, shapes
+        description = read_description(place, name)
+        config = _architecture(name, description)
+        _checked_files(place, name, description["sha256"])
+    # By its hash it is what was written: the shapes need not be held against the architecture, which takes long.
+    _check_unchanged(name, description)
+    return config, {key: tuple(shape) for key, shape in description["arrays"].items()}
 
 
 @contextlib.contextmanager
@@ -154,29 +156,24 @@ def _readable(folder: str | os.PathLike[str]) -> Iterator[None]:
         raise GeneratorError(f"{folder}: cannot be read ({reason}); check its permissions or {_COPY}") from error
 
 
-def _verified(
-    folder: pathlib.Path, name: str
-) -> tuple[dict[str, Any], ArchitectureConfig, dict[str, tuple[int, ...]], Mapping[str, pathlib.Path]]:
-    """The description, the architecture, the arrays' shapes and the files, which agree with each other."""
-    description = read_description(folder, name)
+def _architecture(name: str, description: Mapping[str, Any]) -> ArchitectureConfig:
     try:
-        config = architecture_from_dict(description["architecture"])
+        return architecture_from_dict(description["architecture"])
     except ValueError as error:
         raise GeneratorError(f"{name}: {error}; it is damaged or made by another pulse_jax, {_CONVERT}") from None
-    stated = {key: tuple(value) if isinstance(value, list) else None for key, value in description["arrays"].items()}
-    shapes = _expected_shapes(config, stated)
-    _check_shapes(name, stated, shapes)
-    files = _files(folder, name)
-    del files["config.json"]
-    _check_files(name, files, description["sha256"])
-    return description, config, shapes, files
 
 
 def _read(folder: pathlib.Path, name: str) -> tuple[ArchitectureConfig, dict[str, Any]]:
     import orbax.checkpoint as ocp
 
-    description, config, shapes, files = _verified(folder, name)
+    description = read_description(folder, name)
+    config = _architecture(name, description)
+    stated = {key: tuple(value) if isinstance(value, list) else None for key, value in description["arrays"].items()}
+    shapes = _expected_shapes(config, stated)
+    _check_shapes(name, stated, shapes)
     dtypes = {key: _dtype_of(key, description["dtype"]) for key in shapes}
+
+    files = _checked_files(folder, name, description["sha256"])
     needed = sum(math.prod(shape) * np.dtype(dtypes[key]).itemsize for key, shape in shapes.items())
     held = sum(path.stat().st_size for path in files.values())
     if needed > _FREE_BYTES + _BYTES_PER_STORED_BYTE * held:
@@ -337,7 +334,10 @@ def _files(folder: pathlib.Path, name: str) -> dict[str, pathlib.Path]:
     return files
 
 
-def _check_files(name: str, files: Mapping[str, pathlib.Path], hashes: Mapping[str, Any]) -> None:
+def _checked_files(folder: pathlib.Path, name: str, hashes: Mapping[str, Any]) -> Mapping[str, pathlib.Path]:
+    """Every file but `config.json`, which says these hashes of them."""
+    files = _files(folder, name)
+    del files["config.json"]
     for key in sorted(set(files) | set(hashes)):
         if key not in hashes:
             raise GeneratorError(f"{name}: {key!r:.120} is foreign; remove it, or {_COPY}")
@@ -345,6 +345,7 @@ def _check_files(name: str, files: Mapping[str, pathlib.Path], hashes: Mapping[s
             raise GeneratorError(f"{name}: {key!r:.120} is missing; {_COPY}")
         if sha256_of(files[key]) != hashes[key]:
             raise GeneratorError(f"{name}: {key!r:.120} is damaged (another sha256); {_COPY}")
+    return files
 
 
 def read_description(folder: pathlib.Path, name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pulse_jax.reports.axes import LEGEND_LINE, Axes, draw_legend, number, round_ticks, tick_label
-from pulse_jax.reports.canvas import FAINT, INK, MARGIN, PALETTE, PAPER, SOFT, Canvas, Colour, Number, Point
+from pulse_jax.reports.canvas import FAINT, INK, MARGIN, PALETTE, PAPER, SOFT, Canvas, Colour, Number, Point, text_width
 
 __all__ = ["Line", "Panel", "draw_panels"]
 
@@ -110,13 +110,16 @@ def _write_values(canvas: Canvas, panel: Panel, axes: Axes) -> None:
             others = [dict(other.points).get(x) for other in full if other is not line]
             under = any(other is not None and other > y for other in others)
             across, down = axes.at(math.log(x), y)
+            text, base = number(y), axes.top + axes.height
             if not under:
                 place, anchor = (across, down - 7), "md"
-            elif down + 28 < axes.top + axes.height:
+            elif down + 28 < base:
                 place, anchor = (across, down + 6), "ma"
-            else:  # no room above the axis
-                place, anchor = (across + 12, down + 6), "lm"
-            canvas.write(place, number(y), 13, PALETTE[line.colour], anchor=anchor, halo=2)
+            else:  # no room below it: beside it, above the axis
+                fits = across + 12 + text_width(text, 13) <= axes.left + axes.width + _INSET
+                side, anchor = (12, "lm") if fits else (-12, "rm")
+                place = (across + side, min(down + 6, base - 9))
+            canvas.write(place, text, 13, PALETTE[line.colour], anchor=anchor, halo=2)
 
 
 def _ticks(most: Number) -> list[Number]:

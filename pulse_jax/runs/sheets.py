@@ -16,7 +16,7 @@ from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import Tally
 from pulse_jax.system.text import printable, short
 
-__all__ = ["input_sheet", "room", "run_sheet", "tile"]
+__all__ = ["input_sheet", "inputs_shown", "run_sheet", "tile"]
 
 _TILE_SIDE = 256
 # As many pictures as a sheet might have room for.
@@ -62,7 +62,7 @@ def input_sheet(plan: RunPlan, record: InputRecord, low_res: np.ndarray, tiles: 
     return _sheet(plan, [_row(plan, record, low_res, tiles)], title, feasible, len(record["solutions"]))
 
 
-def room(plan: RunPlan) -> int:
+def inputs_shown(plan: RunPlan) -> int:
     """Return how many inputs the sheet of a run might have room for, one at least."""
     return max(1, _MOST_TILES // plan.quota.count)
 

@@ -20,7 +20,7 @@ from pulse_jax.runs.formats import FORMAT, InputRecord, SolutionRecord, Solution
 from pulse_jax.runs.inputs import Input
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import SOLUTIONS_FILE, Tally, input_record, solution_record, variation_record
-from pulse_jax.runs.sheets import input_sheet, room, run_sheet, tile
+from pulse_jax.runs.sheets import input_sheet, inputs_shown, run_sheet, tile
 from pulse_jax.runs.solution_files import KeptSolution, file_names, keep_solution, write_solutions
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.diversity import choose, nearest_distances
@@ -258,7 +258,7 @@ class InputWriter:
         Raises:
             RunError: The disk is full or the like.
         """
-        sheet = run_sheet(self._plan, [*islice(self.records(), room(self._plan))], self.tally)
+        sheet = run_sheet(self._plan, [*islice(self.records(), inputs_shown(self._plan))], self.tally)
         if sheet is not None:
             with self._folder.publish() as part:
                 save_png(part / "sheet.png", sheet)

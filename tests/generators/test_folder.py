@@ -18,6 +18,7 @@ from pulse_jax.generators.folder import GeneratorError
 from pulse_jax.generators.generator import Generator, load_generator
 from pulse_jax.generators.priors.flow import Flow, init_blocks
 from pulse_jax.generators.priors.principal import PrincipalFit
+from pulse_jax.system.files import sha256_of
 from tests.tiny_networks import ARCHITECTURES, tiny_generator
 
 
@@ -407,10 +408,35 @@ def test_files_that_orbax_cannot_read_are_told(copy):
     path = copy / "params" / "_METADATA"
     path.write_text("{}")
     hashes = json.loads((copy / "config.json").read_text())["sha256"]
-    _edit(copy, sha256=hashes | {"params/_METADATA": storage._sha256(path)})
+    _edit(copy, sha256=hashes | {"params/_METADATA": sha256_of(path)})
     _assert_refused(copy, r"params cannot be read \(.+\); copy the folder again")
 
 
 def test_the_family_is_the_folders(tmp_path):
     tiny_generator("stylegan1-4").save(tmp_path / "one")
     assert isinstance(load_generator(tmp_path / "one").config, StyleGAN1Config)
+
+
+def test_a_description_tells_architecture_and_shapes_without_the_arrays(saved, monkeypatch):
+    config, tree = storage.read_folder(saved)
+    monkeypatch.setattr("orbax.checkpoint.StandardCheckpointer", None)
+    found, shapes = storage.describe_folder(saved)
+    assert found == config and shapes == {key: array.shape for key, array in storage.flatten(tree).items()}
+
+
+@pytest.mark.parametrize(
+    ("damage", "match"),
+    [
+        (lambda folder: _edit(folder, arrays={"networks/x": [3]}), r"config\.json was changed"),
+        (lambda folder: _edit_architecture(folder, latent_dim="x"), "latent_dim: expected an integer"),
+        (lambda folder: _data_files(folder)[0].write_bytes(b"x"), "is damaged"),
+        (lambda folder: _data_files(folder)[0].unlink(), "is missing"),
+        (lambda folder: (folder / "params" / "more").write_bytes(b"x"), "is foreign"),
+        (lambda folder: (folder / "config.json").unlink(), r"it has no config\.json"),
+    ],
+    ids=["arrays", "architecture", "damaged", "missing", "foreign", "none"],
+)
+def test_a_description_of_other_files_is_refused(copy, damage, match):
+    damage(copy)
+    with pytest.raises(GeneratorError, match=match):
+        storage.describe_folder(copy)
