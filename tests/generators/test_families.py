@@ -111,8 +111,8 @@ import sys
 from typing import get_args, get_type_hints
 from pulse_jax.generators.architectures import FAMILIES, Family
 FAMILIES["toy"] = Family("nowhere:Nothing", "nowhere")
-from pulse_jax.cli import options
-choices, none = get_args(get_type_hints(options.Benchmark)["architecture"])
+from pulse_jax.cli.options.benchmark import Benchmark
+choices, none = get_args(get_type_hints(Benchmark)["architecture"])
 assert get_args(choices) == ("stylegan1", "stylegan2", "toy")
 assert "jax" not in sys.modules
 """

@@ -91,18 +91,19 @@ def hasty(**overrides) -> SearchConfig:
 def squares(**overrides) -> "InterpolationConfig":
     return InterpolationConfig(method="nearest", **overrides)
 
-from pulse_jax.cli import options
-choices = {kind: get_args(get_type_hints(kind)["preset"]) for kind in (options.Upsample, options.Benchmark)}
-assert choices[options.Upsample][:3] == ("pulse", "pulse_2020", "srls")
-assert choices[options.Upsample][-2:] == ("hasty", "squares")
-assert choices[options.Benchmark][-1] == "hasty" and "nearest" not in choices[options.Benchmark]
+from pulse_jax.cli.options.benchmark import Benchmark
+from pulse_jax.cli.options.upsample import Upsample
+choices = {kind: get_args(get_type_hints(kind)["preset"]) for kind in (Upsample, Benchmark)}
+assert choices[Upsample][:3] == ("pulse", "pulse_2020", "srls")
+assert choices[Upsample][-2:] == ("hasty", "squares")
+assert choices[Benchmark][-1] == "hasty" and "nearest" not in choices[Benchmark]
 assert "jax" not in sys.modules
 
 from pulse_jax.cli.settings import given_config
 from pathlib import Path
 given = {"inputs": (Path("x"),), "output": Path("y")}
-assert given_config(options.Upsample(**given, preset="hasty")) == SearchConfig(steps=3)
-assert given_config(options.Upsample(**given, preset="squares", steps=2)) == squares(steps=2)
+assert given_config(Upsample(**given, preset="hasty")) == SearchConfig(steps=3)
+assert given_config(Upsample(**given, preset="squares", steps=2)) == squares(steps=2)
 """
     home = Path(pulse_jax.__file__).parents[1]
     subprocess.run([sys.executable, "-c", program], cwd=home, check=True)
