@@ -1,6 +1,7 @@
 """Optimisers on a sphere are optax transformations: here they find the leading eigenvector of a matrix."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -8,16 +9,16 @@ from pulse_jax import manifold, optimizers, sphere
 
 ROOT = np.random.default_rng(0).normal(size=(30, 40)).astype(np.float32)
 MATRIX = ROOT @ ROOT.T
-LEADING = np.linalg.eigh(MATRIX)[1][:, -1]
+LEADING = jnp.asarray(np.linalg.eigh(MATRIX)[1][:, -1])
 
 
 def degrees(optimizer: optax.GradientTransformation, steps: int) -> list[float]:
     """Maximise xᵀAx on the unit sphere; return how far every step is from numpy's eigenvector or its opposite."""
-    x, found = np.full(30, 30**-0.5, np.float32), []
+    x, found = jnp.full(30, 30**-0.5), []
     state, update = optimizer.init(x), jax.jit(optimizer.update)
     for _ in range(steps):
         updates, state = update(-2 * MATRIX @ x, state, x)  # the ordinary gradient
-        x = np.asarray(optax.apply_updates(x, updates))  # on the sphere again
+        x = jnp.asarray(optax.apply_updates(x, updates))  # on the sphere again
         angle = float(sphere.distance(x, LEADING, radius=1.0))
         found.append(float(np.degrees(min(angle, np.pi - angle))))
     return found
