@@ -27,8 +27,8 @@ def main(output: Path = Path("quickstart-output")) -> None:
     """Draw a sunset, shrink it to 8×8 pixels, and search for it."""
     colours = jnp.asarray(np.random.default_rng(3).uniform(size=(3, 2, 3)), jnp.float32)
     generator = pulse_jax.Generator.from_function(sunset, colours, resolution=64, latent_dim=7)
-    (truth,) = np.asarray(generator.sample(jax.random.key(1), 1))
-    low_res = np.float32(Bicubic(8).apply_float64(truth))
+    truth = np.asarray(generator.sample(jax.random.key(1), 1))[0]
+    low_res = Bicubic(8).apply_float64(truth).astype(np.float32)
     config = pulse_jax.presets.pulse(space="z", loss="100*L2", steps=300, eps=1e-4)  # z: no fit of w is needed
     solutions = pulse_jax.upsample(generator, low_res, restarts=7, config=config)
     output.mkdir(parents=True, exist_ok=True)
