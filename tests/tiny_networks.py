@@ -55,6 +55,23 @@ def tiny_generator(
     )
 
 
+def searchable_generator():
+    """A generator whose searches succeed at times: initial weights, and a whitening that changes nothing."""
+    config = StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8))
+    key = jax.random.key(0)
+    noise = tuple(jnp.zeros((1, *shape)) for shape in config.noise_shapes)
+    w = jnp.zeros((1, config.num_layers, 8))
+    return Generator(
+        config=config,
+        params={
+            "mapping": stylegan2.Mapping(config).init(key, jnp.zeros((1, 8)))["params"],
+            "synthesis": stylegan2.Synthesis(config).init(key, w, noise)["params"],
+        },
+        w_avg=jnp.zeros(8),
+        gaussian_fit=GaussianFit(jnp.zeros(8), jnp.ones(8)),
+    )
+
+
 def perceptual_arrays(widths=(4, 5, 6, 6, 4), seed=0):
     """A VGG16 of a few channels and heads of LPIPS for it, float32, as torchvision and the lpips program name them."""
     rng = np.random.default_rng(seed)

@@ -14,7 +14,6 @@ from pulse_jax.objectives.language import parse_loss
 from pulse_jax.system.checks import check_positive
 
 __all__ = [
-    "INTERPOLATIONS",
     "Coordinates",
     "Interpolation",
     "InterpolationConfig",
@@ -209,7 +208,6 @@ def _numeric(config: SearchConfig) -> list[dataclasses.Field[Any]]:
 
 
 Interpolation = Literal["bicubic", "lanczos", "nearest"]
-INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +228,8 @@ class InterpolationConfig:
     output_size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in INTERPOLATIONS:
-            raise ValueError(f"method: expected one of {', '.join(INTERPOLATIONS)}, got {self.method!r:.80}")
+        if self.method not in get_args(Interpolation):
+            raise ValueError(f"method: expected one of {', '.join(get_args(Interpolation))}, got {self.method!r:.80}")
         _check_shared(self.eps, self.steps, self.output_size)
 
     @property

@@ -2,19 +2,17 @@
 
 from dataclasses import asdict
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from pulse_jax.cli import generators
 from pulse_jax.engine import stream
-from pulse_jax.generators.architectures import StyleGAN2Config
 from pulse_jax.generators.generator import Generator
-from pulse_jax.generators.networks import stylegan2
 from pulse_jax.generators.priors.gaussian import GaussianFit
 from pulse_jax.images.files import save_png
 from tests.cli.fake_engine import DIM, LAYERS, NOISE, RESOLUTION, FakeEngine, paint, run
+from tests.tiny_networks import searchable_generator
 
 
 @pytest.fixture
@@ -46,28 +44,11 @@ def inputs(tmp_path):
     return folder
 
 
-def real_generator():
-    """A tiny generator that a search succeeds with at times."""
-    config = StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8))
-    key = jax.random.key(0)
-    noise = tuple(jnp.zeros((1, *shape)) for shape in config.noise_shapes)
-    w = jnp.zeros((1, config.num_layers, 8))
-    return Generator(
-        config=config,
-        params={
-            "mapping": stylegan2.Mapping(config).init(key, jnp.zeros((1, 8)))["params"],
-            "synthesis": stylegan2.Synthesis(config).init(key, w, noise)["params"],
-        },
-        w_avg=jnp.zeros(8),
-        gaussian_fit=GaussianFit(jnp.zeros(8), jnp.ones(8)),
-    )
-
-
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """A folder with a tiny generator and inputs that it can nearly draw, and a run on them."""
     home = tmp_path_factory.mktemp("real")
-    real_generator().save(home / "generator")
+    searchable_generator().save(home / "generator")
     for i, level in enumerate((0.4, 0.6)):
         save_png(home / f"head_{i}.png", np.full((4, 4, 3), level))
     words = ["--generator", home / "generator", "--lanes", 2, "--steps", 60, "--eps", 0.03]

@@ -12,9 +12,9 @@ from pulse_jax.cli import main
 from pulse_jax.cli.demo import verify
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search import presets
-from tests.cli.conftest import real_generator
 from tests.cli.fake_engine import run, summary_of
 from tests.positions import bit_for_bit
+from tests.tiny_networks import searchable_generator
 
 
 def test_a_real_run_verifies(real):
@@ -25,7 +25,7 @@ def test_a_real_run_verifies(real):
     assert all(not check.fault for of_input in verify(out) for check in of_input)
 
 
-@bit_for_bit(lambda: (real_generator(), presets.pulse(steps=60, eps=0.03), 4, 2))
+@bit_for_bit(lambda: (searchable_generator(), presets.pulse(steps=60, eps=0.03), 4, 2))
 def test_the_command_in_the_summary_makes_a_solution_again(real, tmp_path, monkeypatch):
     _, out = real
     monkeypatch.chdir(tmp_path)

@@ -10,8 +10,9 @@ from pulse_jax.cli import main
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
 from pulse_jax.search import interpolation, presets
-from pulse_jax.search.config import INTERPOLATIONS, InterpolationConfig, UpsamplingConfig
+from pulse_jax.search.config import InterpolationConfig, UpsamplingConfig
 from pulse_jax.search.interpolation import enlarge
+from pulse_jax.search.presets import INTERPOLATIONS
 from pulse_jax.search.problems import Problem, Start, Status
 from tests.cli.test_kills import assert_same_results
 from tests.tiny_networks import tiny_generator
