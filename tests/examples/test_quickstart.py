@@ -45,6 +45,7 @@ def test_own_generator(tmp_path):
     assert picture(tmp_path / "quickstart-output" / "own_generator.png").ndim == 3
 
 
+@pytest.mark.slow
 def test_one_picture(tmp_path):
     told = output_of("one_picture", tmp_path, "--output", "here")
     assert told.count("feasible") == 4
