@@ -9,6 +9,7 @@ import numpy as np
 
 from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
 from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.networks import stylegan2
 from pulse_jax.generators.networks.initialization import init_params
 from pulse_jax.generators.networks.lpips import Perceptual
 from pulse_jax.generators.priors.gaussian import GaussianFit
@@ -55,7 +56,7 @@ def tiny_generator(
     )
 
 
-def searchable_generator():
+def searchable_generator() -> Generator:
     """A generator whose searches succeed at times: initial weights, and a whitening that changes nothing."""
     config = StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8))
     key = jax.random.key(0)
