@@ -120,6 +120,7 @@ class _Run:
     def __init__(self, plan: RunPlan, lanes: int, folder: RunFolder, screen: Screen) -> None:
         self._plan = plan
         self._lanes = lanes
+        self._settings = run_settings(plan, lanes)
         self._folder = folder
         self._screen = screen
         self._writer = InputWriter(plan, lanes, folder, screen)
@@ -129,8 +130,7 @@ class _Run:
         self._open: dict[int, Input] = {}
 
     def execute(self) -> _Outcome:
-        settings = run_settings(self._plan, self._lanes)
-        resumed = self._folder.begin(result_files(self._plan), self._summary(), settings)
+        resumed = self._folder.begin(result_files(self._plan), self._summary(), self._settings)
         if resumed:
             self._screen.note(f"going on with the unfinished run in {printable(self._plan.output)}")
         try:
@@ -170,6 +170,7 @@ class _Run:
 
     def _take_fewer_lanes(self) -> None:
         self._lanes //= 2
+        self._settings["lanes"] = self._lanes
         self._screen.note(f"not enough memory: {self._lanes} lanes", "yellow")
         shutil.rmtree(self._folder.state / "searches", ignore_errors=True)
         self._writer = InputWriter(self._plan, self._lanes, self._folder, self._screen)
@@ -256,8 +257,8 @@ class _Run:
             self._interrupt.check()
 
     def _summary(self, *, finished: bool = False) -> dict[str, Any]:
-        standing = self._live.standing
-        return run_summary(self._plan, self._lanes, self._writer.tally, self._failures, standing, finished=finished)
+        tally, standing = self._writer.tally, self._live.standing
+        return run_summary(self._plan, self._settings, tally, self._failures, standing, finished=finished)
 
     def _end(self, *, finished: bool) -> None:
         """The run's own sheet and last summary, and a word on them."""

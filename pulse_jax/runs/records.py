@@ -97,7 +97,7 @@ def run_settings(plan: RunPlan, lanes: int) -> Settings:
 
 def run_summary(
     plan: RunPlan,
-    lanes: int,
+    settings: Settings,
     tally: Tally,
     failures: Sequence[ImageError],
     standing: Progress,
@@ -108,7 +108,7 @@ def run_summary(
 
     Args:
         plan: Plan of the run.
-        lanes: Searches at once on each device, as was decided.
+        settings: What `run_settings` returns: made once, since it looks at every input.
         tally: What finished inputs come to.
         failures: What is wrong with inputs that cannot be used.
         standing: Where the searches stand.
@@ -121,13 +121,13 @@ def run_summary(
         "feasible": tally.feasible,
         "restarts": plan.quota.searches,
         "solutions_per_input": plan.quota.count,
-        "lanes": lanes,
+        "lanes": settings["lanes"],
         **plan.reported,
-        "config": dataclasses.asdict(plan.config),
+        "config": settings["config"],
         "generator": plan.generator_record,
         "versions": plan.versions,
         "device": plan.device,
-        "settings": run_settings(plan, lanes),
+        "settings": settings,
         "speed": {
             "steps": standing.steps,
             "seconds": standing.seconds,
