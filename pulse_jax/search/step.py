@@ -196,7 +196,7 @@ def step(
     status = jnp.where((feasible | was_feasible) & ended, Status.FEASIBLE, status).astype(jnp.int32)
 
     residual = functools.partial(residual_at, generator, config, state.target, fixed_noise=state.fixed_noise)
-    products = Products(lambda variables: residual(variables=variables), looked_at)
+    products = Products(residual, looked_at)
     seen = seen._replace(point=state.variables, gradient=grads, feasible=feasible)
     method = _method(generator, config, numbers)
     variables, memory = method.update(_key_of_update(state.key, steps), state.method, seen._replace(products=products))

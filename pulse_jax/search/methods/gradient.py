@@ -71,8 +71,7 @@ def _phased(setting: Setting) -> Method:
         grads = hold(architecture, config, phase.index, evaluation.gradient)
         updates: Any
         updates, memory = optimizer.update(grads, memory, evaluation.point)
-        return _moved(evaluation.point, moved_only(architecture, config, phase.index, updates)), _PhasedState(
-            state.count + 1, memory
-        )
+        updates = moved_only(architecture, config, phase.index, updates)
+        return _moved(evaluation.point, updates), _PhasedState(state.count + 1, memory)
 
     return Method(init, update)

@@ -28,8 +28,8 @@ class Setting:
     Attributes:
         config: Structure of the search: all but its numbers (`SearchConfig.structure` serves).
         numbers: The numbers, traced: a method that takes its settings from here compiles once for all their values.
-        manifold: Where the variables live, as `optimizers` take it.
-        architecture: Of the generator.
+        manifold: Manifold of the variables, as optimisers take it.
+        architecture: Architecture of the generator.
     """
 
     config: SearchConfig
