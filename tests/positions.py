@@ -1,6 +1,6 @@
 """Whether this CPU computes a search alike in every lane: the known limit that pulse_jax/ARCHITECTURE.md tells of."""
 
-import functools
+import contextlib
 
 import jax
 import numpy as np
@@ -23,26 +23,21 @@ def differing_lanes(generator, config, side, lanes, *, steps=20):
     return [lane for lane in range(1, lanes) if any(leaf[lane].tobytes() != leaf[0].tobytes() for leaf in leaves)]
 
 
+@contextlib.contextmanager
 def bit_for_bit(searched):
-    """Mark a test that holds results to be the same bits, which they need not be where a CPU tells lanes apart.
+    """Hold what is compared within to be the same bits, which it need not be where a CPU tells lanes apart.
+
+    Only comparisons of bits belong inside: there, a difference is an expected failure on such a CPU.
 
     Args:
-        searched: Function without arguments that returns what the test searches: generator, config, side of the inputs
-            and number of lanes. It is called if the test fails.
+        searched: Function without arguments that returns what was searched: generator, config, side of the inputs and
+            number of lanes. It is called if a comparison fails.
     """
-
-    def decorate(test):
-        @functools.wraps(test)
-        def run(*arguments, **fixtures):
-            try:
-                test(*arguments, **fixtures)
-            except AssertionError:
-                generator, config, side, lanes = searched()
-                differing = differing_lanes(generator, config, side, lanes)
-                if not differing:
-                    raise
-                pytest.xfail(f"on this CPU lanes {differing} of {lanes} compute other bits than lane 0: a known limit")
-
-        return run
-
-    return decorate
+    try:
+        yield
+    except AssertionError:
+        generator, config, side, lanes = searched()
+        differing = differing_lanes(generator, config, side, lanes)
+        if not differing:
+            raise
+        pytest.xfail(f"on this CPU lanes {differing} of {lanes} compute other bits than lane 0: a known limit")
