@@ -6,22 +6,6 @@ from rich.console import Console
 from pulse_jax.cli.live import Live
 from pulse_jax.engine.progress import Progress
 from pulse_jax.system.screen import Count, Screen
-from pulse_jax.system.text import duration
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (65.0, "1 min 05 s"),
-        (3599.7, "1 h 00 min"),
-        (7800.0, "2 h 10 min"),
-    ],
-)
-def test_durations_as_a_person_says_them(seconds, words):
-    assert duration(seconds) == words
 
 
 def at(done, steps, seconds, compile_seconds=2.0, feasible=0):

@@ -12,7 +12,6 @@ from PIL import Image, ImageCms
 from pulse_jax.images import files
 from pulse_jax.images.files import ImageError, centre_crop, read_image, save_png
 from pulse_jax.images.rounding import from_uint8, to_uint8
-from pulse_jax.system.text import printable
 
 GREY_TYPE, RGB_TYPE, GREY_ALPHA_TYPE, RGBA_TYPE = 0, 2, 4, 6
 
@@ -441,13 +440,6 @@ def test_nan_is_refused_before_a_file_is_made(tmp_path):
 
 
 # --- words ---
-
-
-def test_printable():
-    assert printable("é ε 字.png") == "é ε 字.png"
-    assert printable("a\nb\x1b[31m\u202e\udcff") == r"a\nb\x1b[31m\u202e\udcff"
-    assert len(printable("x" * 1000)) == 200
-    assert printable("a" * 150 + "b" * 150).startswith("aaa") and printable("a" * 150 + "b.png" * 30).endswith("b.png")
 
 
 def test_hostile_names_stay_on_one_line(tmp_path):

@@ -29,6 +29,7 @@ def test_any_text_is_one_printable_line_no_longer_than_asked_for(text, limit):
 
 def test_a_long_line_loses_its_middle_alone():
     assert printable("x" * 200) == "x" * 200
+    assert len(printable("x" * 1000)) == 200
     line = printable("a" * 150 + "b" * 150 + ".png")
     assert len(line) == 200 and line.startswith("aaaa") and line.endswith("b.png") and line.count("…") == 1
 
