@@ -19,7 +19,7 @@ if sys.byteorder != "little":
     # Legacy storages are viewed as they lie in the file.
     raise ImportError("convert reads its files on little-endian machines only")
 
-__all__ = ["is_legacy", "load_legacy", "load_nested", "load_zip", "zip_members"]
+__all__ = ["is_legacy", "load_legacy", "load_nested", "load_zip"]
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _START = re.compile(rb"\x80[\x02-\x05](\x95.{8})?\x8a\x0a" + re.escape(_MAGIC.to_bytes(10, "little")), re.DOTALL)
@@ -146,7 +146,7 @@ def load_zip(data: Buffer, budget: Budget) -> Any:
     Raises:
         CheckpointError: damaged or hostile, or another kind of archive.
     """
-    members = zip_members(data)
+    members = _zip_members(data)
     roots = [name.partition("/")[0] for name in members if name.partition("/")[2] == "data.pkl"]
     if len(roots) != 1:
         raise CheckpointError(f"a zip archive with {len(roots)} data.pkl, expected one; unpack it, or {_SAVE_AGAIN}")
@@ -174,7 +174,7 @@ def load_zip(data: Buffer, budget: Budget) -> Any:
     return value
 
 
-def zip_members(data: Buffer) -> dict[str, memoryview]:
+def _zip_members(data: Buffer) -> dict[str, memoryview]:
     """The members of a zip archive that holds them as they are, by name, as views.
 
     Raises:

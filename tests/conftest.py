@@ -1,7 +1,9 @@
 """Shape annotations are checked while testing: jaxtyping's hook must be in place before pulse_jax is first imported."""
 
+import importlib
 import logging
 import os
+import pkgutil
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of the suite is compilation: without the backend's optimisations it takes half the time, with its older emitters
@@ -15,6 +17,10 @@ import jaxtyping
 import pytest
 
 jaxtyping.install_import_hook("pulse_jax", "beartype.beartype")
+
+# All at once, before any thread starts: the hook rewrites syntax trees, and CPython cannot do that in two threads.
+for module in pkgutil.walk_packages(importlib.import_module("pulse_jax").__path__, "pulse_jax."):
+    importlib.import_module(module.name)
 
 
 def pytest_collection_modifyitems(items):
