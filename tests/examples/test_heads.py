@@ -147,6 +147,7 @@ def _keys(count: int) -> jax.Array:
     return jax.vmap(jax.random.key)(jnp.arange(count))
 
 
+@pytest.mark.slow
 def test_render_is_a_pure_function_of_the_key(assets: Assets) -> None:
     draw = jax.jit(functools.partial(script.draw_batch, size=SIZE, supersample=SUPERSAMPLE))
     pictures, attributes = draw(assets, jnp.arange(2, dtype=jnp.uint32))
@@ -164,6 +165,7 @@ def test_render_is_a_pure_function_of_the_key(assets: Assets) -> None:
     assert np.ptp(pictures) > 60
 
 
+@pytest.mark.slow
 def test_people_are_spread_as_documented() -> None:
     people = jax.vmap(lambda key: describe(sample_person(key)))(_keys(2048))
     draws = {name: np.asarray(value) for name, value in people.items()}
@@ -205,6 +207,7 @@ def _person(key: int, **changes: Any) -> Person:
     return sample_person(jax.random.key(key))._replace(**{name: jnp.asarray(value) for name, value in changes.items()})
 
 
+@pytest.mark.slow
 def test_what_grows_on_a_head_lies_outside_it(assets: Assets) -> None:
     neutral = assets.shape.neutral
     outward = neutral - jnp.array([0.0, 7.3, 0.3])
@@ -383,6 +386,7 @@ def test_splits_never_meet() -> None:
     assert not train & set(script.picture_ids("heldout", 500, 1000).tolist())
 
 
+@pytest.mark.slow
 def test_rendering_goes_on_where_it_stopped(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "out"
     monkeypatch.setattr(script, "samples_for", lambda side: SAMPLES)

@@ -14,6 +14,9 @@ from pulse_jax.generators.architectures import StyleGAN2Config
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.networks import stylegan2
 
+# A minute of compiling, for programs that no user runs.
+pytestmark = pytest.mark.slow
+
 CONFIG = gan.TrainConfig(
     StyleGAN2Config(resolution=8, latent_dim=8, mapping_layers=1, channels=(8, 8)), (8,), batch=4, lazy_interval=2
 )

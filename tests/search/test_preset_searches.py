@@ -400,6 +400,7 @@ def solved(name):
     return batch.upsample(generator, TARGET, config=presets.PRESETS[name](steps=4, eps=1e-4), **PROBLEM)
 
 
+@pytest.mark.slow
 def test_no_two_presets_agree(unchecked):
     pictures = {name: np.asarray(solved(name).images) for name in presets.PRESETS}
     names = list(pictures)
