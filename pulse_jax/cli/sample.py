@@ -22,6 +22,7 @@ from pulse_jax.search.objective import decode
 from pulse_jax.search.space import Variables
 from pulse_jax.system.devices import device_summary, versions
 from pulse_jax.system.errors import UsageError
+from pulse_jax.system.programs import Program
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
 
@@ -82,7 +83,7 @@ def run_sample(options: Sample, screen: Screen) -> int:
     return 0
 
 
-@functools.partial(jax.jit, static_argnames="config")
+@functools.partial(Program, static_argnames="config")
 def _decode(generator: Generator, config: SearchConfig, latents: jax.Array, noise: tuple[jax.Array, ...]) -> jax.Array:
     def one(latent: jax.Array, fixed: tuple[jax.Array, ...]) -> jax.Array:
         # All noise inputs are given, so that none is left to be searched.

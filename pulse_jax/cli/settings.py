@@ -123,6 +123,8 @@ def _to_search(
         "generator": generator,
         "quota": quota,
         "lanes": AutomaticLanes(generator, config, additions) if options.lanes == "auto" else options.lanes,
+        "strict": options.strict,
+        "other_device": options.other_device,
         "compiles": True,
         "start": _start(options.init, quota.searches, config, generator, record["sha256"], screen),
         "additions": additions,

@@ -107,11 +107,9 @@ def _lanes(plan: RunPlan, folder: RunFolder, one: Input, screen: Screen) -> int:
     if isinstance(plan.lanes, int):
         return plan.lanes
     decided = folder.unfinished_settings.get("lanes")
-    if isinstance(decided, int):
+    if isinstance(decided, int) and not plan.strict and plan.device["platform"] != "cpu":
         return decided
-    lanes = plan.lanes.count(len(one.low_res))
-    screen.note(f"{lanes} lanes")
-    return lanes
+    return plan.lanes.count(len(one.low_res), len(plan.inputs) * plan.quota.searches)
 
 
 class _Run:
@@ -121,6 +119,8 @@ class _Run:
         self._plan = plan
         self._lanes = lanes
         self._settings = run_settings(plan, lanes)
+        if plan.other_device and "device" in folder.unfinished_settings:
+            self._settings["device"] = folder.unfinished_settings["device"]
         self._folder = folder
         self._screen = screen
         self._writer = InputWriter(plan, lanes, folder, screen)
@@ -170,7 +170,7 @@ class _Run:
 
     def _take_fewer_lanes(self) -> None:
         self._lanes //= 2
-        self._settings["lanes"] = self._lanes
+        self._settings = run_settings(self._plan, self._lanes)
         self._screen.note(f"not enough memory: {self._lanes} lanes", "yellow")
         shutil.rmtree(self._folder.state / "searches", ignore_errors=True)
         self._writer = InputWriter(self._plan, self._lanes, self._folder, self._screen)
@@ -193,6 +193,8 @@ class _Run:
                     plan.generator,
                     config=plan.config,
                     lanes=self._lanes,
+                    strict=plan.strict,
+                    other_device=plan.other_device,
                     checkpoint_dir=self._folder.state / "searches",
                     on_chunk=self._on_chunk,
                 )
@@ -258,7 +260,7 @@ class _Run:
 
     def _summary(self, *, finished: bool = False) -> dict[str, Any]:
         tally, standing = self._writer.tally, self._live.standing
-        return run_summary(self._plan, self._settings, tally, self._failures, standing, finished=finished)
+        return run_summary(self._plan, self._lanes, self._settings, tally, self._failures, standing, finished=finished)
 
     def _end(self, *, finished: bool) -> None:
         """The run's own sheet and last summary, and a word on them."""

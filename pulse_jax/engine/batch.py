@@ -56,20 +56,20 @@ def upsample(
     *,
     restarts: int = 1,
     seed: int = 0,
-    lanes: int = 8,
+    lanes: int | None = None,
     config: UpsamplingConfig | None = None,
 ) -> Solutions:
     """Return k solutions for each low-resolution image, best first; `solve_stream` gives them one by one, as they end.
 
-    A result depends on its image, restart number, `seed`, `config`, `lanes` and the device, not on its company. Of an
-    interpolation k is 1, latents are (n, 1, 0, d) and there is no noise.
+    A result depends on its image, restart number, `seed`, `config` and the kind of device, on other devices than CPUs
+    on `lanes` too, and not on its company. Of an interpolation k is 1, latents are (n, 1, 0, d) and there is no noise.
 
     Args:
         generator: Generator to search.
         low_res: Images (h, h, 3) or (n, h, h, 3), float in [0, 1].
         restarts: k, how many searches each image gets, each from another random start.
         seed: What the starts are drawn from, together with the pixels: 0 to 2³² − 1.
-        lanes: Searches that run at once on each device.
+        lanes: Searches that run at once on each device; None for what suits the generator and the device.
         config: Settings, `presets.pulse()` if None.
 
     Raises:

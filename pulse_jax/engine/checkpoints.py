@@ -1,8 +1,8 @@
 """Searches under way, kept in a folder: a killed run goes on in the middle of them, bit for bit.
 
 A folder holds `run.json`, the fingerprint of what determines a search's bits; `lanes_N.npz`, the searches of each
-device; and `earlier.npz`, what an earlier process had under way. Each is written whole or not at all. Arrays and JSON
-only: nothing in it is ever run.
+group of lanes; and `earlier.npz`, what an earlier process had under way. Each is written whole or not at all. Arrays
+and JSON only: nothing in it is ever run.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ import numpy as np
 
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search.config import UpsamplingConfig
-from pulse_jax.system.devices import Device
+from pulse_jax.system.devices import Device, kind_of_device
 from pulse_jax.system.files import UNFINISHED, write_whole
 from pulse_jax.system.text import differences
 
@@ -47,6 +47,7 @@ class Checkpoint:
     Args:
         folder: Folder to keep them in, made if missing.
         fingerprint: What determines a search's bits, JSON values by name; a folder with another one is refused.
+        other_device: Whether to go on with what another kind of device computed.
 
     Attributes:
         saved: The searches that an earlier process had under way, by their names.
@@ -56,7 +57,9 @@ class Checkpoint:
         OSError: The folder cannot be made or read.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], fingerprint: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], fingerprint: Mapping[str, Any], *, other_device: bool = False
+    ) -> None:
         self.saved: Saved = {}
         self._folder = Path(folder)
         self._due: dict[int, float] = {}
@@ -67,13 +70,13 @@ class Checkpoint:
         except filelock.Timeout:
             raise CheckpointError(f"{self._folder}: another process is working here; wait until it has ended") from None
         try:
-            self._compare(json.loads(json.dumps(fingerprint)))
+            self._compare(json.loads(json.dumps(fingerprint)), other_device)
             self._gather()
         except BaseException:
             self._lock.release()
             raise
 
-    def _compare(self, fingerprint: dict[str, Any]) -> None:
+    def _compare(self, fingerprint: dict[str, Any], other_device: bool) -> None:
         path = self._folder / "run.json"
         if not path.exists():
             write_whole(path, lambda file: file.write(json.dumps(fingerprint, indent=1).encode()))
@@ -82,6 +85,8 @@ class Checkpoint:
             earlier = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise CheckpointError(f"{path}: damaged; remove {self._folder} to begin its searches again") from error
+        if other_device and isinstance(earlier, dict):
+            earlier = {**earlier, "device": fingerprint["device"]}
         told = differences(earlier, fingerprint)
         if told:
             raise CheckpointError(f"{self._folder}: holds searches of a run with other settings: {'; '.join(told)}")
@@ -109,24 +114,25 @@ class Checkpoint:
             raise CheckpointError(f"{path}: damaged; remove it to begin its searches again") from error
         self.saved |= found
 
-    def due(self, device: int) -> bool:
-        """Return whether a device's searches should be saved now: so seldom that it costs little."""
-        return time.monotonic() >= self._due.get(device, 0.0)
+    def due(self, group: int) -> bool:
+        """Return whether a group's searches should be saved now: so seldom that it costs little."""
+        return time.monotonic() >= self._due.get(group, 0.0)
 
-    def save(self, device: int, searches: Saved) -> None:
-        """Replace what is saved of a device's searches.
+    def save(self, group: int, searches: Saved) -> None:
+        """Replace what is saved of a group's searches.
 
         Args:
-            device: Number of the device.
+            group: Number of the group of lanes.
             searches: Its searches, by their names.
 
         Raises:
             OSError: The disk is full or the like; what was saved before stays.
         """
         began = time.monotonic()
-        self._write(f"lanes_{device}.npz", searches)
+        self._write(f"lanes_{group}.npz", searches)
         now = time.monotonic()
-        self._due[device] = now + (now - began) / _SHARE
+        # A share of the time for all of them together.
+        self._due[group] = now + (now - began) * max(1, len(self._due)) / _SHARE
 
     def _write(self, name: str, searches: Saved) -> None:
         arrays = {f"leaf_{k:03}": np.stack(leaf) for k, leaf in enumerate(zip(*searches.values(), strict=True))}
@@ -162,8 +168,8 @@ def fingerprint(generator: Generator, config: UpsamplingConfig, lanes: int, devi
     Args:
         generator: Generator, with all its arrays.
         config: Settings of the searches.
-        lanes: How many searches run at once on a device.
-        device: Device to run on; its kind counts.
+        lanes: Lanes of each compiled program.
+        device: Device to run on; its kind counts, and the instructions of a CPU.
     """
     return {
         "config": dataclasses.asdict(config),
@@ -171,7 +177,7 @@ def fingerprint(generator: Generator, config: UpsamplingConfig, lanes: int, devi
         "function": getattr(generator.function, "__qualname__", None),
         "lanes": lanes,
         "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "device": f"{device.platform} {device.device_kind}",
+        "device": kind_of_device(device),
         "compiler": os.environ.get("XLA_FLAGS", ""),
         "arithmetic": {name: str(getattr(jax.config, name, None)) for name in _FLAGS},
     }

@@ -1,12 +1,16 @@
-"""Lanes: a fixed number of searches that run at once on one device, in jitted chunks.
+"""Lanes: a fixed number of searches that one program steps at once on one device, in jitted chunks.
 
 Work always runs on all lanes, padded with empty ones, so that a search's bits depend on its problem, the config, the
 number of lanes and the kind of device, and not on its company. Everything compiles once for each size of input.
+
+Searches that run at once need not be lanes of one program (`groups`). On a CPU a program of several lanes gains nothing
+over as many programs of one beside each other, and its last bits may depend on a lane's place in it.
 """
 
 import functools
 import time
 from collections.abc import MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -20,9 +24,10 @@ from pulse_jax.search import step as search
 from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.problems import Start, Status, image_number, problem_key
 from pulse_jax.search.step import SearchState
-from pulse_jax.system.devices import Device, program_memory
+from pulse_jax.system.devices import Device, program_memory, usable_cores
+from pulse_jax.system.programs import Program
 
-__all__ = ["Ended", "Lanes", "kept_leaves", "placed", "start_all"]
+__all__ = ["Ended", "Lanes", "groups", "kept_leaves", "placed", "start_all"]
 
 # A chunk ends early once this share of the lanes has ended in it, if others wait for them.
 _ENOUGH = 1 / 16
@@ -35,7 +40,21 @@ def placed(generator: Generator, config: SearchConfig, device: Device) -> Genera
     return generator.prepared() if device.platform == "cpu" and config.precision == "float32" else generator
 
 
-@functools.partial(jax.jit, static_argnames="config")
+def groups(device: Device, lanes: int, *, strict: bool = False) -> list[int]:
+    """Return in groups of how many lanes so many searches run at once on a device, each group a program by itself.
+
+    Args:
+        device: Device to run on.
+        lanes: Searches that run at once.
+        strict: Whether every search is to be a program by itself on other devices than CPUs too.
+    """
+    if device.platform == "cpu":
+        # More than there are cores would wait for each other.
+        return [1] * min(lanes, usable_cores())
+    return [1] * lanes if strict else [lanes]
+
+
+@functools.partial(Program, static_argnames="config")
 def start_all(
     generator: Generator,
     config: SearchConfig,
@@ -52,7 +71,7 @@ def start_all(
     return states, jax.random.key_data(keys)
 
 
-@functools.partial(jax.jit, donate_argnums=0)
+@functools.partial(Program, donate_argnums=0)
 def _refill(state: SearchState, fresh: SearchState, filled: Array, emptied: Array) -> SearchState:
     def choose(fill: Array, drain: Array, new: SearchState, old: SearchState) -> SearchState:
         kept = jax.tree.map(lambda a, b: jnp.where(drain, a, b), search.empty(old), old)
@@ -61,7 +80,7 @@ def _refill(state: SearchState, fresh: SearchState, filled: Array, emptied: Arra
     return jax.vmap(choose)(filled, emptied, fresh, state)
 
 
-@functools.partial(jax.jit, static_argnames="config", donate_argnames="state")
+@functools.partial(Program, static_argnames="config", donate_argnames="state")
 def _chunk(
     generator: Generator, config: SearchConfig, numbers: Numbers, state: SearchState, limit: Array, enough: Array
 ) -> tuple[SearchState, Array]:
@@ -128,7 +147,7 @@ class Lanes:
 
     Attributes:
         running: Task of each lane that holds one.
-        looks: Looks that the running searches had taken when the last chunk was collected.
+        looks: Looks that its searches have taken in it, when the last chunk was collected.
         step_seconds: Seconds that a step of all lanes took in the last chunk that had been compiled before; None before
             there was one.
         ended: Time when the last chunk was found to have ended, by `time.perf_counter`; 0 before one.
@@ -150,9 +169,12 @@ class Lanes:
         self._targets = np.zeros((count, side, side, 3), np.float32)
         self._numbers = np.zeros((3, count), np.uint32)  # of seed, image and restart
         self._state: SearchState | None = None
+        self._looks = np.zeros(count, np.int64)  # of the searches in the lanes, whenever they were taken
         self._keys: dict[int, Array] = {}  # for each lane, the keys of all lanes as they were when it was filled
         self._taken: Array | None = None
         self._called: set[str] = set()
+        # On a CPU, JAX runs one after another what a thread has called: chunks beside each other need one each.
+        self._thread = ThreadPoolExecutor(1, "lanes") if device.platform == "cpu" else None
         self._dispatched: float | None = None
 
     @property
@@ -210,6 +232,7 @@ class Lanes:
         begun = [(lane, saved[task.name]) for lane, task in places if task.name in saved]
         if begun:
             fresh = self._restored(fresh, begun)
+        self._looks[filled] = np.asarray(fresh.steps)[filled] if begun else 0
         if self._state is None:
             self._state = jax.tree.map(jnp.copy, fresh)
         emptied = np.array([lane not in self.running for lane in range(self.count)]) & ~filled
@@ -235,10 +258,11 @@ class Lanes:
         """
 
         def filled(targets: Array, seeds: Array, numbers: Array, restarts: Array) -> SearchState:
-            return start_all(self._generator, self._config, targets, seeds, numbers, restarts, Start(None))[0]
+            return start_all.function(self._generator, self._config, targets, seeds, numbers, restarts, Start(None))[0]
 
         state = jax.eval_shape(filled, self._targets, *self._numbers)
-        program = _chunk.lower(self._generator, self._config, self._given, state, np.int32(1), np.int32(1)).compile()
+        chunk = _chunk.on(self._device.platform)
+        program = chunk.lower(self._generator, self._config, self._given, state, np.int32(1), np.int32(1)).compile()
         return program_memory(program) or 0
 
     def dispatch(self, limit: int, *, waiting: bool) -> None:
@@ -262,6 +286,8 @@ class Lanes:
             self.step_seconds = (self.ended - self._dispatched) / int(taken)
         ended = []
         for lane in sorted(self.running):
+            self.looks += int(looks[lane] - self._looks[lane])
+            self._looks[lane] = looks[lane]
             if status[lane] != Status.RUNNING:
                 one = _take(state, np.int32(lane))
                 for leaf in jax.tree.leaves(one):
@@ -269,7 +295,6 @@ class Lanes:
                 # Now, while the device has nothing to do: later it would first finish its chunk.
                 key = np.asarray(self._keys.pop(lane))[lane]
                 ended.append(Ended(self.running.pop(lane), one, key))
-        self.looks = sum(int(looks[lane]) for lane in self.running)
         return ended, int(taken)
 
     def snapshot(self) -> dict[str, list[np.ndarray]]:
@@ -279,10 +304,14 @@ class Lanes:
         leaves = jax.device_get(kept_leaves(self._state))
         return {task.name: [np.array(leaf[lane]) for leaf in leaves] for lane, task in self.running.items()}
 
-    def _timed(self, name: str, program: Any, *arguments: Any) -> Any:
+    def _timed(self, name: str, program: Program, *arguments: Any) -> Any:
+        jitted = program.on(self._device.platform)
+        if name in self._called:
+            in_turn = self._thread is None or name != "chunk"
+            return jitted(*arguments) if in_turn else self._thread.submit(jitted, *arguments).result()
+        # Here, so that what compiles is what the caller's thread has set JAX to.
         began = time.perf_counter()
-        result = program(*arguments)
-        if name not in self._called:
-            self._called.add(name)
-            self.compile_seconds += time.perf_counter() - began
+        result = jitted(*arguments)
+        self._called.add(name)
+        self.compile_seconds += time.perf_counter() - began
         return result

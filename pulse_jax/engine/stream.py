@@ -1,9 +1,11 @@
 """Problems in, solutions out: lanes on every device run in short chunks, and a host loop refills them from a stream.
 
-A search's result depends on its image, restart number, seed, config, lane count and kind of device, and on nothing
-else: not on what shares the batch, nor on order, nor on interruption. `ARCHITECTURE.md` tells of a limit on some CPUs.
+A search's result depends on its image, restart number, seed, config and kind of device, on other devices than CPUs on
+the number of lanes too, and on nothing else: not on what runs beside it, nor on order, nor on interruption.
+`ARCHITECTURE.md` says what is promised where.
 """
 
+import itertools
 import os
 import time
 from collections import deque
@@ -15,7 +17,8 @@ import jax
 import numpy as np
 
 from pulse_jax.engine.checkpoints import Checkpoint, Saved, fingerprint
-from pulse_jax.engine.lanes import Ended, kept_leaves
+from pulse_jax.engine.lanes import Ended, groups, kept_leaves, placed
+from pulse_jax.engine.memory import fitting_lanes
 from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.tasks import TaskQueue
 from pulse_jax.engine.workers import Worker
@@ -35,8 +38,8 @@ __all__ = ["solve_stream"]
 
 # Searches that are read ahead: as many times the lanes of all devices, and at least so many.
 _AHEAD, _AHEAD_LEAST = 4, 64
-# Between two looks at several devices.
-_POLL_SECONDS = 2e-4
+# Between two looks at several workers; a chunk takes about a second.
+_POLL_SECONDS = 1e-3
 
 
 def solve_stream(
@@ -44,10 +47,12 @@ def solve_stream(
     generator: Generator,
     *,
     config: UpsamplingConfig | None = None,
-    lanes: int = 8,
+    lanes: int | None = None,
+    strict: bool = False,
     chunk_steps: int = 100,
     devices: Sequence[Device] | None = None,
     checkpoint_dir: str | os.PathLike[str] | None = None,
+    other_device: bool = False,
     on_chunk: Callable[[Progress], Any] | None = None,
 ) -> Stream[Solution, None, None]:
     """Yield the solution of every search as soon as it has ended, in the order in which they end.
@@ -61,12 +66,16 @@ def solve_stream(
         generator: Generator to search.
         config: Settings, `presets.pulse()` if None. An interpolation makes one solution of each problem, whatever its
             restarts, and saves nothing.
-        lanes: Searches that run at once on each device; a part of what determines a result's last bits.
+        lanes: Searches that run at once on each device; on a CPU results do not depend on it, elsewhere their
+            last bits do. None for what suits the first input (`memory.fitting_lanes`), no more than there are searches.
+        strict: Run every search as a program by itself on other devices too, so that results depend on no lanes there
+            either; slower.
         chunk_steps: Steps between two looks from the host, at most, and fewer where they take more than about a
             second; results do not depend on it.
         devices: Devices to run on, all local ones if None. They share one queue, and none waits for another.
         checkpoint_dir: Folder where searches under way are saved, now and then and when the stream ends early. The
             same call goes on from there; problems say in `ended` what the caller has already.
+        other_device: Go on with searches that another kind of device has begun; last bits may be neither one's.
         on_chunk: Function to call after each chunk. If it raises, or the iterator is closed, the stream ends as after
             a chunk.
 
@@ -74,13 +83,13 @@ def solve_stream(
         TypeError: `config` is neither kind of settings.
         ValueError: An argument is out of range, or, when it is read, a problem's image has a size that the generator
             cannot serve or its start other shapes.
-        CheckpointError: The folder is in use, damaged, or holds searches with another config, generator, lane count,
-            versions or kind of device.
+        CheckpointError: The folder is in use, damaged, or holds searches with another config, generator, number of
+            lanes in a program, versions or kind of device.
         OSError: Saving failed.
     """
     config = pulse() if config is None else config
     for name, value in (("lanes", lanes), ("chunk_steps", chunk_steps)):
-        if value < 1:
+        if value is not None and value < 1:
             raise ValueError(f"{name}: expected 1 or more, got {value}")
     match config:
         case InterpolationConfig():
@@ -93,10 +102,14 @@ def solve_stream(
             kinds = {(device.platform, device.device_kind) for device in places}
             if len(kinds) != 1:
                 raise ValueError(f"devices: expected one or more of one kind, got {places}")
+            if lanes is None:
+                lanes, fitting = _suitable(fitting, generator, config, places[0])
+            sizes = groups(places[0], lanes, strict=strict)
             checkpoint = None
             if checkpoint_dir is not None:
-                checkpoint = Checkpoint(checkpoint_dir, fingerprint(generator, config, lanes, places[0]))
-            return _Stream(fitting, generator, config, lanes, chunk_steps, places, checkpoint, on_chunk).run()
+                determining = fingerprint(generator, config, sizes[0], places[0])
+                checkpoint = Checkpoint(checkpoint_dir, determining, other_device=other_device)
+            return _Stream(fitting, generator, config, sizes, chunk_steps, places, checkpoint, on_chunk).run()
         case _:
             raise TypeError(f"config: expected a SearchConfig or an InterpolationConfig, got {type(config).__name__}")
 
@@ -132,6 +145,19 @@ def _startable(problems: Iterable[Problem], generator: Generator, config: Search
         yield problem
 
 
+def _suitable(
+    problems: Iterator[Problem], generator: Generator, config: SearchConfig, device: Device
+) -> tuple[int, Iterator[Problem]]:
+    """How many lanes suit the first problems, and all problems again."""
+    known = list(itertools.islice(problems, _AHEAD_LEAST))
+    if not known:
+        return 1, iter(())
+    ended = len(known) < _AHEAD_LEAST
+    searches = sum(problem.restarts for problem in known) if ended else None
+    lanes = fitting_lanes(generator, config, len(known[0].low_res), device, searches=searches)
+    return lanes, itertools.chain(known, problems)
+
+
 def _reported(
     solutions: Iterable[Solution], on_chunk: Callable[[Progress], Any] | None
 ) -> Stream[Solution, None, None]:
@@ -152,26 +178,27 @@ class _Stream:
         problems: Iterator[Problem],
         generator: Generator,
         config: SearchConfig,
-        lanes: int,
+        sizes: Sequence[int],
         chunk_steps: int,
         devices: Sequence[Device],
         checkpoint: Checkpoint | None,
         on_chunk: Callable[[Progress], Any] | None,
     ) -> None:
         self._config = config
-        self._lanes = lanes
         self._chunk_steps = chunk_steps
         self._checkpoint = checkpoint
         self._saved: Saved = {} if checkpoint is None else checkpoint.saved
         self._report = on_chunk or (lambda progress: None)
-        self._queue = TaskQueue(problems, max(_AHEAD * lanes * len(devices), _AHEAD_LEAST))
-        self._workers = [Worker(generator, config, lanes, device) for device in devices]
+        self._queue = TaskQueue(problems, max(_AHEAD * sum(sizes) * len(devices), _AHEAD_LEAST))
+        on_devices = [(placed(generator, config, device), device) for device in devices]
+        # In turns, so that few searches spread over all devices.
+        self._workers = [Worker(local, config, count, device) for count in sizes for local, device in on_devices]
         # Ended, not yet taken by the caller; their lanes have gone on.
         self._ended: deque[Ended] = deque()
         # Taken from devices between two chunks, to be saved while they compute.
         self._snapshots: dict[int, Saved] = {}
         self._last = 0
-        self._done = self._feasible = self._steps = self._lane_steps = 0
+        self._done = self._feasible = self._lane_steps = 0
         self._began = time.perf_counter()
 
     def run(self) -> Stream[Solution, None, None]:
@@ -228,10 +255,11 @@ class _Stream:
         return busy[0]
 
     def _collect(self, number: int) -> None:
-        """Wait for a device's chunk and take what has ended in it."""
-        ended, taken = self._workers[number].collect()
+        """Wait for a worker's chunk and take what has ended in it."""
+        worker = self._workers[number]
+        ended, taken = worker.collect()
         self._ended.extend(ended)
-        self._lane_steps += taken * self._lanes
+        self._lane_steps += taken * worker.count
         if self._checkpoint is not None and self._checkpoint.due(number):
             self._snapshots[number] = self._searches(number)
 
@@ -241,14 +269,13 @@ class _Stream:
             solution = judge(task.problem, task.restart, jax.device_get(search.finish(state)), self._config, key)
             self._queue.ended(task, feasible=solution.feasible)
             self._done += 1
-            self._steps += solution.steps
             self._feasible += solution.feasible
             yield solution
             self._ended.popleft()
             self._watch()
 
     def _searches(self, number: int) -> Saved:
-        """A device's searches, and those that have ended but were not taken yet."""
+        """A worker's searches, and those that have ended but were not taken yet."""
         ended = {one.task.name: jax.device_get(kept_leaves(one.state)) for one in self._ended}
         return self._workers[number].snapshot() | ended
 
@@ -263,7 +290,7 @@ class _Stream:
         return Progress(
             done=self._done,
             feasible=self._feasible,
-            steps=self._steps + sum(lanes.looks for lanes in sets),
+            steps=sum(lanes.looks for lanes in sets),
             lane_steps=self._lane_steps,
             seconds=time.perf_counter() - self._began,
             compile_seconds=sum(worker.compile_seconds for worker in self._workers),

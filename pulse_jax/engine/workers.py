@@ -1,9 +1,9 @@
-"""One device's share of a stream: which of its lanes run next, for how long, and how long it waits between chunks."""
+"""A share of a stream: which of its lanes run next on their device, for how long, and how long that waits."""
 
 import time
 
 from pulse_jax.engine.checkpoints import Saved
-from pulse_jax.engine.lanes import Ended, Lanes, placed
+from pulse_jax.engine.lanes import Ended, Lanes
 from pulse_jax.engine.tasks import TaskQueue
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search.config import SearchConfig
@@ -16,28 +16,29 @@ _CHUNK_SECONDS, _FIRST_STEPS = 1.0, 10
 
 
 class Worker:
-    """One device: its lanes for each size of input, of which one set runs at a time.
+    """A group of lanes on one device, one set of them for each size of input, of which one runs at a time.
 
     Args:
-        generator: Generator, on any device.
+        generator: Generator on the device, as `lanes.placed` gives it.
         config: Settings of the searches.
-        lanes: How many searches run at once.
+        lanes: How many searches it runs at once.
         device: Device to run on.
 
     Attributes:
+        count: How many searches it runs at once.
         sets: Its lanes, by the side of the inputs.
         current: The lanes of the last chunk; None if there was nothing to do.
         idle_seconds: Seconds between chunks, at most: from when the last one was seen to compute; compiling left out.
     """
 
     def __init__(self, generator: Generator, config: SearchConfig, lanes: int, device: Device) -> None:
+        self.count = lanes
         self.sets: dict[int, Lanes] = {}
         self.current: Lanes | None = None
         self.idle_seconds = 0.0
         self._computing: float | None = None  # when a chunk was last seen to compute
-        self._generator = placed(generator, config, device)
+        self._generator = generator
         self._config = config
-        self._lanes = lanes
         self._device = device
 
     @property
@@ -57,7 +58,7 @@ class Worker:
     @property
     def compile_seconds(self) -> float:
         """Seconds in tracing and compiling, of all its lanes."""
-        return sum(lanes.compile_seconds for lanes in self.sets.values())
+        return sum((lanes.compile_seconds for lanes in self.sets.values()), start=0.0)
 
     def watch(self) -> None:
         """Note whether the chunk on its way still computes; to be called when the host has done something else."""
@@ -83,7 +84,7 @@ class Worker:
         """
         waiting = queue.waiting()
         load = {
-            side: min(self._lanes, waiting.get(side, 0) + (len(self.sets[side].running) if side in self.sets else 0))
+            side: min(self.count, waiting.get(side, 0) + (len(self.sets[side].running) if side in self.sets else 0))
             for side in {**self.sets, **waiting}
         }
         most = max(load.values(), default=0)
@@ -95,10 +96,10 @@ class Worker:
             max(load, key=lambda s: load[s]),
         )
         if side not in self.sets:
-            self.sets[side] = Lanes(self._generator, self._config, side, self._lanes, self._device)
+            self.sets[side] = Lanes(self._generator, self._config, side, self.count, self._device)
         self.current = lanes = self.sets[side]
         compiled = lanes.compile_seconds
-        lanes.fill(queue.take(side, self._lanes - len(lanes.running)), saved)
+        lanes.fill(queue.take(side, self.count - len(lanes.running)), saved)
         if lanes.step_seconds is not None:
             limit = min(limit, max(1, round(_CHUNK_SECONDS / lanes.step_seconds)))
         else:

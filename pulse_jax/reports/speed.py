@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from pulse_jax.engine.lanes import Lanes, placed, start_all
+from pulse_jax.engine.lanes import Lanes, groups, placed, start_all
 from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.engine.tasks import Task
@@ -174,7 +174,8 @@ def _measure(
     measurement: Measurement, generator: Generator, config: SearchConfig, problems: Sequence[Problem], device: Device
 ) -> None:
     side = len(problems[0].low_res)
-    _measure_rate(measurement, Lanes(generator, config, side, measurement.lanes, device), problems)
+    sets = [Lanes(generator, config, side, count, device) for count in groups(device, measurement.lanes)]
+    _measure_rate(measurement, sets, problems)
     batches = PlainBatches(generator, config, side, measurement.lanes)
     measurement.costs = batches.costs
     alone = problems[:_ALONE] if measurement.lanes > 1 else []
@@ -205,19 +206,21 @@ def _measure(
         measurement.seconds_to_feasible = statistics.median(lengths) * measurement.lanes / measurement.median_rate
 
 
-def _measure_rate(measurement: Measurement, lanes: Lanes, problems: Iterable[Problem]) -> None:
-    """How fast full lanes step, in chunks as the engine runs them; the first one compiles."""
+def _measure_rate(measurement: Measurement, sets: Sequence[Lanes], problems: Iterable[Problem]) -> None:
+    """How fast full lanes step, in chunks as the engine runs them; the first ones compile."""
     tasks = itertools.cycle([Task(problem, 0) for problem in problems])
     for repeat in range(_REPEATS + 1):
-        lanes.fill(list(itertools.islice(tasks, lanes.count - len(lanes.running))), {})
-        lanes.snapshot()  # waits until they are filled
+        for lanes in sets:
+            lanes.fill(list(itertools.islice(tasks, lanes.count - len(lanes.running))), {})
+            lanes.snapshot()  # waits until they are filled
         began = time.perf_counter()
-        lanes.dispatch(_STEPS, waiting=False)
-        _, taken = lanes.collect()
+        for lanes in sets:
+            lanes.dispatch(_STEPS, waiting=False)
+        taken = sum(lanes.collect()[1] * lanes.count for lanes in sets)
         if repeat:
-            measurement.steps_per_second.append(taken * lanes.count / (time.perf_counter() - began))
+            measurement.steps_per_second.append(taken / (time.perf_counter() - began))
         else:
-            measurement.compile_seconds = lanes.compile_seconds
+            measurement.compile_seconds = sum(lanes.compile_seconds for lanes in sets)
 
 
 class _Tally:

@@ -26,7 +26,7 @@ __all__ = ["AutomaticLanes", "RunPlan"]
 
 @dataclass(frozen=True)
 class AutomaticLanes:
-    """As many lanes as a device has memory for, beside what is added to solutions meanwhile.
+    """As many lanes as suit a device, beside what is added to solutions meanwhile.
 
     Attributes:
         generator: Generator that is searched.
@@ -38,10 +38,12 @@ class AutomaticLanes:
     config: SearchConfig
     additions: Additions
 
-    def count(self, side: int) -> int:
-        """Return how many lanes the first device has memory for, with inputs of this side."""
-        beside = self.additions.memory(side)
-        return fitting_lanes(self.generator, self.config, side, jax.local_devices()[0], beside)
+    def count(self, side: int, searches: int) -> int:
+        """Return how many lanes suit the first device, with inputs of this side and so many searches at most."""
+        device = jax.local_devices()[0]
+        # Additions are compiled to be asked what they take: where lanes are a guess, a share of the memory is left.
+        beside = 0 if device.platform == "cpu" else self.additions.memory(side)
+        return fitting_lanes(self.generator, self.config, side, device, searches=searches, beside=beside)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +62,8 @@ class RunPlan:
         quota: Which solutions of each input are wanted.
         seed: What the random starts are drawn from.
         lanes: Searches at once on each device, or how that number is found.
+        strict: Whether each of them is a program by itself on every kind of device.
+        other_device: Whether an unfinished run goes on where another kind of device began it.
         compiles: Whether programs are compiled before there is any progress to show.
         fit: What is done with an input whose size does not fit the generator; None to refuse it.
         start: Starts of each input's searches; None if they are drawn.
@@ -85,6 +89,8 @@ class RunPlan:
     quota: Quota
     seed: int
     lanes: int | AutomaticLanes
+    strict: bool = False
+    other_device: bool = False
     compiles: bool
     fit: FitMode | None = None
     start: Start | None = None
@@ -140,5 +146,8 @@ class RunPlan:
         """
         source = self.output.absolute() / one.name / "input.png"
         words = ["pulse-jax", "upsample", source, "--output", "again", "--restarts", restart + 1]
-        words += ["--seed", self.seed, "--lanes", lanes, *self.repeated]
+        words += ["--seed", self.seed]
+        if self.device["platform"] != "cpu":  # a part of what decides last bits
+            words += ["--lanes", lanes]
+        words += self.repeated
         return shlex.join(map(str, words))

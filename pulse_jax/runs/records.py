@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import jax
+
+from pulse_jax.engine.lanes import groups
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
 from pulse_jax.runs.formats import InputRecord, Settings, SolutionRecord, VariationRecord
@@ -79,24 +82,26 @@ def run_settings(plan: RunPlan, lanes: int) -> Settings:
 
     Args:
         plan: Plan of the run.
-        lanes: Searches at once on each device, as was decided.
+        lanes: Searches at once on each device, as was decided; how many share a program is what counts.
     """
+    device = jax.local_devices()[0]
     listed = "".join(f"{path.absolute()}\0" for path in plan.inputs)
     settings: dict[str, Any] = {
         "inputs": f"{len(plan.inputs)} files, {hashlib.sha256(listed.encode(errors='replace')).hexdigest()}",
         "solutions": dataclasses.asdict(plan.quota),
-        "lanes": lanes,
+        "lanes": groups(device, lanes, strict=plan.strict)[0],
         **plan.deciding,
         "config": dataclasses.asdict(plan.config),
         "generator": plan.generator_record["sha256"],
         "versions": plan.versions,
-        "device": f"{plan.device['platform']} {plan.device['kind']}",
+        "device": devices.kind_of_device(device),
     }
     return cast(Settings, settings)
 
 
 def run_summary(
     plan: RunPlan,
+    lanes: int,
     settings: Settings,
     tally: Tally,
     failures: Sequence[ImageError],
@@ -108,6 +113,7 @@ def run_summary(
 
     Args:
         plan: Plan of the run.
+        lanes: Searches at once on each device, as was decided.
         settings: What `run_settings` returns: made once, since it looks at every input.
         tally: What finished inputs come to.
         failures: What is wrong with inputs that cannot be used.
@@ -121,7 +127,7 @@ def run_summary(
         "feasible": tally.feasible,
         "restarts": plan.quota.searches,
         "solutions_per_input": plan.quota.count,
-        "lanes": settings["lanes"],
+        "lanes": lanes,
         **plan.reported,
         "config": settings["config"],
         "generator": plan.generator_record,

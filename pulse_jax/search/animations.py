@@ -17,6 +17,7 @@ from pulse_jax.search.objective import decode
 from pulse_jax.search.problems import Problem, Solution, image_number, problem_key
 from pulse_jax.search.space import Variables, solution_shapes
 from pulse_jax.system.devices import program_memory
+from pulse_jax.system.programs import Program
 
 __all__ = ["animation_memory", "morph", "replay"]
 
@@ -65,7 +66,7 @@ def animation_memory(generator: Generator, config: SearchConfig, side: int) -> i
     return max(program_memory(one.compile()) or 0 for one in lowered)
 
 
-@functools.partial(jax.jit, static_argnames="config")
+@functools.partial(Program, static_argnames="config")
 def _replay(
     generator: Generator,
     config: SearchConfig,
@@ -110,7 +111,7 @@ def morph(
     return np.asarray(_morph(generator, config, (one.latent, one.noise), (other.latent, other.noise), ways))
 
 
-@functools.partial(jax.jit, static_argnames="config")
+@functools.partial(Program, static_argnames="config")
 def _morph(generator: Generator, config: SearchConfig, one: Any, other: Any, ways: Array) -> Array:
     between = slerp if config.geometry == "sphere" else lambda x, y, way: (1.0 - way) * x + way * y
 

@@ -20,11 +20,10 @@ from pulse_jax.search.objective import evaluate
 from pulse_jax.search.problems import Problem, Solution
 from pulse_jax.search.space import Variables, init_noise, merge_noise, solution_shapes
 from pulse_jax.system.devices import program_memory
+from pulse_jax.system.programs import Program
 
 __all__ = ["redraw", "redraw_memory", "redrawn_layers"]
 
-# Pictures that are drawn at once. Always so many, padded: another number would change last bits.
-_BATCH = 4
 # Sets variations' keys apart from those that the search drew its start from: splitting a key gives what folding small
 # numbers into it does.
 _BRANCH = 0x6E6F6973
@@ -54,7 +53,7 @@ def redraw(
         numbers: Numbers of the variations, from 1; they need not begin there.
 
     Yields:
-        A solution for each number, feasible or not, in their order; a few are in memory at a time.
+        A solution for each number, feasible or not, in their order; one is in memory at a time.
 
     Raises:
         ValueError: No noise input is left to be drawn, or a number is below 1.
@@ -64,24 +63,13 @@ def redraw(
         raise ValueError("config: expected noise inputs that are drawn and not searched, all are searched or zero")
     if any(number < 1 for number in numbers):
         raise ValueError(f"numbers: expected 1 or more, got {min(numbers)}")
-    for first in range(0, len(numbers), _BATCH):
-        some = list(numbers[first : first + _BATCH])
-        padded = np.asarray(some + some[-1:] * (_BATCH - len(some)), np.uint32)
-        results = jax.device_get(
-            _draw(
-                generator,
-                config,
-                layers,
-                problem.low_res,
-                (solution.latent, solution.noise, solution.key),
-                (np.int32(solution.steps), np.int32(solution.evaluations), np.int32(solution.status)),
-                padded,
-            )
-        )
-        for row, number in enumerate(some):
-            result = jax.tree.map(lambda array, row=row: array[row], results)
-            judged = judge(problem, solution.restart, result, config, solution.key)
-            yield dataclasses.replace(judged, variation=number)
+    ending = np.int32(solution.steps), np.int32(solution.evaluations), np.int32(solution.status)
+    point = solution.latent, solution.noise, solution.key
+    for number in numbers:
+        # One at a time: beside others its last bits might be other ones.
+        result = jax.device_get(_draw(generator, config, layers, problem.low_res, point, ending, np.uint32(number)))
+        judged = judge(problem, solution.restart, result, config, solution.key)
+        yield dataclasses.replace(judged, variation=number)
 
 
 def redraw_memory(generator: Generator, config: SearchConfig, side: int) -> int:
@@ -97,11 +85,11 @@ def redraw_memory(generator: Generator, config: SearchConfig, side: int) -> int:
     point = (*solution_shapes(generator, config), key)
     ending = (np.int32(0), np.int32(0), np.int32(0))
     layers = redrawn_layers(config, len(generator.noise_shapes))
-    lowered = _draw.lower(generator, config, layers, target, point, ending, np.zeros(_BATCH, np.uint32))
+    lowered = _draw.lower(generator, config, layers, target, point, ending, np.uint32(1))
     return program_memory(lowered.compile()) or 0
 
 
-@functools.partial(jax.jit, static_argnames=("config", "layers"))
+@functools.partial(Program, static_argnames=("config", "layers"))
 def _draw(
     generator: Generator,
     config: SearchConfig,
@@ -109,23 +97,20 @@ def _draw(
     target: Array,
     point: tuple[Array, tuple[Array, ...], Array],
     ending: tuple[Array, Array, Array],
-    numbers: Array,
+    number: Array,
 ) -> Result:
-    """Return every number's variation.
+    """Return the variation of this number.
 
     Of the solution, `point` holds latent, noise and key; `ending` holds steps, evaluations and status.
     """
     latent, noise, key = point
     branch = jax.random.fold_in(jax.random.wrap_key_data(key), _BRANCH)
 
-    def one(number: Array) -> Result:
-        _, drawn = init_noise(jax.random.fold_in(branch, number), generator.noise_shapes, "fixed", zeroed=())
-        kept = tuple(array for layer, array in enumerate(noise) if layer not in layers)
-        merged = merge_noise(kept, tuple(array if layer in layers else None for layer, array in enumerate(drawn)))
-        # All noise inputs are given, so that none is left to be searched.
-        _, seen = evaluate(generator, config, target, Variables(latent=latent, noise=()), merged)
-        steps, evaluations, status = ending
-        delivered = seen.picture, seen.loss, seen.search_error, latent, merged
-        return Result(*delivered, steps, evaluations, jnp.int32(0), status)
-
-    return jax.vmap(one)(numbers)
+    _, drawn = init_noise(jax.random.fold_in(branch, number), generator.noise_shapes, "fixed", zeroed=())
+    kept = tuple(array for layer, array in enumerate(noise) if layer not in layers)
+    merged = merge_noise(kept, tuple(array if layer in layers else None for layer, array in enumerate(drawn)))
+    # All noise inputs are given, so that none is left to be searched.
+    _, seen = evaluate(generator, config, target, Variables(latent=latent, noise=()), merged)
+    steps, evaluations, status = ending
+    delivered = seen.picture, seen.loss, seen.search_error, latent, merged
+    return Result(*delivered, steps, evaluations, jnp.int32(0), status)

@@ -1,5 +1,6 @@
 """What JAX computes on: devices and their memory, versions, the cache of compiled programs."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -15,8 +16,10 @@ __all__ = [
     "device_summary",
     "free_memory",
     "is_out_of_memory",
+    "kind_of_device",
     "peak_memory",
     "program_memory",
+    "usable_cores",
     "use_compilation_cache",
     "versions",
 ]
@@ -24,6 +27,15 @@ __all__ = [
 Device = Any
 """A `jax.Device`, which type checkers do not take for a type."""
 
+# Instructions that compiled programs and libraries choose their code by, as Linux calls them, on x86 and on ARM.
+_VECTORS = {"avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512_bf16", "avx512_fp16", "amx_bf16"} | {
+    "asimd",
+    "asimdhp",
+    "bf16",
+    "sve",
+    "sve2",
+    "sme",
+}
 _PACKAGES = {
     "pulse_jax": "pulse-jax",
     "jax": "jax",
@@ -38,6 +50,29 @@ def device_summary() -> dict[str, Any]:
     """Return what computes: JAX's platform, the kind of device and how many there are."""
     devices = jax.local_devices()
     return {"platform": devices[0].platform, "kind": devices[0].device_kind, "count": len(devices)}
+
+
+def usable_cores() -> int:
+    """Return how many cores of this machine's CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _instructions() -> str:
+    """The machine and the vector instructions that its CPU has."""
+    found: set[str] = set()
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # Linux
+        for line in file:
+            name, _, flags = line.partition(":")
+            if name.strip() in ("flags", "Features"):
+                found = _VECTORS & set(flags.split())
+                break
+    return " ".join([platform.machine() or "unknown", *sorted(found)])
+
+
+def kind_of_device(device: Device) -> str:
+    """Return the platform and kind of a device, and of a CPU the instructions that it has: another kind, other bits."""
+    kind = f"{device.platform} {device.device_kind}"
+    return f"{kind} ({_instructions()})" if device.platform == "cpu" else kind
 
 
 def versions() -> dict[str, str | None]:

@@ -140,6 +140,7 @@ def test_a_cell_without_memory_says_so_and_the_rest_goes_on(tmp_path, folder, mo
         return _full() if count == 2 else real(generator, config, side, count, device)
 
     monkeypatch.setattr(speed, "Lanes", lanes)
+    monkeypatch.setattr(speed, "groups", lambda device, lanes: [lanes])
     code, out, report = _run(tmp_path / "out", folder, lanes=(2, 1))
     assert code == 0
     assert [cell["fault"] for cell in report["cells"]] == ["", "out of memory"]

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from pulse_jax.images.files import save_png
-from pulse_jax.search import presets
-from tests.positions import bit_for_bit
+from pulse_jax.system.devices import usable_cores
 from tests.tiny_networks import tiny_generator
 
 INPUTS, RESTARTS = 2, 3
@@ -80,16 +79,6 @@ def assert_same_results(ours, theirs):
             assert one.read_bytes() == two.read_bytes()
 
 
-def searched():
-    return tiny_generator("stylegan2-4", contrast=0.1), presets.pulse(eps=1e-9, steps=1500), 2, 2
-
-
-def assert_same_run(ours, theirs):
-    assert listing(ours) == listing(theirs)
-    with bit_for_bit(searched):
-        assert_same_results(ours, theirs)
-
-
 def kept(out):
     """Searches that are on disk."""
     finished = len([*out.glob("*/solutions.json")])
@@ -119,7 +108,7 @@ def test_killed_again_and_again(work):
     process = start(work, out.name)
     assert process.wait(300) == 0, process.stderr.read()
     process.stderr.close()
-    assert_same_run(out, work / "whole")
+    assert_same_results(out, work / "whole")
 
 
 def has_more(out, before):
@@ -136,12 +125,15 @@ def test_a_signal_saves_and_says_how_to_go_on(work, number):
     assert process.returncode == 128 + number
     assert "Stopping after these steps" in told and "The same command goes on from here." in told
     assert not json.loads((out / "summary.json").read_text())["finished"]
-    with np.load(out / ".pulse-jax-state" / "searches" / "lanes_0.npz") as saved:
-        assert len(saved["names"]) == 2
+    names = []
+    for path in (out / ".pulse-jax-state" / "searches").glob("lanes_*.npz"):
+        with np.load(path) as saved:
+            names += list(saved["names"])
+    assert len(names) == len({*names}) == min(2, usable_cores())
     process = start(work, number.name)
     told = process.communicate(timeout=300)[1]
     assert process.returncode == 0 and "going on with the unfinished run" in told
-    assert_same_run(out, work / "whole")
+    assert_same_results(out, work / "whole")
 
 
 # Kills the process when it is about to remove the third of an earlier run's files.
@@ -174,7 +166,7 @@ def test_killed_while_it_replaces_an_earlier_run(work):
     process = start(work, out.name, "--overwrite")
     told = process.communicate(timeout=300)[1]
     assert process.returncode == 0 and "going on with the unfinished run" in told
-    assert_same_run(out, work / "whole")
+    assert_same_results(out, work / "whole")
 
 
 def test_a_vanished_output_folder_stops_the_run_in_one_line(work):

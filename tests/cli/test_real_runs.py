@@ -11,10 +11,7 @@ import pytest
 from pulse_jax.cli import main
 from pulse_jax.cli.demo import verify
 from pulse_jax.generators.generator import Generator
-from pulse_jax.search import presets
 from tests.cli.fake_engine import run, summary_of
-from tests.positions import bit_for_bit
-from tests.tiny_networks import searchable_generator
 
 
 def test_a_real_run_verifies(real):
@@ -32,10 +29,9 @@ def test_the_command_in_the_summary_makes_a_solution_again(real, tmp_path, monke
     assert main(shlex.split(wanted["command"])[1:]) == 0
     (entry,) = summary_of(tmp_path / "again")["inputs"]
     found = next(solution for solution in entry["solutions"] if solution["restart"] == 2)
-    with bit_for_bit(lambda: (searchable_generator(), presets.pulse(steps=60, eps=0.03), 4, 2)):
-        for name in ("loss", "downscaling_error", "search_error", "steps", "status", "feasible"):
-            assert found[name] == wanted[name]
-        assert (tmp_path / "again" / found["image"]).read_bytes() == (out / wanted["image"]).read_bytes()
+    for name in ("loss", "downscaling_error", "search_error", "steps", "status", "feasible"):
+        assert found[name] == wanted[name]
+    assert (tmp_path / "again" / found["image"]).read_bytes() == (out / wanted["image"]).read_bytes()
 
 
 def test_a_real_solution_is_drawn_again_and_gone_on_from(real, tmp_path, capsys):

@@ -68,6 +68,8 @@ SOMETHING = {
     "label": 0,
     "generator": Path("g"),
     "overwrite": True,
+    "strict": True,
+    "other_device": True,
 }
 
 

@@ -75,7 +75,7 @@ GIVEN = [
 @pytest.mark.parametrize("given", GIVEN, ids=str)
 def test_a_repeated_command_decides_what_the_run_decided(home, given):
     """Parsed again, it has the same config, seed, generator and lanes, and so many restarts that it makes this one."""
-    plan = planned(home, **given)
+    plan = dataclasses.replace(planned(home, **given), device={"platform": "gpu"})
     (one,) = plan.read(plan.inputs)
     restart = plan.quota.searches - 1
     words = shlex.split(plan.repeating(one, restart, 4))

@@ -2,6 +2,7 @@
 
 import shlex
 import threading
+import types
 import weakref
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from pulse_jax.runs import plan, records, sheets, solution_files, writer
 from pulse_jax.runs.solution_files import KeptSolution
 from pulse_jax.search.presets import PRESETS
 from pulse_jax.search.problems import Status
+from pulse_jax.system import devices
+from pulse_jax.system.devices import usable_cores
 from pulse_jax.system.text import printable
 from tests.cli.fake_engine import DIM, NOISE, RESOLUTION, ROWS, draw, listing, run, shown, summary_of
 
@@ -32,7 +35,8 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
     summary = summary_of(out)
     assert sorted(summary["files"]) == [file for file in listing(out) if file != "summary.json"]
     assert summary["finished"] and summary["command"] == "upsample"
-    assert (summary["seed"], summary["restarts"], summary["lanes"], summary["preset"]) == (7, 3, 8, "pulse")
+    assert (summary["seed"], summary["restarts"], summary["preset"]) == (7, 3, "pulse")
+    assert 1 <= summary["lanes"] <= usable_cores()
     assert (summary["solutions"], summary["feasible"]) == (6, 4)
     assert summary["config"]["eps"] == 0.2 and summary["config"]["steps"] == PRESETS["pulse"]().steps
     assert summary["generator"]["folder"] == "embedded" and len(summary["generator"]["sha256"]) == 64
@@ -258,32 +262,60 @@ def test_lack_of_memory_is_told(fake, inputs, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_automatic_number_of_lanes_is_decided_once(fake, inputs, tmp_path, capsys, monkeypatch):
+def test_where_lanes_decide_last_bits_their_number_is_decided_once(fake, inputs, tmp_path, monkeypatch):
     draw(inputs / "a.png")
-    monkeypatch.setattr(plan, "fitting_lanes", lambda *some: 4)
+    monkeypatch.setattr(records, "groups", lambda device, lanes, strict: [lanes])
+    monkeypatch.setattr(devices, "device_summary", lambda: {"platform": "gpu", "kind": "card", "count": 1})
+    monkeypatch.setattr(plan, "fitting_lanes", lambda *some, **more: 4)
     words = ["upsample", inputs, "--lanes", "auto", "--output", tmp_path / "out"]
     fake.interrupt_after = 2
     assert run(*words) == 130
-    assert "4 lanes" in capsys.readouterr().err and fake.lanes == 4
-    monkeypatch.setattr(plan, "fitting_lanes", lambda *some: 16)
+    assert fake.lanes == 4
+    monkeypatch.setattr(plan, "fitting_lanes", lambda *some, **more: 16)
     fake.interrupt_after = None
     assert run(*words) == 0
     assert fake.lanes == 4 and summary_of(tmp_path / "out")["lanes"] == 4
     assert " --lanes 4 " in summary_of(tmp_path / "out")["inputs"][0]["solutions"][0]["command"]
 
 
+def test_on_a_cpu_lanes_may_change_within_a_run(fake, inputs, tmp_path, monkeypatch):
+    draw(inputs / "a.png")
+    fake.interrupt_after = 2
+    assert run("upsample", inputs, "--lanes", 1, "--output", tmp_path / "out") == 130
+    fake.interrupt_after = None
+    assert run("upsample", inputs, "--lanes", 2, "--output", tmp_path / "out") == 0
+    assert fake.lanes == 2 and summary_of(tmp_path / "out")["lanes"] == 2
+    assert "--lanes" not in summary_of(tmp_path / "out")["inputs"][0]["solutions"][0]["command"]
+
+
+def test_another_kind_of_device_is_told_and_goes_on_where_asked_to(fake, inputs, tmp_path, capsys, monkeypatch):
+    draw(inputs / "a.png")
+    words = ["upsample", inputs, "--output", tmp_path / "out"]
+    fake.interrupt_after = 2
+    assert run(*words) == 130
+    fake.interrupt_after = None
+    monkeypatch.setattr(devices, "kind_of_device", lambda device: "cpu cpu (another)")
+    capsys.readouterr()
+    assert run(*words) == 2
+    assert '(another)"' in capsys.readouterr().err
+    assert run(*words, "--other-device") == 0
+    assert summary_of(tmp_path / "out")["finished"]
+
+
 @pytest.mark.parametrize("words", [[], ["--noise-samples", 1], ["--save-intermediate"]], ids=str)
 def test_automatic_lanes_leave_room_for_extras(unchecked, fake, inputs, tmp_path, monkeypatch, words):
     draw(inputs / "a.png")
-    beside = []
-    monkeypatch.setattr(plan, "fitting_lanes", lambda *some: beside.append(some[4]) or 4)
+    taken = []
+    card = types.SimpleNamespace(platform="gpu")
+    monkeypatch.setattr(plan, "jax", types.SimpleNamespace(local_devices=lambda: [card]))
+    monkeypatch.setattr(plan, "fitting_lanes", lambda *some, searches, beside: taken.append(beside) or 4)
     assert run("upsample", inputs, "--lanes", "auto", "--restarts", 1, "--output", tmp_path / "out", *words) == 0
-    assert (beside[0] > 0) == bool(words)
+    assert (taken[0] > 0) == bool(words)
 
 
 def test_fewer_lanes_are_tried_when_memory_runs_out(fake, inputs, tmp_path, capsys, monkeypatch):
     draw(inputs / "a.png")
-    monkeypatch.setattr(plan, "fitting_lanes", lambda *some: 8)
+    monkeypatch.setattr(plan, "fitting_lanes", lambda *some, **more: 8)
     fake.most_lanes = 2
     assert run("upsample", inputs, "--lanes", "auto", "--output", tmp_path / "out") == 0
     err = capsys.readouterr().err

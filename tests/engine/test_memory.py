@@ -50,8 +50,29 @@ def test_as_many_lanes_as_fit_in_four_fifths_of_the_free_memory(unchecked, monke
 
 def test_room_is_left_for_what_runs_beside_the_lanes(unchecked, monkeypatch):
     monkeypatch.setattr(memory, "lane_memory", lambda *some: (200, 100))
-    assert memory.fitting_lanes(None, CONFIG, 2, Card(1250), 390) == 4
-    assert memory.fitting_lanes(None, CONFIG, 2, Card(1250), 10**6) == 1
+    assert memory.fitting_lanes(None, CONFIG, 2, Card(1250), beside=390) == 4
+    assert memory.fitting_lanes(None, CONFIG, 2, Card(1250), beside=10**6) == 1
+
+
+@pytest.mark.parametrize(("searches", "lanes"), [(1, 1), (3, 2), (8, 8), (100, 64)])
+def test_there_are_no_more_lanes_than_searches(unchecked, monkeypatch, searches, lanes):
+    monkeypatch.setattr(memory, "lane_memory", lambda *some: (200, 100))
+    assert memory.fitting_lanes(None, CONFIG, 2, Card(10**9), searches=searches) == lanes
+
+
+@pytest.mark.parametrize(
+    ("cores", "searches", "free", "lanes"),
+    [(6, None, 2**30, 6), (6, 5, 2**30, 5), (6, None, 5000, 1), (6, 5, None, 5), (1, None, 2**30, 1)],
+)
+def test_a_cpu_has_a_lane_for_each_core_as_far_as_memory_goes(monkeypatch, generator, cores, searches, free, lanes):
+    monkeypatch.setattr(memory, "usable_cores", lambda: cores)
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    assert memory.fitting_lanes(generator, CONFIG, 2, jax.devices("cpu")[0], searches=searches) == lanes
+
+
+def test_the_guess_on_a_cpu_is_no_less_than_half_of_what_a_search_takes(unchecked, generator):
+    fixed, each = memory._estimate(generator)
+    assert fixed + each >= 0.5 * Lanes(generator, CONFIG, 2, 1, jax.devices("cpu")[0]).memory()
 
 
 class Spy:
@@ -79,8 +100,8 @@ def test_what_extras_take_is_that_of_the_programs_which_run(unchecked, generator
         monkeypatch.setattr(module, name, spies[name])
     drawn, moving = Variations(generator, CONFIG, 2), Animations(generator, CONFIG)
     assert Additions().memory(2) == 0
-    # Four pictures, and what is in between, in float32; fifty frames of bytes.
-    assert Additions(drawn).memory(2) > 4 * 4 * 4 * 3 * 4
+    # A picture, and what is in between, in float32; fifty frames of bytes.
+    assert Additions(drawn).memory(2) > 4 * 4 * 3 * 4
     assert Additions(animations=moving).memory(2) > 50 * 4 * 4 * 3
     problem = Problem(low_res=np.full((2, 2, 3), 0.5, np.float32), restarts=2)
     found = [replace(s, feasible=True) for s in solve_stream([problem], generator, config=CONFIG, lanes=2)]

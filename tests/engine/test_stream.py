@@ -19,6 +19,7 @@ from pulse_jax.engine.stream import solve_stream
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.search import presets
 from pulse_jax.search.problems import Problem
+from pulse_jax.system.devices import usable_cores
 from tests.tiny_networks import tiny_generator
 
 LANES = 3
@@ -120,19 +121,27 @@ def test_a_finished_stream_leaves_nothing(problems, generator, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def saved_searches(folder):
+    """How many searches all groups of lanes have saved."""
+    count = 0
+    for path in folder.glob("lanes_*.npz"):
+        with np.load(path) as saved:
+            count += len(saved["names"])
+    return count
+
+
 def test_what_on_chunk_raises_ends_the_stream_with_its_state_saved(problems, generator, solved, tmp_path):
     def stop(progress):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         solve(problems, generator, checkpoint_dir=tmp_path, on_chunk=stop, chunk_steps=3)
-    with np.load(tmp_path / "lanes_0.npz") as saved:
-        assert len(saved["names"]) == LANES
+    assert saved_searches(tmp_path) == min(LANES, usable_cores())
     for name, solution in solve(problems, generator, checkpoint_dir=tmp_path).items():
         assert_same(solution, solved[name])
 
 
-def test_searches_are_saved_while_the_device_computes(problems, generator, solved, tmp_path, monkeypatch):
+def test_searches_are_saved_while_the_device_computes(problems, generator, tmp_path, monkeypatch, together):
     order = []
 
     def noting(kind, name):
@@ -145,8 +154,7 @@ def test_searches_are_saved_while_the_device_computes(problems, generator, solve
 
     noting(Lanes, "dispatch"), noting(Lanes, "collect"), noting(Checkpoint, "save")
     monkeypatch.setattr(Checkpoint, "due", lambda self, device: True)
-    for name, solution in solve(problems, generator, checkpoint_dir=tmp_path, chunk_steps=5).items():
-        assert_same(solution, solved[name])
+    solve(problems, generator, checkpoint_dir=tmp_path, chunk_steps=5)
     assert order.count("save") > 3
     assert all(order[i - 1] == "dispatch" for i, name in enumerate(order[:-1]) if name == "save")
 
@@ -157,10 +165,39 @@ def interrupted(problems, generator, folder):
     stream.close()
 
 
-def test_another_runs_searches_are_refused(problems, generator, tmp_path):
+@pytest.mark.parametrize("lanes", [1, 2, 7])
+def test_on_a_cpu_the_number_of_lanes_changes_no_bit(problems, generator, solved, tmp_path, lanes):
+    for name, solution in solve(problems, generator, lanes=lanes).items():
+        assert_same(solution, solved[name])
+    interrupted(problems, generator, tmp_path)
+    for name, solution in solve(problems, generator, lanes=lanes, checkpoint_dir=tmp_path).items():
+        assert_same(solution, solved[name])
+
+
+def test_steps_made_before_are_not_counted_again(problems, generator, solved, tmp_path):
+    before, after = [], []
+    stream = solve_stream(
+        problems, generator, lanes=LANES, config=CONFIG, chunk_steps=3, checkpoint_dir=tmp_path, on_chunk=before.append
+    )
+    taken = [next(stream)]
+    while len(before) < 12:
+        taken.append(next(stream))
+    stream.close()
+    solve(problems, generator, checkpoint_dir=tmp_path, on_chunk=after.append)
+    # Those that were taken are made again; of the others, what had been looked at when the stream was closed is not.
+    again = sum(solution.steps for solution in taken)
+    assert before[-1].steps > again
+    assert after[-1].steps <= sum(s.steps for s in solved.values()) - (before[-1].steps - again)
+
+
+def test_another_runs_searches_are_refused_where_lanes_share_a_program(problems, generator, tmp_path, together):
     interrupted(problems, generator, tmp_path)
     with pytest.raises(CheckpointError, match=r"other settings: lanes was 3, is 4"):
         solve(problems, generator, lanes=4, checkpoint_dir=tmp_path)
+
+
+def test_another_runs_searches_are_refused(problems, generator, solved, tmp_path):
+    interrupted(problems, generator, tmp_path)
     with pytest.raises(CheckpointError, match=r"config\.eps was 0\.0008, is 0\.001"):
         solve(problems, generator, config=presets.pulse(steps=40), checkpoint_dir=tmp_path)
     other = tiny_generator("stylegan2-4", contrast=0.2)
@@ -171,6 +208,11 @@ def test_another_runs_searches_are_refused(problems, generator, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(fingerprint | other))
     with pytest.raises(CheckpointError, match=r"versions\.jax was \"0\.1\", is .*; device was \"tpu v9\", is \"cpu"):
         solve(problems, generator, checkpoint_dir=tmp_path)
+    with pytest.raises(CheckpointError, match=r"settings: versions\.jax was \"0\.1\", is [^;]*$"):
+        solve(problems, generator, checkpoint_dir=tmp_path, other_device=True)
+    (tmp_path / "run.json").write_text(json.dumps(fingerprint | {"device": "tpu v9"}))
+    for name, solution in solve(problems, generator, checkpoint_dir=tmp_path, other_device=True).items():
+        assert_same(solution, solved[name])
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "run.json"])

@@ -55,7 +55,6 @@ def test_what_passes_between_chunks_is_counted_and_compiling_is_not(unchecked, m
     monkeypatch.setattr(workers, "time", clock)
     monkeypatch.setattr(workers, "Lanes", lanes)
     queue = SimpleNamespace(waiting=lambda: {2: 5}, take=lambda side, most: [])
-    monkeypatch.setattr(workers, "placed", lambda generator, *_: generator)
     worker = workers.Worker(None, pulse(), 2, jax.devices()[0])
     lanes.compiling = 30
     worker.begin(queue, 10, {})

@@ -1,6 +1,8 @@
 """A run's plan: what it reads, searches for, and says of commands."""
 
+import dataclasses
 import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,7 +63,8 @@ def test_the_command_names_what_was_solved_and_the_lanes_that_were_decided(tmp_p
     home.mkdir()
     plan = small_plan(home, count=1)
     (one,) = plan.read(plan.inputs)
-    words = shlex.split(plan.repeating(one, 4, 16))
+    assert "--lanes" not in plan.repeating(one, 4, 16)  # on a CPU they change no bit
+    words = shlex.split(dataclasses.replace(plan, device={"platform": "gpu"}).repeating(one, 4, 16))
     assert words[:2] == ["pulse-jax", "upsample"] and words[2] == str(home / "out" / "0" / "input.png")
     for flag, value in (("--restarts", "5"), ("--seed", "7"), ("--lanes", "16"), ("--preset", "pulse")):
         assert words[words.index(flag) + 1] == value
@@ -75,6 +78,8 @@ def test_automatic_lanes_leave_room_for_the_largest_addition(unchecked, monkeypa
         def memory(self, side):
             return self.taken * side
 
-    monkeypatch.setattr(plans, "fitting_lanes", lambda generator, config, side, device, beside: beside)
+    card = SimpleNamespace(platform="gpu")
+    monkeypatch.setattr(plans, "jax", SimpleNamespace(local_devices=lambda: [card]))
+    monkeypatch.setattr(plans, "fitting_lanes", lambda *some, searches, beside: beside)
     for additions, beside in ((Additions(), 0), (Additions(Taking(3), Taking(5)), 20), (Additions(Taking(3)), 12)):
-        assert AutomaticLanes(None, pulse(), additions).count(4) == beside
+        assert AutomaticLanes(None, pulse(), additions).count(4, 7) == beside

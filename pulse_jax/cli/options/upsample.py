@@ -75,8 +75,13 @@ class Upsample:
         Role(decides="config", repeated="always"),
     ] = None
     """Largest mean squared error, of [0, 1] pictures, at which a solution counts as feasible."""
-    lanes: Annotated[int | Literal["auto"], arg(metavar="N|auto"), Role(decides="plan", repeated="record")] = 8
-    """Searches that run at once on each device; auto: as many as its memory holds. The last bits depend on it."""
+    lanes: Annotated[int | Literal["auto"], arg(metavar="N|auto"), Role(decides="plan", repeated="record")] = "auto"
+    """Searches that run at once on each device; auto: as many as make it faster and its memory holds. On a CPU one
+    for each core at most, and results do not depend on it; elsewhere their last bits do."""
+    strict: Annotated[bool, Role(decides="plan", repeated="given", search_only=True)] = False
+    """Run each search by itself on every kind of device, so that last bits depend on no lanes; slower on a GPU."""
+    other_device: Annotated[bool, Role(decides="nothing", search_only=True)] = False
+    """Go on with an unfinished run that another kind of device or CPU began; last bits may be neither one's."""
     fit: Annotated[
         Literal["crop", "pad", "resize"] | None,
         arg(metavar="crop|pad|resize", help_behavior_hint="(default: such an input is refused)"),

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from pulse_jax.generators.networks.fast_convolutions import Upsampling, Winograd, upsampling, winograd
+from pulse_jax.system.programs import Program
 
 __all__ = ["COLLECTION", "conv_form", "prepare", "upsampling_form"]
 
@@ -46,7 +46,7 @@ def upsampling_form(module: nn.Module, name: str, kernel: Kernel, size: int) -> 
     return None if size > _UPSAMPLING_SIDE else _form(module, name, kernel, upsampling)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(Program, static_argnums=0)
 def prepare(synthesis: nn.Module, params: Any) -> Any:
     """Return the collection for a synthesis network of `params`."""
     config: Any = synthesis.config  # pyright: ignore[reportAttributeAccessIssue]

@@ -132,20 +132,22 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _interleave(phases: list[list[Activations]]) -> Activations:
-    """Weave four (n, h, w, c) phases, by parity of row and column, into (n, 2h, 2w, c).
+    """Weave four phases, by parity of row and column, into (n, h, w, c); even ones may be one longer than odd ones.
 
     Zeros in between and a sum, rather than stacking and transposing: transposed layouts would take the convolutions of
     the backward pass off XLA's fast path.
     """
     zero = jnp.zeros((), phases[0][0].dtype)
-    return sum(
-        (
-            jax.lax.pad(phases[a][b], zero, ((0, 0, 0), (a, 1 - a, 1), (b, 1 - b, 1), (0, 0, 0)))
-            for a in (0, 1)
-            for b in (0, 1)
-        ),
-        start=zero,
-    )
+    height, width = (phases[0][0].shape[axis] + phases[1][1].shape[axis] for axis in (1, 2))
+
+    def edges(parity: int, count: int, total: int) -> tuple[int, int, int]:
+        return parity, total - parity - (2 * count - 1), 1
+
+    def spread(a: int, b: int) -> Activations:
+        _, rows, columns, _ = phases[a][b].shape
+        return jax.lax.pad(phases[a][b], zero, ((0, 0, 0), edges(a, rows, height), edges(b, columns, width), (0, 0, 0)))
+
+    return sum((spread(a, b) for a in (0, 1) for b in (0, 1)), start=zero)
 
 
 def conv3x3(x: Activations, kernel: Kernel, form: Winograd | None = None) -> Activations:
@@ -171,11 +173,24 @@ def upsample_conv(x: Activations, kernel: Kernel, form: Upsampling | None = None
 
 
 def _transposed_conv(x: Activations, kernel: Kernel) -> Activations:
-    """Correlation of the zero-interleaved input with a 3×3 kernel, padding 2: (n, h, w, i) → (n, 2h + 1, 2w + 1, o)."""
-    pads = {0: (1, 1), 1: (0, 1)}
-    taps = {0: slice(0, 3, 2), 1: slice(1, 2)}
-    phases = [[conv(x, kernel[taps[a], taps[b]], (pads[a], pads[b])) for b in (0, 1)] for a in (0, 1)]
-    return _interleave(phases)[:, :-1, :-1]
+    """Correlation of the zero-interleaved input with a 3×3 kernel, padding 2: (n, h, w, i) → (n, 2h + 1, 2w + 1, o).
+
+    One matrix product per tap, added up by the parity of the output's row and column. Windows of 2×2 would do the same,
+    but XLA leaves those to a library on CPUs whose sums depend on the number of threads, and is no faster with them.
+    """
+    n, rows, columns, _ = x.shape
+    flat, zero = x.reshape(-1, x.shape[-1]), jnp.zeros((), x.dtype)
+
+    def moved(a: int, b: int, down: int, right: int) -> Activations:
+        """The product with a tap; an even phase is one longer than the input, and the product is moved in it."""
+        product = jnp.matmul(flat, kernel[a, b], precision=jax.lax.Precision.HIGHEST).reshape(n, rows, columns, -1)
+        edges = [(step, 1 - step, 0) if tap != 1 else (0, 0, 0) for tap, step in ((a, down), (b, right))]
+        return jax.lax.pad(product, zero, ((0, 0, 0), *edges, (0, 0, 0)))
+
+    corners = moved(0, 0, 1, 1) + moved(0, 2, 1, 0) + moved(2, 0, 0, 1) + moved(2, 2, 0, 0)
+    above_below = moved(0, 1, 1, 0) + moved(2, 1, 0, 0)
+    left_right = moved(1, 0, 0, 1) + moved(1, 2, 0, 0)
+    return _interleave([[corners, above_below], [left_right, moved(1, 1, 0, 0)]])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))

@@ -1,0 +1,56 @@
+"""A search's bits are its own: whatever runs beside it, in whichever order, and with however many threads.
+
+Processes by themselves, with the compiler's settings that users have, at shapes that users run.
+"""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+FAST = ("embedded:whole:float32", "stylegan1:512-channels:float32", "stylegan2:512-channels:float32")
+MATRIX = (
+    "embedded:whole:bfloat16",
+    *(f"{family}:512-channels:bfloat16" for family in ("stylegan1", "stylegan2")),
+    *(
+        f"{family}:{pixels}-pixels:{precision}"
+        for pixels in (256, 1024)
+        for family in ("stylegan1", "stylegan2")
+        for precision in ("float32", "bfloat16")
+    ),
+)
+
+
+@functools.cache
+def found(cases, threads):
+    """What a process whose operations are split over so many threads finds."""
+    settings = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.engine.independence", *cases],
+        env=settings | {"NPROC": str(threads), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_company_order_and_lanes_change_no_bit(threads):
+    for case, ways in found(FAST, threads).items():
+        assert len(ways) > 2 and len(set(ways.values())) == 1, (case, ways)
+
+
+def test_threads_change_no_bit():
+    assert found(FAST, 1) == found(FAST, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", MATRIX)
+def test_nothing_else_changes_a_bit_of_any_shape(case):
+    one, two, eight = (found((case,), threads)[case] for threads in (1, 2, 8))
+    assert len(one) > 2 and len({*one.values(), *two.values(), *eight.values()}) == 1
