@@ -307,8 +307,8 @@ class Lanes:
     def _timed(self, name: str, program: Program, *arguments: Any) -> Any:
         jitted = program.on(self._device.platform)
         if name in self._called:
-            in_turn = self._thread is None or name != "chunk"
-            return jitted(*arguments) if in_turn else self._thread.submit(jitted, *arguments).result()
+            beside = self._thread if name == "chunk" else None
+            return jitted(*arguments) if beside is None else beside.submit(jitted, *arguments).result()
         # Here, so that what compiles is what the caller's thread has set JAX to.
         began = time.perf_counter()
         result = jitted(*arguments)
