@@ -23,6 +23,7 @@ from pulse_jax.engine.checkpoints import CheckpointError
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
 from pulse_jax.runs.folder import RunFolder, check_output_apart
+from pulse_jax.runs.formats import Settings
 from pulse_jax.runs.inputs import Input, find_inputs, report_failures
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import result_files, run_settings, run_summary
@@ -97,12 +98,12 @@ def _execute(plan: RunPlan, folder: RunFolder, screen: Screen) -> _Outcome:
     unusable = []
     for one in plan.read(plan.inputs):
         if isinstance(one, Input):
-            return _Run(plan, _lanes(plan, folder, one, screen), folder, screen).execute()
+            return _Run(plan, _lanes(plan, folder, one), folder, screen).execute()
         unusable.append(one)
     return _Outcome(0, [*plan.unusable, *unusable])
 
 
-def _lanes(plan: RunPlan, folder: RunFolder, one: Input, screen: Screen) -> int:
+def _lanes(plan: RunPlan, folder: RunFolder, one: Input) -> int:
     """The number asked for; an automatic one is decided once, for the whole of a run, however often it goes on."""
     if isinstance(plan.lanes, int):
         return plan.lanes
@@ -118,16 +119,21 @@ class _Run:
     def __init__(self, plan: RunPlan, lanes: int, folder: RunFolder, screen: Screen) -> None:
         self._plan = plan
         self._lanes = lanes
-        self._settings = run_settings(plan, lanes)
-        if plan.other_device and "device" in folder.unfinished_settings:
-            self._settings["device"] = folder.unfinished_settings["device"]
         self._folder = folder
+        self._settings = self._decided()
         self._screen = screen
         self._writer = InputWriter(plan, lanes, folder, screen)
         self._live = Live(screen, len(plan.inputs) * plan.quota.searches, plan.config.steps)
         self._interrupt = Interrupt(screen)
         self._failures = [*plan.unusable]
         self._open: dict[int, Input] = {}
+
+    def _decided(self) -> Settings:
+        """What decides the results; with `other_device`, of the device that began the run."""
+        settings = run_settings(self._plan, self._lanes)
+        if self._plan.other_device and "device" in self._folder.unfinished_settings:
+            settings["device"] = self._folder.unfinished_settings["device"]
+        return settings
 
     def execute(self) -> _Outcome:
         resumed = self._folder.begin(result_files(self._plan), self._summary(), self._settings)
@@ -170,7 +176,7 @@ class _Run:
 
     def _take_fewer_lanes(self) -> None:
         self._lanes //= 2
-        self._settings = run_settings(self._plan, self._lanes)
+        self._settings = self._decided()
         self._screen.note(f"not enough memory: {self._lanes} lanes", "yellow")
         shutil.rmtree(self._folder.state / "searches", ignore_errors=True)
         self._writer = InputWriter(self._plan, self._lanes, self._folder, self._screen)

@@ -203,7 +203,9 @@ def _measure(
         measurement.single_solutions_per_second = sum(single.steps) / single.seconds / length
     lengths = [steps for steps, feasible in zip(engine.steps, engine.feasible, strict=True) if feasible]
     if lengths and measurement.median_rate:
-        measurement.seconds_to_feasible = statistics.median(lengths) * measurement.lanes / measurement.median_rate
+        measurement.seconds_to_feasible = (
+            statistics.median(lengths) * sum(lanes.count for lanes in sets) / measurement.median_rate
+        )
 
 
 def _measure_rate(measurement: Measurement, sets: Sequence[Lanes], problems: Iterable[Problem]) -> None:

@@ -159,6 +159,12 @@ def test_searches_are_saved_while_the_device_computes(problems, generator, tmp_p
     assert all(order[i - 1] == "dispatch" for i, name in enumerate(order[:-1]) if name == "save")
 
 
+def test_saving_after_every_chunk_changes_no_bit(problems, generator, solved, tmp_path, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "due", lambda self, group: True)
+    for name, solution in solve(problems, generator, checkpoint_dir=tmp_path, chunk_steps=5).items():
+        assert_same(solution, solved[name])
+
+
 def interrupted(problems, generator, folder):
     stream = solve_stream(problems, generator, lanes=LANES, config=CONFIG, chunk_steps=3, checkpoint_dir=folder)
     next(stream)
