@@ -1,25 +1,29 @@
 """Hashes of what searches and networks give on this CPU, however they are run; a process by itself, as users have it.
 
 `python -m tests.engine.independence CASE…` prints a JSON object: for each case the hashes that must be one and the
-same, by how it was run. Cases are `FAMILY:SHAPES:PRECISION`.
+same, by how it was run. Cases are `FAMILY:SHAPES:PRECISION`; of `products:FAMILY:PRECISION`, instead, the products and
+convolutions in the program of a search that are not the library's whose sums do not depend on threads.
 """
 
 import concurrent.futures
 import functools
 import hashlib
 import json
+import re
 import sys
 
 import jax
 import numpy as np
 
 import pulse_jax
-from pulse_jax.engine.lanes import placed
+from pulse_jax.engine.lanes import Lanes, _chunk, placed
 from pulse_jax.engine.stream import solve_stream
+from pulse_jax.engine.tasks import Task
 from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.random_weights import random_generator
 from pulse_jax.search import presets
+from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.problems import Problem
 from pulse_jax.system.programs import Program
 
@@ -37,10 +41,10 @@ def digest(tree) -> str:
     return hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest()[:16]
 
 
-def problems(order, restarts=1):
+def problems(order, restarts=1, side=8):
     """Problems by their numbers; a problem is the same whatever others there are."""
     for place, number in enumerate(order):
-        picture = np.random.default_rng(number).uniform(0.2, 0.8, (8, 8, 3)).astype(np.float32)
+        picture = np.random.default_rng(number).uniform(0.2, 0.8, (side, side, 3)).astype(np.float32)
         yield Problem(low_res=picture, index=place, restarts=restarts)
 
 
@@ -101,12 +105,44 @@ def network(family: str, shapes: str, precision: str) -> dict[str, str]:
     return found
 
 
+def left_to_the_compiler(family: str, precision: str) -> list[str]:
+    """What a search's program, at full size, computes in other ways than by the library; products of one row aside."""
+    config = presets.pulse(precision=precision)
+    device = jax.devices("cpu")[0]
+    generator = pulse_jax.load_generator() if family == "embedded" else random_generator(FAMILIES[family]())
+    text = chunk_program(placed(generator, config, device), config, device)
+    library = {fusion.group(1) for fusion in re.finditer(r"kind=kCustom, calls=%?([\w.-]+)", text)}
+    assert library
+    computation, left = "", []
+    for line in text.splitlines():
+        if begun := re.match(r"(?:ENTRY )?%?([\w.-]+) .*\{$", line):
+            computation = begun.group(1)
+        product = re.search(r"= \w+\[([\d,]*)\]\S* (convolution|dot)\(", line)
+        if product and computation not in library:
+            rows = [side for side in product.group(1).split(",") if side not in ("", "1")]
+            if len(rows) > 1:
+                left.append(line.strip())
+    return left
+
+
+def chunk_program(generator: Generator, config: SearchConfig, device) -> str:
+    """The compiled program of a chunk of one search, as text."""
+    side = 8 if generator.resolution < 256 else 32
+    lanes = Lanes(generator, config, side, 1, device)
+    lanes.fill([Task(next(problems([0], side=side)), 0)], {})
+    arguments = generator, config.structure, jax.tree.map(np.float32, config.numbers), lanes._state
+    return _chunk.on(device.platform).lower(*arguments, np.int32(1), np.int32(1)).compile().as_text()
+
+
 def main(cases: list[str]) -> None:
     """Print what each case gives."""
     found = {}
     for case in cases:
         family, shapes, precision = case.split(":")
-        found[case] = embedded(precision) if family == "embedded" else network(family, shapes, precision)
+        if family == "products":
+            found[case] = left_to_the_compiler(shapes, precision)
+        else:
+            found[case] = embedded(precision) if family == "embedded" else network(family, shapes, precision)
     print(json.dumps(found))
 
 

@@ -8,10 +8,7 @@ import os
 import subprocess
 import sys
 
-import jax
 import pytest
-
-from pulse_jax.system.devices import kind_of_device
 
 FAST = ("embedded:whole:float32", "stylegan1:512-channels:float32", "stylegan2:512-channels:float32")
 MATRIX = (
@@ -45,9 +42,20 @@ def test_company_order_lanes_and_threads_change_no_bit():
     for case in FAST:
         for ways in (one[case], two[case]):
             assert len(ways) > 2 and len({*ways.values()}) == 1, (case, ways)
-    if one != two and "avx512f" not in kind_of_device(jax.local_devices()[0]):
-        pytest.xfail("threads have been tried on CPUs with AVX-512 alone, and change bits on this one")
     assert one == two
+
+
+def test_every_product_of_a_search_is_one_that_threads_do_not_change():
+    case = "products:embedded:float32"
+    assert found((case,), 2) == {case: []}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("family", ["embedded", "stylegan1", "stylegan2"])
+def test_every_product_of_a_search_of_any_family(family, precision):
+    case = f"products:{family}:{precision}"
+    assert found((case,), 2) == {case: []}
 
 
 @pytest.mark.slow

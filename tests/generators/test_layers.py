@@ -82,6 +82,27 @@ def test_modulated_conv_scales_and_demodulates_each_samples_kernel(upsample):
         np.testing.assert_allclose(got, expected[0], atol=1e-5)
 
 
+@pytest.mark.parametrize(("inputs", "outputs"), [(16, 16), (10, 3), (3, 10), (5, 7), (1, 1)])
+@pytest.mark.parametrize(("window", "padding"), [(3, (1, 1)), (2, (1, 0)), (2, (0, 1)), (1, (0, 0)), (5, (2, 2))])
+def test_few_channels_are_correlated_like_many(inputs, outputs, window, padding):
+    """On CPUs, columns are folded into channels; 6 columns are not divided by what one channel would need."""
+    for columns in (32, 6):
+        x, kernel = _draw(2, 4, columns, inputs), _draw(window, window, inputs, outputs, fold=1)
+        ours, pull = jax.vjp(lambda x, k: layers.conv(x, k, (padding, padding)), x, kernel)
+        theirs, expected = jax.vjp(lambda x, k: _general(x, k, (padding, padding)), x, kernel)
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+        for got, wanted in zip(pull(theirs), expected(theirs), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_the_gradient_of_upsampling_is_the_transpose():
+    kernel, style = _draw(3, 3, 3, 5), _draw(1, 3, fold=1) + 1
+    x, y = _draw(1, 4, 6, 3, fold=2), _draw(1, 8, 12, 5, fold=3)
+    up, pull = jax.vjp(lambda x: layers.upsample_modulated_conv(x, kernel, style), x)
+    assert up.shape == y.shape
+    np.testing.assert_allclose(jnp.vdot(up, y), jnp.vdot(x, pull(y)[0]), rtol=1e-5)
+
+
 def test_blur_1_2_1_is_the_binomial_filter():
     x = jnp.zeros((1, 5, 5, 1)).at[0, 2, 2, 0].set(16.0)
     blurred = layers.blur_1_2_1(x)[0, 1:4, 1:4, 0]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-__all__ = ["Upsampling", "Winograd", "upsampling", "upsampling_conv", "winograd", "winograd_conv"]
+__all__ = ["Upsampling", "Winograd", "upsampling", "upsampling_conv", "weave", "winograd", "winograd_conv"]
 
 Activations = Float[Array, "_ _ _ _"]
 Kernel = Float[Array, "_ _ _ _"]
@@ -70,7 +70,7 @@ def _combine(matrix: np.ndarray, parts: Sequence[Array]) -> list[Array]:
     return sums
 
 
-def _weave(phases: Sequence[Sequence[Activations]]) -> Activations:
+def weave(phases: Sequence[Sequence[Activations]]) -> Activations:
     """A square of (n, h, w, c) phases, by row and column modulo its side s, as (n, s·h, s·w, c)."""
     side = len(phases)
     n, h, w, c = phases[0][0].shape
@@ -109,7 +109,7 @@ def _winograd(x: Activations, form: Winograd, transposed: bool) -> Activations:
         part = jnp.stack(_combine(inputs, _every(row, 2)))
         product = jnp.matmul(part.reshape(_SIDE, -1, x.shape[-1]), matrix, precision=jax.lax.Precision.HIGHEST)
         products.append(product.reshape(_SIDE, *tiles, -1))
-    return _weave([_combine(output, list(row)) for row in _combine(output, products)])
+    return weave([_combine(output, list(row)) for row in _combine(output, products)])
 
 
 def _winograd_backward(
@@ -183,4 +183,4 @@ def upsampling_conv(x: Activations, form: Upsampling) -> Activations:
         sides = (-1) ** a * rows[a][:, down] + (-1) ** b * columns[b][:, :, right]
         return smooth + sides + (-1) ** (a + b) * both[2 * a + b][:, down, right]
 
-    return _weave([[phase(a, b) for b in (0, 1)] for a in (0, 1)])
+    return weave([[phase(a, b) for b in (0, 1)] for a in (0, 1)])

@@ -10,9 +10,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from pulse_jax.generators.networks.fast_convolutions import Upsampling, Winograd, upsampling_conv, winograd_conv
+from pulse_jax.generators.networks.fast_convolutions import (
+    Upsampling,
+    Winograd,
+    upsampling_conv,
+    weave,
+    winograd_conv,
+)
 
 __all__ = [
     "BLOCK",
@@ -38,6 +45,9 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 BLOCK = "block"
 """What the outputs of blocks are called, for rematerialisation (`jax.checkpoint_policies`)."""
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
+# On CPUs, XLA hands convolutions with more than 16 channels, on either side, to a library whose sums do not depend on
+# the number of threads; the sums of those that it does itself do.
+_MANY = 32
 
 
 def dense(x: Float[Array, "... i"], weight: Float[Array, "i o"], bias: Float[Array, "..."]) -> Float[Array, "... o"]:
@@ -83,9 +93,33 @@ def _convolve(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
     )
 
 
+def _correlate(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
+    """Correlate; on CPUs few channels are folded first, so that bits do not depend on the number of threads."""
+    columns, together = x.shape[2], 2 ** int(np.log2(max(1, _MANY // max(kernel.shape[2:]))))
+    is_same = sum(padding[1]) == kernel.shape[1] - 1
+    if together < 2 or columns % together or not is_same:
+        return _convolve(x, kernel, padding)
+    folded = functools.partial(_convolve_folded, padding=padding, together=together)
+    return jax.lax.platform_dependent(x, kernel, cpu=folded, default=functools.partial(_convolve, padding=padding))
+
+
+def _convolve_folded(x: Activations, kernel: Kernel, *, padding: Padding, together: int) -> Activations:
+    """Correlate with `together` columns as the channels of one, which costs nothing but products with zeros."""
+    (left, right), (height, width, inputs, outputs) = padding[1], kernel.shape
+    before, after = -(-left // together), -(-right // together)
+    to, of, out = np.ogrid[-before : after + 1, :together, :together]
+    # The tap by which a column of a folded input pixel comes into a column of a folded output pixel.
+    tap = to * together + of - out + left
+    taps = jnp.where(((tap >= 0) & (tap < width))[..., None, None], kernel[:, np.clip(tap, 0, width - 1)], 0)
+    wide = taps.swapaxes(3, 4).reshape(height, before + after + 1, together * inputs, together * outputs)
+    n, rows, columns, _ = x.shape
+    y = _convolve(x.reshape(n, rows, columns // together, -1), wide, (padding[0], (before, after)))
+    return y.reshape(n, y.shape[1], columns, outputs)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x: Activations, kernel: Kernel, padding: Padding) -> Any:
-    return _convolve(x, kernel, padding)
+    return _correlate(x, kernel, padding)
 
 
 def conv(x: Activations, kernel: Kernel, padding: Padding) -> Activations:
@@ -172,11 +206,12 @@ def upsample_conv(x: Activations, kernel: Kernel, form: Upsampling | None = None
     return _interleave(phases)
 
 
-def _transposed_conv(x: Activations, kernel: Kernel) -> Activations:
-    """Correlation of the zero-interleaved input with a 3×3 kernel, padding 2: (n, h, w, i) → (n, 2h + 1, 2w + 1, o).
+def _transposed_conv(x: Activations, kernel: Kernel) -> list[list[Activations]]:
+    """Correlation of the zero-interleaved input with a 3×3 kernel, padding 2, by parity of the result's row and column.
 
-    One matrix product per tap, added up by the parity of the output's row and column. Windows of 2×2 would do the same,
-    but XLA leaves those to a library on CPUs whose sums depend on the number of threads, and is no faster with them.
+    Of an input (n, h, w, i) even phases are one longer, h + 1 or w + 1. One matrix product per tap: windows of 2×2
+    would do the same, but XLA leaves those to a library on CPUs whose sums depend on the number of threads, and is no
+    faster with them.
     """
     n, rows, columns, _ = x.shape
     flat, zero = x.reshape(-1, x.shape[-1]), jnp.zeros((), x.dtype)
@@ -190,7 +225,50 @@ def _transposed_conv(x: Activations, kernel: Kernel) -> Activations:
     corners = moved(0, 0, 1, 1) + moved(0, 2, 1, 0) + moved(2, 0, 0, 1) + moved(2, 2, 0, 0)
     above_below = moved(0, 1, 1, 0) + moved(2, 1, 0, 0)
     left_right = moved(1, 0, 0, 1) + moved(1, 2, 0, 0)
-    return _interleave([[corners, above_below], [left_right, moved(1, 1, 0, 0)]])
+    return [[corners, above_below], [left_right, moved(1, 1, 0, 0)]]
+
+
+def _shifted(x: Activations, axis: int, count: int) -> list[Activations]:
+    """The element before, the same and the next one along an axis, zeros around: `count` of each, from x[0] on."""
+    edges = [(0, 0)] * 4
+    edges[axis] = (1, max(0, count + 1 - x.shape[axis]))
+    padded = jnp.pad(x, edges)
+    return [jax.lax.slice_in_dim(padded, i, i + count, axis=axis) for i in range(3)]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _smooth(even: Activations, odd: Activations, axis: int) -> Any:
+    """Filter with [1, 3, 3, 1] / 4, padding 1, along an axis that is given and returned by its parities.
+
+    An even one of length h + 1 and an odd one of length h give two of length h.
+    """
+    (_, here, after), (before, between, behind) = (_shifted(x, axis, odd.shape[axis]) for x in (even, odd))
+    return (
+        0.25 * before + 0.75 * here + 0.75 * between + 0.25 * after,
+        0.25 * here + 0.75 * between + 0.75 * after + 0.25 * behind,
+    )
+
+
+def _smooth_backward(
+    axis: int, _: None, cotangents: tuple[Activations, Activations]
+) -> tuple[Activations, Activations]:
+    count = cotangents[0].shape[axis]
+    # Passes over the phases; the automatic transpose pads and adds once per tap.
+    even, odd = (_shifted(x, axis, count + 1) for x in cotangents)
+    to_even = 0.75 * even[1] + 0.25 * even[0] + 0.25 * odd[1] + 0.75 * odd[0]
+    even, odd = (_shifted(x, axis, count) for x in cotangents)
+    return to_even, 0.25 * even[2] + 0.75 * even[1] + 0.75 * odd[1] + 0.25 * odd[0]
+
+
+_smooth.defvjp(lambda even, odd, axis: (_smooth(even, odd, axis), None), _smooth_backward)
+
+
+def _smooth_phases(phases: list[list[Activations]]) -> list[tuple[Activations, Activations]]:
+    """Filter rows and columns of what `_transposed_conv` gives, without weaving it first: a quarter of the memory."""
+    left: Any = _smooth(phases[0][0], phases[1][0], 1)
+    right: Any = _smooth(phases[0][1], phases[1][1], 1)
+    rows: Any = [_smooth(*halves, 2) for halves in zip(left, right, strict=True)]
+    return rows
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
@@ -288,8 +366,8 @@ def upsample_modulated_conv(x: Activations, kernel: Kernel, style: Float[Array, 
     """
     if style.ndim == 3:
         return _fir(_filter_conv(x, kernel, style, upsample=True, demodulate=True), (0.25, 0.75, 0.75, 0.25), 1)
-    y = _transposed_conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype))
-    return _demodulate(_fir(y, (0.25, 0.75, 0.75, 0.25), 1), kernel, style)
+    phases = _transposed_conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype))
+    return _demodulate(weave(_smooth_phases(phases)), kernel, style)
 
 
 def _filter_conv(

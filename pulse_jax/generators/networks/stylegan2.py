@@ -103,7 +103,8 @@ class _Layer(nn.Module):
             x = upsample_modulated_conv(x, kernel, style)
         else:
             x = modulated_conv(x, kernel, style, form=conv_form(self, "kernel", kernel, x.shape[1]))
-        x = leaky_relu(x + (noise * strength + bias).astype(x.dtype)) * _GAIN
+        # One after the other: their sum is the same in every step, and XLA would keep it, as large as x.
+        x = leaky_relu(x + (noise * strength).astype(x.dtype) + bias.astype(x.dtype)) * _GAIN
         return x if self.clamp is None else jnp.clip(x, -self.clamp, self.clamp)
 
 
