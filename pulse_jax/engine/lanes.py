@@ -24,7 +24,7 @@ from pulse_jax.search import step as search
 from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.problems import Start, Status, image_number, problem_key
 from pulse_jax.search.step import SearchState
-from pulse_jax.system.devices import Device, program_memory, usable_cores
+from pulse_jax.system.devices import Device, give_back_memory, program_memory, usable_cores
 from pulse_jax.system.programs import Program
 
 __all__ = ["Ended", "Lanes", "groups", "kept_leaves", "placed", "start_all"]
@@ -311,6 +311,9 @@ class Lanes:
             return jitted(*arguments) if beside is None else beside.submit(jitted, *arguments).result()
         # Here, so that what compiles is what the caller's thread has set JAX to.
         began = time.perf_counter()
+        jitted.lower(*arguments).compile()
+        # Before it runs, which is when most memory is needed.
+        give_back_memory()
         result = jitted(*arguments)
         self._called.add(name)
         self.compile_seconds += time.perf_counter() - began

@@ -63,9 +63,10 @@ class Generator:
     gaussian_fit: GaussianFit | None = None
     principal: PrincipalFit | None = None
     flow: Flow | None = None
-    w_avg: Array | None = None
-    w_std: Array | None = None
-    label: Array | None = None
+    # As of any pytree, JAX puts other things in the arrays' places when it describes a program.
+    w_avg: Any = None
+    w_std: Any = None
+    label: Any = None
     perceptual: Perceptual | None = None
     forms: Any = field(default=None, repr=False)
     function: Callable[..., Array] | None = field(default=None, repr=False)

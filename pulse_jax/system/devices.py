@@ -1,6 +1,7 @@
 """What JAX computes on: devices and their memory, versions, the cache of compiled programs."""
 
 import contextlib
+import ctypes
 import importlib.metadata
 import os
 import platform
@@ -15,6 +16,7 @@ __all__ = [
     "Device",
     "device_summary",
     "free_memory",
+    "give_back_memory",
     "is_out_of_memory",
     "kind_of_device",
     "peak_memory",
@@ -133,6 +135,12 @@ def free_memory(device: Device) -> int | None:
             return None
     counted = _counted_memory(device)
     return counted["bytes_limit"] - counted.get("bytes_in_use", 0) if "bytes_limit" in counted else None
+
+
+def give_back_memory() -> None:
+    """Give back to the system what this process has freed: compiling a large program leaves the better part of a GB."""
+    with contextlib.suppress(AttributeError, OSError):  # glibc has it, others have not
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def peak_memory() -> dict[str, int]:
