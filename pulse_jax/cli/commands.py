@@ -9,6 +9,7 @@ from pulse_jax.cli.options.downscale import Downscale
 from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.cli.options.info import Info
 from pulse_jax.cli.options.sample import Sample
+from pulse_jax.cli.options.selfcheck import Selfcheck
 from pulse_jax.cli.options.upsample import Upsample
 
 __all__ = ["COMMANDS", "Command"]
@@ -35,6 +36,7 @@ COMMANDS = {
     "convert": Command(Convert, "pulse_jax.cli.convert:run_convert"),
     "fit-prior": Command(FitPrior, "pulse_jax.cli.fit_prior:run_fit_prior"),
     "benchmark": Command(Benchmark, "pulse_jax.cli.benchmark:run_benchmark"),
+    "selfcheck": Command(Selfcheck, "pulse_jax.cli.selfcheck:run_selfcheck"),
     "info": Command(Info, "pulse_jax.cli.info:run_info"),
 }
 """By name, in the order in which `--help` lists them."""

@@ -5,7 +5,6 @@ import functools
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from pulse_jax.cli import generators
@@ -28,7 +27,6 @@ from pulse_jax.system.text import printable
 
 __all__ = ["run_sample"]
 
-_PER_CALL = 8
 _SHEET_MOST = 64
 
 
@@ -84,12 +82,9 @@ def run_sample(options: Sample, screen: Screen) -> int:
 
 
 @functools.partial(Program, static_argnames="config")
-def _decode(generator: Generator, config: SearchConfig, latents: jax.Array, noise: tuple[jax.Array, ...]) -> jax.Array:
-    def one(latent: jax.Array, fixed: tuple[jax.Array, ...]) -> jax.Array:
-        # All noise inputs are given, so that none is left to be searched.
-        return quantize(decode(generator, config, Variables(latent=latent, noise=()), fixed)[0])[1]
-
-    return jax.vmap(one)(latents, noise)
+def _decode(generator: Generator, config: SearchConfig, latent: jax.Array, noise: tuple[jax.Array, ...]) -> jax.Array:
+    # All noise inputs are given, so that none is left to be searched.
+    return quantize(decode(generator, config, Variables(latent=latent, noise=()), noise)[0])[1]
 
 
 def _draw_again(
@@ -103,13 +98,11 @@ def _draw_again(
             "yellow",
         )
     images = []
-    for first in range(0, len(stored.latents), _PER_CALL):
-        rows = np.minimum(np.arange(first, first + _PER_CALL), len(stored.latents) - 1)
-        some = _decode(
-            generator, stored.config, jnp.asarray(stored.latents[rows]), tuple(n[rows] for n in stored.noise)
-        )
-        images.append(to_uint8(np.nan_to_num(np.asarray(some))))
-    return np.concatenate(images)[: len(stored.latents)]
+    # One by one, so that a picture's bits do not depend on the others.
+    for latent, *noise in zip(stored.latents, *stored.noise, strict=True):
+        image = _decode(generator, stored.config, latent, tuple(noise))
+        images.append(to_uint8(np.nan_to_num(np.asarray(image))))
+    return np.stack(images)
 
 
 def _compare(folder: Path, images: np.ndarray, screen: Screen) -> None:

@@ -21,7 +21,7 @@ from pulse_jax.search.presets import PRESETS
 from pulse_jax.search.problems import Start
 from pulse_jax.search.requirements import output_size
 from pulse_jax.search.variations import redrawn_layers
-from pulse_jax.system import devices
+from pulse_jax.system import devices, selfchecks
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.screen import Screen
@@ -104,6 +104,7 @@ def make_plan(
         originals=originals or {},
         versions=devices.versions(),
         device=devices.device_summary(),
+        selfcheck=selfchecks.last_passed(),
         deciding=_deciding(options),
         reported=_reported(options),
         repeated=_repeated(options, config),

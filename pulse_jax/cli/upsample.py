@@ -30,7 +30,7 @@ from pulse_jax.runs.records import result_files, run_settings, run_summary
 from pulse_jax.runs.writer import InputWriter
 from pulse_jax.search.problems import Problem
 from pulse_jax.system.background import read_ahead
-from pulse_jax.system.devices import is_out_of_memory
+from pulse_jax.system.devices import is_out_of_memory, usable_cores
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import duration, printable
@@ -98,17 +98,20 @@ def _execute(plan: RunPlan, folder: RunFolder, screen: Screen) -> _Outcome:
     unusable = []
     for one in plan.read(plan.inputs):
         if isinstance(one, Input):
-            return _Run(plan, _lanes(plan, folder, one), folder, screen).execute()
+            return _Run(plan, _lanes(plan, folder, one, screen), folder, screen).execute()
         unusable.append(one)
     return _Outcome(0, [*plan.unusable, *unusable])
 
 
-def _lanes(plan: RunPlan, folder: RunFolder, one: Input) -> int:
+def _lanes(plan: RunPlan, folder: RunFolder, one: Input, screen: Screen) -> int:
     """The number asked for; an automatic one is decided once, for the whole of a run, however often it goes on."""
     if isinstance(plan.lanes, int):
+        cores = usable_cores()
+        if plan.device["platform"] == "cpu" and plan.lanes > cores:
+            screen.note(f"--lanes {plan.lanes}: on a CPU a search has a core to itself; {cores} run at once")
         return plan.lanes
     decided = folder.unfinished_settings.get("lanes")
-    if isinstance(decided, int) and not plan.strict and plan.device["platform"] != "cpu":
+    if isinstance(decided, int) and not plan.searches_by_itself:
         return decided
     return plan.lanes.count(len(one.low_res), len(plan.inputs) * plan.quota.searches)
 
@@ -260,6 +263,11 @@ class _Run:
             yield self._plan.problem(one)
 
     def _on_chunk(self, standing: Progress) -> None:
+        if not standing.position_independent and self._live.standing.position_independent:
+            self._screen.note(
+                "on this device last bits depend on a search's place among the lanes; with --strict they do not",
+                "yellow",
+            )
         self._live.update(standing)
         if self._live.done < self._live.total:
             self._interrupt.check()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Array, Float
 
+from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search.config import UpsamplingConfig
@@ -32,6 +33,8 @@ class Solutions:
         noise: Every noise input (n, k, r, r, 1).
         restart: Which restart each solution came from.
         keys: Data of the random keys that the starts were drawn from.
+        position_independent: Whether a search's bits do not depend on its place among the lanes; False on a device
+            where two steps of one problem were seen to differ, which `strict` avoids.
     """
 
     images: np.ndarray
@@ -48,6 +51,7 @@ class Solutions:
     noise: tuple[np.ndarray, ...]
     restart: np.ndarray
     keys: np.ndarray
+    position_independent: bool = True
 
 
 def upsample(
@@ -57,6 +61,7 @@ def upsample(
     restarts: int = 1,
     seed: int = 0,
     lanes: int | None = None,
+    strict: bool = False,
     config: UpsamplingConfig | None = None,
 ) -> Solutions:
     """Return k solutions for each low-resolution image, best first; `solve_stream` gives them one by one, as they end.
@@ -70,6 +75,7 @@ def upsample(
         restarts: k, how many searches each image gets, each from another random start.
         seed: What the starts are drawn from, together with the pixels: 0 to 2³² − 1.
         lanes: Searches that run at once on each device; None for what suits the generator and the device.
+        strict: Run every search as a program by itself on other devices than CPUs too, as `solve_stream` does.
         config: Settings, `presets.pulse()` if None.
 
     Raises:
@@ -82,7 +88,9 @@ def upsample(
         raise ValueError("low_res: expected at least one image, got none")
     problems = as_problems(low_res, restarts=restarts, seed=seed)
     by_image: list[list[Solution]] = [[] for _ in problems]
-    for solution in solve_stream(problems, generator, lanes=lanes, config=config):
+    seen: list[Progress] = []
+    stream = solve_stream(problems, generator, lanes=lanes, strict=strict, config=config, on_chunk=seen.append)
+    for solution in stream:
         by_image[solution.index].append(solution)
     ranked = [rank(solutions) for solutions in by_image]
 
@@ -106,4 +114,5 @@ def upsample(
         ),
         restart=stack("restart"),
         keys=stack("key"),
+        position_independent=all(progress.position_independent for progress in seen),
     )

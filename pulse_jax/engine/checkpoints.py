@@ -27,7 +27,7 @@ from pulse_jax.system.devices import Device, kind_of_device
 from pulse_jax.system.files import UNFINISHED, write_whole
 from pulse_jax.system.text import differences
 
-__all__ = ["Checkpoint", "CheckpointError", "Saved", "digest", "fingerprint"]
+__all__ = ["Checkpoint", "CheckpointError", "Saved", "digest", "fingerprint", "lanes_begun_with"]
 
 # Saving may take this share of the time.
 _SHARE = 0.02
@@ -150,6 +150,15 @@ class Checkpoint:
         if finished:
             with contextlib.suppress(OSError):  # it holds other files too, and stays
                 self._folder.rmdir()
+
+
+def lanes_begun_with(folder: str | os.PathLike[str]) -> int | None:
+    """Return how many lanes the programs had that searches in a folder began with; None where nothing says so."""
+    try:
+        lanes = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["lanes"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return lanes if isinstance(lanes, int) and lanes > 0 else None
 
 
 def digest(tree: Any) -> str:

@@ -27,7 +27,7 @@ from pulse_jax.search.step import SearchState
 from pulse_jax.system.devices import Device, give_back_memory, program_memory, usable_cores
 from pulse_jax.system.programs import Program
 
-__all__ = ["Ended", "Lanes", "groups", "kept_leaves", "placed", "start_all"]
+__all__ = ["Ended", "Lanes", "by_themselves", "groups", "kept_leaves", "placed", "start_all"]
 
 # A chunk ends early once this share of the lanes has ended in it, if others wait for them.
 _ENOUGH = 1 / 16
@@ -40,6 +40,16 @@ def placed(generator: Generator, config: SearchConfig, device: Device) -> Genera
     return generator.prepared() if device.platform == "cpu" and config.precision == "float32" else generator
 
 
+def by_themselves(platform: str, *, strict: bool) -> bool:
+    """Return whether every search is a program by itself: on CPUs always, elsewhere where that is asked for.
+
+    Args:
+        platform: What searches run on, as `jax.Device.platform` calls it.
+        strict: Whether it is asked for.
+    """
+    return platform == "cpu" or strict
+
+
 def groups(device: Device, lanes: int, *, strict: bool = False) -> list[int]:
     """Return in groups of how many lanes so many searches run at once on a device, each group a program by itself.
 
@@ -48,10 +58,10 @@ def groups(device: Device, lanes: int, *, strict: bool = False) -> list[int]:
         lanes: Searches that run at once.
         strict: Whether every search is to be a program by itself on other devices than CPUs too.
     """
-    if device.platform == "cpu":
-        # More than there are cores would wait for each other.
-        return [1] * min(lanes, usable_cores())
-    return [1] * lanes if strict else [lanes]
+    if not by_themselves(device.platform, strict=strict):
+        return [lanes]
+    # On a CPU, more than there are cores would wait for each other.
+    return [1] * (min(lanes, usable_cores()) if device.platform == "cpu" else lanes)
 
 
 @functools.partial(Program, static_argnames="config")
@@ -121,6 +131,22 @@ def kept_leaves(state: SearchState) -> list[Any]:
     return jax.tree.leaves(_kept(state))
 
 
+@jax.jit
+def _everywhere(state: SearchState, lane: Array) -> SearchState:
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[lane], leaf.shape), state)
+
+
+@jax.jit
+def _are_alike(state: SearchState) -> Array:
+    """Whether all lanes hold the same, NaN where another is NaN included."""
+
+    def alike(leaf: Array) -> Array:
+        first = leaf[:1]
+        return jnp.all((leaf == first) | ((leaf != leaf) & (first != first)))
+
+    return jnp.all(jnp.stack([alike(leaf) for leaf in jax.tree.leaves(state)]))
+
+
 class Ended(NamedTuple):
     """A search that has ended.
 
@@ -152,6 +178,8 @@ class Lanes:
             there was one.
         ended: Time when the last chunk was found to have ended, by `time.perf_counter`; 0 before one.
         compile_seconds: Seconds that the first calls took to return, which is tracing and compiling.
+        position_independent: Whether a search's bits do not depend on its lane, as far as was seen: by two steps of one
+            problem in all of them, when the program was compiled.
     """
 
     def __init__(self, generator: Generator, config: SearchConfig, side: int, count: int, device: Device) -> None:
@@ -161,6 +189,7 @@ class Lanes:
         self.ended = 0.0
         self.count = count
         self.compile_seconds = 0.0
+        self.position_independent = True
         self._generator = generator
         # Numbers as data: one program serves all configs of a structure.
         self._config = config.structure
@@ -267,6 +296,8 @@ class Lanes:
 
     def dispatch(self, limit: int, *, waiting: bool) -> None:
         """Start a chunk of at most `limit` steps and return at once; `waiting` says that tasks wait for free lanes."""
+        if self.count > 1 and "chunk" not in self._called:
+            self.position_independent = self._compare_positions()
         enough = max(1, round(self.count * _ENOUGH)) if waiting else len(self.running)
         limits = np.int32(limit), np.int32(min(enough, len(self.running)))
         self._dispatched = None if "chunk" not in self._called else time.perf_counter()
@@ -274,6 +305,12 @@ class Lanes:
         self._state, self._taken = self._timed(
             "chunk", _chunk, self._generator, self._config, self._given, state, *limits
         )
+
+    def _compare_positions(self) -> bool:
+        state = _everywhere(self._state, np.int32(min(self.running)))
+        limits = np.int32(2), np.int32(self.count)
+        state, _ = self._timed("chunk", _chunk, self._generator, self._config, self._given, state, *limits)
+        return bool(_are_alike(state))
 
     def collect(self) -> tuple[list[Ended], int]:
         """Wait for the chunk; return the searches that ended in it, and the steps that it took."""

@@ -18,6 +18,7 @@ class Progress:
         compile_seconds: Seconds of these in tracing and compiling.
         idle_seconds: Seconds of these between two chunks, in which the device waited for the host, compiling left
             out; of several devices the mean.
+        position_independent: Whether a search's bits do not depend on its place among the lanes, as far as was seen.
     """
 
     done: int
@@ -27,6 +28,7 @@ class Progress:
     seconds: float
     compile_seconds: float
     idle_seconds: float
+    position_independent: bool = True
 
     @property
     def steps_per_second(self) -> float | None:

@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from pulse_jax.engine.checkpoints import Checkpoint, Saved, fingerprint
-from pulse_jax.engine.lanes import Ended, groups, kept_leaves, placed
+from pulse_jax.engine.checkpoints import Checkpoint, Saved, fingerprint, lanes_begun_with
+from pulse_jax.engine.lanes import Ended, by_themselves, groups, kept_leaves, placed
 from pulse_jax.engine.memory import fitting_lanes
 from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.tasks import TaskQueue
@@ -67,7 +67,8 @@ def solve_stream(
         config: Settings, `presets.pulse()` if None. An interpolation makes one solution of each problem, whatever its
             restarts, and saves nothing.
         lanes: Searches that run at once on each device; on a CPU results do not depend on it, elsewhere their
-            last bits do. None for what suits the first input (`memory.fitting_lanes`), no more than there are searches.
+            last bits do. None for what suits the first input (`memory.fitting_lanes`), no more than there are searches;
+            where `checkpoint_dir` holds searches, what they began with.
         strict: Run every search as a program by itself on other devices too, so that results depend on no lanes there
             either; slower.
         chunk_steps: Steps between two looks from the host, at most, and fewer where they take more than about a
@@ -102,6 +103,8 @@ def solve_stream(
             kinds = {(device.platform, device.device_kind) for device in places}
             if len(kinds) != 1:
                 raise ValueError(f"devices: expected one or more of one kind, got {places}")
+            if lanes is None and not by_themselves(places[0].platform, strict=strict) and checkpoint_dir is not None:
+                lanes = lanes_begun_with(checkpoint_dir)
             if lanes is None:
                 lanes, fitting = _suitable(fitting, generator, config, places[0])
             sizes = groups(places[0], lanes, strict=strict)
@@ -295,4 +298,5 @@ class _Stream:
             seconds=time.perf_counter() - self._began,
             compile_seconds=sum(worker.compile_seconds for worker in self._workers),
             idle_seconds=sum(worker.idle_seconds for worker in self._workers) / len(self._workers),
+            position_independent=all(lanes.position_independent for lanes in sets),
         )

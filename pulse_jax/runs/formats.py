@@ -168,6 +168,8 @@ class UpsampleSummary(Summary):
     generator: GeneratorRecord
     versions: dict[str, str | None]
     device: dict[str, Any]
+    selfcheck: str | None
+    position_independent: bool
     settings: Settings
     speed: Speed
     inputs: list[InputRecord]

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from pulse_jax.engine.lanes import by_themselves
 from pulse_jax.engine.memory import fitting_lanes
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, ReadImage
@@ -73,6 +74,7 @@ class RunPlan:
         advice: What may help where nothing feasible was found; "" if nothing does.
         versions: Versions of what computes, by name.
         device: What computes: platform, kind of device and count.
+        selfcheck: When `pulse-jax selfcheck` last passed on this kind of device with these versions; None if never.
         deciding: Options that decide results by themselves, JSON values by name: a part of the run's `settings`.
         reported: Options that `summary.json` repeats, JSON values by name.
         repeated: Words of the options that a command needs, beside restarts, seed and lanes, to make a solution again.
@@ -100,9 +102,15 @@ class RunPlan:
     advice: str
     versions: Mapping[str, str | None]
     device: Mapping[str, Any]
+    selfcheck: str | None = None
     deciding: Mapping[str, Any]
     reported: Mapping[str, Any]
     repeated: Sequence[str]
+
+    @property
+    def searches_by_itself(self) -> bool:
+        """Whether every search is a program by itself, so that the number of lanes decides nothing."""
+        return by_themselves(self.device["platform"], strict=self.strict)
 
     def read(self, paths: Sequence[Path]) -> Iterator[Input | ImageError]:
         """Yield each input as it is solved, or what is wrong with it; only one whole picture is ever in memory.
@@ -147,7 +155,7 @@ class RunPlan:
         source = self.output.absolute() / one.name / "input.png"
         words = ["pulse-jax", "upsample", source, "--output", "again", "--restarts", restart + 1]
         words += ["--seed", self.seed]
-        if self.device["platform"] != "cpu":  # a part of what decides last bits
+        if not self.searches_by_itself:  # a part of what decides last bits
             words += ["--lanes", lanes]
         words += self.repeated
         return shlex.join(map(str, words))

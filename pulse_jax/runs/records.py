@@ -133,6 +133,8 @@ def run_summary(
         "generator": plan.generator_record,
         "versions": plan.versions,
         "device": plan.device,
+        "selfcheck": plan.selfcheck,
+        "position_independent": standing.position_independent,
         "settings": settings,
         "speed": {
             "steps": standing.steps,

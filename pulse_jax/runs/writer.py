@@ -12,7 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pulse_jax.images.files import ImageError, save_png
+import numpy as np
+
+from pulse_jax.images.files import ImageError, read_image, save_png
+from pulse_jax.images.rounding import to_uint8
 from pulse_jax.reports.contact_sheet import MAX_PER_ROW, SheetTile
 from pulse_jax.runs.additions import save_animation
 from pulse_jax.runs.folder import RunFolder
@@ -24,6 +27,7 @@ from pulse_jax.runs.sheets import input_sheet, inputs_shown, run_sheet, tile
 from pulse_jax.runs.solution_files import KeptSolution, file_names, keep_solution, write_solutions
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.diversity import choose, nearest_distances
+from pulse_jax.search.judge import holds
 from pulse_jax.search.problems import Solution, image_number, rank
 from pulse_jax.system.background import WriteBehind
 from pulse_jax.system.errors import RunError
@@ -93,7 +97,8 @@ class InputWriter:
             Whether it remains finished.
 
         Raises:
-            ImageError: The picture is another, but somebody's file lies among its results, which remain and count.
+            ImageError: The picture is another, but somebody's file lies among its results; or a result is not what
+                was recorded of it. All of them remain and count.
         """
         record = self._read_record(path)
         assert record is not None
@@ -105,27 +110,62 @@ class InputWriter:
                 return False
             self._count(record)
             raise ImageError(path, f"changed since it was solved; move {printable(foreign)}, which is in the way")
+        self._count(record)
+        if isinstance(one, Input):
+            self._judge_again(one, record)
         if isinstance(one, ImageError):
             self._screen.note(f"{printable(path.name)}: cannot be used any more; its results are kept", "yellow")
-        self._count(record)
         return True
 
+    def _judge_again(self, one: Input, record: InputRecord) -> None:
+        """Raises `ImageError` where a finished input's pictures are not what was recorded of them."""
+        for solution in record["solutions"]:
+            for entry in (solution, *solution.get("variations", ())):
+                file = self._folder.path / entry["image"]
+                if not file.exists():  # taken away, which is the user's right
+                    continue
+                try:
+                    picture = to_uint8(read_image(file).pixels)
+                except ImageError:
+                    picture = np.zeros(0, np.uint8)
+                if not self._holds(one, picture, entry["downscaling_error"], feasible=entry["feasible"]):
+                    image, name = printable(entry["image"]), printable(one.name)
+                    reason = f"{image} is not the picture that was written there; remove {name}/ to solve it again"
+                    raise ImageError(one.path, reason)
+
+    def _holds(self, one: Input, picture: np.ndarray, error: float | None, *, feasible: bool) -> bool:
+        """Whether what was recorded of a picture (H, W, 3) uint8 is true."""
+        plan = self._plan
+        if error is None or picture.shape != (plan.size, plan.size, 3):
+            return False
+        return holds(picture, one.low_res, plan.config, error, feasible=feasible)
+
     def recall(self, one: Input) -> None:
-        """Fill `one.ended` with what an earlier process has finished, and publish the input if that is all."""
-        changed = False
+        """Fill `one.ended` with what an earlier process has finished, and publish the input if that is all.
+
+        Every solution is judged again; what is damaged, or not what it says of itself, is searched for again.
+        """
+        changed = wrong = False
         for path in sorted(self._state(one).glob("*.npz")):
             try:
                 solution = KeptSolution.find(path).read()
             except RunError:
                 path.unlink()
                 continue
-            if path == self._place(one, solution.restart):
-                one.ended[solution.restart] = solution.feasible
-            else:
+            error, feasible = solution.downscaling_error, solution.feasible
+            if path != self._place(one, solution.restart):
                 path.unlink()
                 changed = True
+            elif not self._holds(one, to_uint8(solution.image), error, feasible=feasible):
+                path.unlink()
+                wrong = True
+            else:
+                one.ended[solution.restart] = feasible
         if changed:
             self._tell_changed(one.path)
+        if wrong:
+            name = printable(one.path.name)
+            self._screen.note(f"{name}: what was kept of it is not what it says; it is searched for again", "yellow")
         self._complete(one)
 
     def _tell_changed(self, path: Path) -> None:

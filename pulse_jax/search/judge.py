@@ -9,7 +9,10 @@ from pulse_jax.search.config import UpsamplingConfig
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Solution, Status
 
-__all__ = ["Result", "judge"]
+__all__ = ["Result", "holds", "judge"]
+
+# Of an error that was recorded by another machine: sums may round otherwise.
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-9
 
 
 class Result(NamedTuple):
@@ -67,3 +70,19 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
         key=key,
         feasible_at=int(result.feasible_at),
     )
+
+
+def holds(
+    picture: UInt8[np.ndarray, "h w 3"], target: np.ndarray, config: UpsamplingConfig, error: float, *, feasible: bool
+) -> bool:
+    """Return whether the verdict that was recorded of a picture is true, by judging it again.
+
+    Args:
+        picture: Picture as it is delivered.
+        target: Low-resolution image (h, h, 3) that it is for.
+        config: Settings that it was made with; ε and D count.
+        error: Its `downscaling_error`, as recorded.
+        feasible: Whether it was called feasible.
+    """
+    _, found = degradation_of(config, len(picture), len(target)).compare(picture / 255, target)
+    return bool(np.isclose(error, found, rtol=_RELATIVE, atol=_ABSOLUTE)) and feasible == (error <= config.eps)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["Program"]
+__all__ = ["Program", "keeps_sums_in_order"]
 
 # XLA hands products, convolutions and sums to a library (YNNPACK) whose products and convolutions add up in one order,
 # while its sums are split by the number of threads. Products and convolutions alone: sums are then XLA's own code.
@@ -26,6 +26,11 @@ def _compiler_options(platform: str) -> dict[str, str] | None:
     except jax.errors.JaxRuntimeError:  # an XLA without that option, or that library
         return None
     return _CPU
+
+
+def keeps_sums_in_order() -> bool:
+    """Return whether programs for CPUs can be compiled so that their sums do not depend on the number of threads."""
+    return _compiler_options("cpu") is not None
 
 
 class Program:

@@ -1,8 +1,10 @@
 """`upsample` that was stopped, failed or found its inputs changed goes on with what it has."""
 
+import json
 import os
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -245,3 +247,50 @@ def test_an_interrupt_before_anything_is_finished_says_how_to_go_on(fake, inputs
     assert run("upsample", inputs, "--output", tmp_path / "out") == 130
     assert "Interrupted: 0 of 1 inputs are finished" in capsys.readouterr().err
     assert shown(tmp_path / "out") == {"summary.json"}
+
+
+def test_a_kept_solution_that_is_not_what_it_says_is_searched_for_again(fake, inputs, tmp_path, capsys):
+    for seed, name in enumerate(("a.png", "b.png")):
+        draw(inputs / name, seed=seed)
+    fake.interrupt_after = 4
+    command = ["upsample", inputs, "--output", tmp_path / "out", "--restarts", 3]
+    assert run(*command) == 130
+    (kept,) = (tmp_path / "out" / ".pulse-jax-state" / "inputs" / "a").glob("*-00001.npz")
+    with np.load(kept) as stored:
+        arrays = dict(stored)
+    arrays["image"] = np.broadcast_to(np.array([255, 0, 0], np.uint8), arrays["image"].shape)
+    np.savez(kept, **(arrays | {"downscaling_error": np.float64(0), "feasible": np.True_}))
+    fake.interrupt_after = None
+    capsys.readouterr()
+    assert run(*command) == 0
+    assert "a.png: what was kept of it is not what it says; it is searched for again\n" in capsys.readouterr().err
+    shown = [np.asarray(Image.open(file)) for file in sorted((tmp_path / "out" / "a").glob("solution_*.png"))]
+    assert not any((picture == [255, 0, 0]).all() for picture in shown)
+
+
+@pytest.mark.parametrize("spoil", ["another picture", "another size", "no picture", "a record that lies"])
+def test_finished_results_are_judged_again(fake, inputs, tmp_path, capsys, spoil):
+    for seed, name in enumerate(("a.png", "b.png")):
+        draw(inputs / name, seed=seed)
+    out = tmp_path / "out"
+    command = ["upsample", inputs, "--output", out, "--restarts", 2]
+    # Restarts 0 of both inputs come first.
+    fake.interrupt_after = 3
+    assert run(*command) == 130
+    assert (out / "a" / "solutions.json").exists()
+    file = out / "a" / "solution_01.png"
+    if spoil == "no picture":
+        file.write_bytes(b"")
+    elif spoil == "a record that lies":
+        record = json.loads((out / "a" / "solutions.json").read_text())
+        record["solutions"][1] |= {"feasible": True, "downscaling_error": 0.0}
+        (out / "a" / "solutions.json").write_text(json.dumps(record))
+    else:
+        Image.new("RGB", (16, 16) if spoil == "another picture" else (8, 8), "red").save(file)
+    fake.interrupt_after = None
+    capsys.readouterr()
+    assert run(*command) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "is not the picture that was written there; remove a/ to solve it again" in told
+    summary = summary_of(out)
+    assert [Path(entry["input"]).name for entry in summary["inputs"]] == ["a.png", "b.png"]
