@@ -316,15 +316,30 @@ class InputWriter:
             record = json.loads(file.read_text(encoding="utf-8"))
             if not {"input", "searches", "solutions", "solved", "image_number"} <= set(record):
                 raise ValueError("not a record")
+            if not all(_is_entry(entry, path.stem) for entry in record["solutions"]):
+                raise ValueError("not a record of solutions")
             # One without a number was written before there was any.
             if record.pop("format", FORMAT) != FORMAT:
                 raise ValueError("another format")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise RunError(f"{printable(file)}: damaged; remove its folder to solve that input again") from error
         return record
 
     def _count(self, record: InputRecord) -> None:
         with self._counting:
             self.tally.add(record)
+
+
+def _is_entry(entry: dict[str, Any], name: str) -> bool:
+    """Whether what a record says of a solution, and of its variations, can be judged again."""
+    error, (folder, _, file) = entry["downscaling_error"], entry["image"].partition("/")
+    variations = entry.get("variations", ())
+    return (
+        isinstance(entry["feasible"], bool)
+        and (error is None or isinstance(error, int | float))
+        and folder == name
+        and "/" not in file
+        and all(_is_entry(variation, name) for variation in variations)
+    )

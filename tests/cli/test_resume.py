@@ -149,6 +149,25 @@ def test_a_picture_that_was_taken_away_stops_no_run(fake, inputs, tmp_path):
     assert summary_of(tmp_path / "out")["finished"] and (tmp_path / "out" / "sheet.png").is_file()
 
 
+@pytest.mark.parametrize(
+    "entry", [{}, 1, {"image": "../x.png"}, {"image": "a/../x.png"}, {"feasible": "yes"}, {"downscaling_error": "0"}]
+)
+def test_a_record_that_is_none_is_told_in_a_line(fake, inputs, tmp_path, capsys, entry):
+    for seed, name in enumerate(("a.png", "b.png")):
+        draw(inputs / name, seed=seed)
+    words = ["upsample", inputs, "--restarts", 1, "--output", tmp_path / "out"]
+    fake.interrupt_after = 1
+    assert run(*words) == 130
+    file = tmp_path / "out" / "a" / "solutions.json"
+    record = json.loads(file.read_text())
+    usual = {"image": "a/solution_01.png", "feasible": False, "downscaling_error": 0.1}
+    record["solutions"] = [usual | entry if isinstance(entry, dict) and entry else entry]
+    file.write_text(json.dumps(record))
+    fake.interrupt_after = None
+    assert run(*words) == 1
+    assert "a/solutions.json: damaged; remove its folder to solve that input again" in capsys.readouterr().err
+
+
 def test_a_damaged_record_is_told_and_nothing_else_is_lost(fake, inputs, tmp_path, capsys):
     for seed, name in enumerate(("a.png", "b.png")):
         draw(inputs / name, seed=seed)

@@ -107,10 +107,10 @@ def _convolve_folded(x: Activations, kernel: Kernel, *, padding: Padding, togeth
     """Correlate with `together` columns as the channels of one, which costs nothing but products with zeros."""
     (left, right), (height, width, inputs, outputs) = padding[1], kernel.shape
     before, after = -(-left // together), -(-right // together)
-    to, of, out = np.ogrid[-before : after + 1, :together, :together]
     # The tap by which a column of a folded input pixel comes into a column of a folded output pixel.
-    tap = to * together + of - out + left
-    taps = jnp.where(((tap >= 0) & (tap < width))[..., None, None], kernel[:, np.clip(tap, 0, width - 1)], 0)
+    to, of = jnp.arange(-before, after + 1)[:, None, None], jnp.arange(together)[:, None]
+    tap = to * together + of - of.T + left
+    taps = jnp.where(((tap >= 0) & (tap < width))[..., None, None], kernel[:, jnp.clip(tap, 0, width - 1)], 0)
     wide = taps.swapaxes(3, 4).reshape(height, before + after + 1, together * inputs, together * outputs)
     n, rows, columns, _ = x.shape
     y = _convolve(x.reshape(n, rows, columns // together, -1), wide, (padding[0], (before, after)))
