@@ -60,7 +60,7 @@ def solved(generator, config, order, **options) -> dict[str, str]:
 def embedded(precision: str) -> dict[str, str]:
     """Searches of the embedded generator: how many at once, in which order, beside what, in what chunks."""
     generator = pulse_jax.load_generator()
-    config = presets.pulse(steps=25, precision=precision)
+    config = presets.pulse(steps=15, precision=precision)
     order = [0, 1, 2, 3]
     ways = {f"{lanes} lanes": functools.partial(solved, generator, config, order, lanes=lanes) for lanes in (1, 2, 9)}
     ways["reversed"] = functools.partial(solved, generator, config, order[::-1], lanes=2)

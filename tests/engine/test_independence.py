@@ -7,13 +7,16 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-FAST = ("embedded:whole:float32", "stylegan1:512-channels:float32", "stylegan2:512-channels:float32")
+FAST = ("embedded:whole:float32", "stylegan1:512-channels:float32")
+PRODUCTS = "products:embedded:float32"
 MATRIX = (
     "embedded:whole:bfloat16",
+    "stylegan2:512-channels:float32",
     *(f"{family}:512-channels:bfloat16" for family in ("stylegan1", "stylegan2")),
     *(
         f"{family}:{pixels}-pixels:{precision}"
@@ -39,16 +42,14 @@ def found(cases, threads, **others):
 
 
 def test_company_order_lanes_and_threads_change_no_bit():
-    one, two = (found(FAST, threads) for threads in (1, 2))
+    with ThreadPoolExecutor(2) as beside:
+        one, two = beside.map(found, (FAST, (*FAST, PRODUCTS)), (1, 2))
+    # What the number of threads could change is not even there.
+    assert two.pop(PRODUCTS) == []
     for case in FAST:
         for ways in (one[case], two[case]):
             assert len(ways) > 2 and len({*ways.values()}) == 1, (case, ways)
     assert one == two
-
-
-def test_every_product_of_a_search_is_one_that_threads_do_not_change():
-    case = "products:embedded:float32"
-    assert found((case,), 2) == {case: []}
 
 
 @pytest.mark.slow
