@@ -1,6 +1,7 @@
 """Shape annotations are checked while testing: jaxtyping's hook must be in place before pulse_jax is first imported."""
 
 import importlib
+import importlib.metadata
 import logging
 import os
 import pkgutil
@@ -8,7 +9,12 @@ import pkgutil
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of the suite is compilation: without the backend's optimisations it takes half the time, with its older emitters
 # a third less again, and goldens still hold. Tests that start processes of their own leave those to the newer ones.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    # later ones have no others, and end the process at a flag that they do not know
+    + " --xla_cpu_use_fusion_emitters=false" * importlib.metadata.version("jaxlib").startswith("0.10."),
+)
 # Nothing that was compiled earlier takes part, and nothing is left behind.
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 

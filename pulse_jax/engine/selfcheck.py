@@ -20,7 +20,7 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.search.presets import pulse
 from pulse_jax.search.problems import Problem, Solution
-from pulse_jax.system.programs import Program, keeps_sums_in_order
+from pulse_jax.system.programs import Program, repeats_bits
 
 __all__ = ["FACTOR", "GOLDEN", "Finding", "looked_at", "self_check"]
 
@@ -77,7 +77,7 @@ def self_check(generator: Generator) -> Iterator[Finding]:
         generator: The embedded generator, for which the recorded numbers are.
     """
     yield _golden(generator)
-    yield _threads()
+    yield _order()
     order = list(range(_SEARCHES))
     found = _solved(generator, order)
     yield _same("positions", "the order reversed", found, _solved(generator, order[::-1]))
@@ -107,12 +107,10 @@ def _golden(generator: Generator) -> Finding:
     return Finding("numbers", passed, told)
 
 
-def _threads() -> Finding:
-    if jax.default_backend() != "cpu":
-        return Finding("threads", True, "no matter on this device")
-    passed = keeps_sums_in_order()
-    told = "every sum keeps its order" if passed else "this jaxlib cannot keep sums in order: bits may depend on them"
-    return Finding("threads", passed, told)
+def _order() -> Finding:
+    passed = repeats_bits(jax.default_backend())
+    told = "every sum keeps its order" if passed else "this jaxlib cannot have them in order: bits may vary"
+    return Finding("sums", passed, told)
 
 
 def _problems(order: Sequence[int]) -> Iterator[Problem]:

@@ -157,7 +157,7 @@ def _suitable(
         return 1, iter(())
     ended = len(known) < _AHEAD_LEAST
     searches = sum(problem.restarts for problem in known) if ended else None
-    lanes = fitting_lanes(generator, config, len(known[0].low_res), device, searches=searches)
+    lanes = fitting_lanes(generator, config, device, searches=searches)
     return lanes, itertools.chain(known, problems)
 
 

@@ -44,7 +44,7 @@ class AutomaticLanes:
         device = jax.local_devices()[0]
         # Additions are compiled to be asked what they take: where lanes are a guess, a share of the memory is left.
         beside = 0 if device.platform == "cpu" else self.additions.memory(side)
-        return fitting_lanes(self.generator, self.config, side, device, searches=searches, beside=beside)
+        return fitting_lanes(self.generator, self.config, device, searches=searches, beside=beside)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""Compiled programs whose bits do not depend on the number of threads that a CPU runs them with."""
+"""Compiled programs that give the same bits every time, on a CPU with any number of threads."""
 
 import functools
 from collections.abc import Callable
@@ -7,30 +7,39 @@ from typing import Any
 import jax
 import numpy as np
 
-__all__ = ["Program", "keeps_sums_in_order"]
+__all__ = ["Program", "repeats_bits"]
 
-# XLA hands products, convolutions and sums to a library (YNNPACK) whose products and convolutions add up in one order,
-# while its sums are split by the number of threads. Products and convolutions alone: sums are then XLA's own code.
-_CPU = {
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
+_OPTIONS: dict[str, dict[str, Any]] = {
+    # XLA hands products, convolutions and sums to a library (YNNPACK) whose products and convolutions add up in one
+    # order, while its sums are split by the number of threads. With products and convolutions alone, sums are XLA's.
+    "cpu": {
+        "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
+    },
+    # The fastest of cuDNN's algorithms may add up in the order in which threads happen to end.
+    "gpu": {"xla_gpu_exclude_nondeterministic_ops": True},
 }
 
 
 @functools.cache
-def _compiler_options(platform: str) -> dict[str, str] | None:
-    if platform != "cpu":
+def _compiler_options(platform: str) -> dict[str, Any] | None:
+    options = _OPTIONS.get(platform)
+    if options is None:
         return None
     try:
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            jax.jit(lambda x: -x, compiler_options=_CPU).lower(np.float32(1)).compile()
-    except jax.errors.JaxRuntimeError:  # an XLA without that option, or that library
+        with jax.default_device(jax.local_devices(backend=platform)[0]):
+            jax.jit(lambda x: -x, compiler_options=options).lower(np.float32(1)).compile()
+    except jax.errors.JaxRuntimeError:  # an XLA without that option
         return None
-    return _CPU
+    return options
 
 
-def keeps_sums_in_order() -> bool:
-    """Return whether programs for CPUs can be compiled so that their sums do not depend on the number of threads."""
-    return _compiler_options("cpu") is not None
+def repeats_bits(platform: str) -> bool:
+    """Return whether programs for a platform can be compiled so that they give the same bits every time.
+
+    Args:
+        platform: As `jax.Device.platform` calls it; True for those that need nothing to be asked for.
+    """
+    return platform not in _OPTIONS or _compiler_options(platform) is not None
 
 
 class Program:

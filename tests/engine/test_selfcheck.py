@@ -19,7 +19,7 @@ def generator():
 def test_all_is_as_promised(generator):
     findings = list(selfcheck.self_check(generator))
     assert [finding.name for finding in findings] == [
-        "numbers", "threads", "positions", "company", "lanes", "interruption",
+        "numbers", "sums", "positions", "company", "lanes", "interruption",
     ]  # fmt: skip
     assert all(finding.passed for finding in findings), findings
 
