@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pulse_jax import manifold, optimizers
     from pulse_jax.engine.batch import Solutions, upsample
+    from pulse_jax.engine.progress import Progress
     from pulse_jax.engine.stream import solve_stream
     from pulse_jax.generators.generator import Generator, load_generator
     from pulse_jax.generators.networks import lpips as perceptual
     from pulse_jax.manifold import sphere
     from pulse_jax.objectives import losses, regularizers
     from pulse_jax.search import animations, diversity, presets, variations
-    from pulse_jax.search.problems import Problem, Solution
+    from pulse_jax.search.problems import Problem, Solution, Status
+    from pulse_jax.system.devices import use_compilation_cache
+    from pulse_jax.system.version import __version__
 
 __all__ = [
     "Generator",
     "Problem",
+    "Progress",
     "Solution",
     "Solutions",
+    "Status",
+    "__version__",
     "animations",
     "diversity",
     "load_generator",
@@ -34,6 +40,7 @@ __all__ = [
     "solve_stream",
     "sphere",
     "upsample",
+    "use_compilation_cache",
     "variations",
 ]
 
@@ -51,12 +58,16 @@ _MODULES = {
 }
 _HOMES = {
     "Generator": "generators.generator",
+    "Progress": "engine.progress",
     "Problem": "search.problems",
     "Solution": "search.problems",
     "Solutions": "engine.batch",
+    "Status": "search.problems",
     "load_generator": "generators.generator",
     "solve_stream": "engine.stream",
+    "__version__": "system.version",
     "upsample": "engine.batch",
+    "use_compilation_cache": "system.devices",
 }
 
 

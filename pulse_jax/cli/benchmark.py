@@ -33,6 +33,7 @@ from pulse_jax.search.problems import Problem
 from pulse_jax.search.requirements import admissible_sizes
 from pulse_jax.system.devices import device_summary, versions
 from pulse_jax.system.errors import UsageError
+from pulse_jax.system.keys import random_key
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
 
@@ -163,7 +164,7 @@ def make_problems(generator: Generator, factor: int, count: int) -> list[Problem
         factor: How many pixels of a picture become one of the input's, along each side.
         count: How many problems.
     """
-    easy = np.clip(np.asarray(generator.sample(jax.random.key(0), _PICTURES)), 0, 1)
+    easy = np.clip(np.asarray(generator.sample(random_key(0), _PICTURES)), 0, 1)
     kinds = (_downscaled(easy, factor), _hard(generator.resolution, factor))
     pictures = [kinds[i % 2][i // 2 % len(kinds[i % 2])] for i in range(count)]
     return [Problem(low_res=picture, index=i, seed=i) for i, picture in enumerate(pictures)]

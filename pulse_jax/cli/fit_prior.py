@@ -23,6 +23,7 @@ from pulse_jax.generators.priors.principal import fit_principal
 from pulse_jax.reports.prior_plots import draw_coordinates, draw_norms
 from pulse_jax.reports.prior_quality import PriorReport, measure_priors
 from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.system.keys import random_key
 from pulse_jax.system.screen import Count, Screen
 from pulse_jax.system.text import duration, printable, reason_of
 
@@ -66,7 +67,7 @@ def run_fit_prior(options: FitPrior, screen: Screen) -> int:
             fitted = _Fit(options, generator, checkpoint, interrupt, screen).run()
             with Count(screen, "measuring") as count:
                 # Not the key of the fits: these samples are new to them.
-                report = measure_priors(fitted, jax.random.key(options.seed + 1), on_progress=count.update)
+                report = measure_priors(fitted, random_key(options.seed + 1), on_progress=count.update)
         description = read_description(folder, str(folder))
         fitted.save(
             folder,
@@ -123,7 +124,7 @@ class _Fit:
         """The generator with the prior."""
         options = self._options
         mapping, width = self._generator.latent_sampler()
-        key = jax.random.key(options.seed)
+        key = random_key(options.seed)
         with self._bars:
             if options.kind == "gaussian":
                 self._show("fitting")

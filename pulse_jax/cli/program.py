@@ -9,7 +9,10 @@ from typing import Any
 import tyro
 
 from pulse_jax.cli.commands import COMMANDS
+from pulse_jax.cli.options_file import expanded
+from pulse_jax.cli.words import check_words, unknown_command
 from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.system.version import __version__
 
 __all__ = ["run_program"]
 
@@ -31,12 +34,17 @@ def run_program(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    words = list(sys.argv[1:] if args is None else args)
     try:
+        if words[:1] == ["--version"]:
+            print(f"pulse-jax {__version__}")
+            return 0
+        words = _checked(words)
         options = tyro.extras.subcommand_cli_from_dict(
             {name: command.options for name, command in COMMANDS.items()},
             prog="pulse-jax",
             description=_DESCRIPTION,
-            args=args,
+            args=words,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
         )
         options.check()
@@ -49,15 +57,32 @@ def run_program(args: Sequence[str] | None = None) -> int:
         return _say("interrupted", 130)
 
 
+def _checked(words: list[str]) -> list[str]:
+    """The words with those of a file of options; raises `UsageError`, in one line where tyro would tell at length."""
+    if not words or words[0].startswith("-") or {"-h", "--help"} & {*words}:
+        return words
+    if words[0] not in COMMANDS:
+        raise unknown_command(words[0], COMMANDS)
+    options = COMMANDS[words[0]].options
+    words = [words[0], *expanded(options, words[1:])]
+    check_words(options, words[1:])
+    return words
+
+
 def _run(options: Any) -> int:
+    import jax
+
     from pulse_jax.system import devices
     from pulse_jax.system.screen import Screen
 
+    if options.device is not None:
+        jax.config.update("jax_platforms", options.device)
     place = next(command.function for command in COMMANDS.values() if command.options is type(options))
     module, _, name = place.partition(":")
     function = getattr(importlib.import_module(module), name)
+    devices.start_jax()
     devices.use_compilation_cache()
-    return function(options, Screen())
+    return function(options, Screen(quiet=options.quiet))
 
 
 def _say(line: object, code: int) -> int:

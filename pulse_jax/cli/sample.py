@@ -21,6 +21,7 @@ from pulse_jax.search.objective import decode
 from pulse_jax.search.space import Variables
 from pulse_jax.system.devices import device_summary, versions
 from pulse_jax.system.errors import UsageError
+from pulse_jax.system.keys import random_key
 from pulse_jax.system.programs import Program
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
@@ -53,7 +54,7 @@ def run_sample(options: Sample, screen: Screen) -> int:
     if stored is None:
         if truncation != 1.0 and generator.w_avg is None:
             raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
-        images = to_uint8(np.asarray(generator.sample(jax.random.key(seed), count, truncation=truncation)))
+        images = to_uint8(np.asarray(generator.sample(random_key(seed), count, truncation=truncation)))
     else:
         # The loss, and what only it takes, has no part in drawing.
         drawn = dataclasses.replace(stored.config, loss="L2")

@@ -9,6 +9,7 @@ import numpy as np
 from pulse_jax.cli import generators
 from pulse_jax.cli.options.roles import roles
 from pulse_jax.cli.options.upsample import Upsample
+from pulse_jax.cli.options_file import options_text
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError
 from pulse_jax.runs.additions import Additions, Animations, Variations
@@ -101,6 +102,9 @@ def make_plan(
         size=size,
         seed=options.seed,
         fit=options.fit,
+        format=options.format,
+        sheets=not options.no_sheets,
+        options=options_text(command, options) if command == "upsample" else "",
         originals=originals or {},
         versions=devices.versions(),
         device=devices.device_summary(),

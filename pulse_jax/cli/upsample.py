@@ -5,7 +5,6 @@ command is given again, and ends with the files that an undisturbed one writes.
 """
 
 import contextlib
-import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from pulse_jax.engine import stream as engine
 from pulse_jax.engine.checkpoints import CheckpointError
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
-from pulse_jax.runs.folder import RunFolder, check_output_apart
+from pulse_jax.runs.folder import RUN_FILE, RunFolder, check_output_apart
 from pulse_jax.runs.formats import Settings
 from pulse_jax.runs.inputs import Input, find_inputs, report_failures
 from pulse_jax.runs.plan import RunPlan
@@ -32,6 +31,7 @@ from pulse_jax.search.problems import Problem
 from pulse_jax.system.background import read_ahead
 from pulse_jax.system.devices import is_out_of_memory, usable_cores
 from pulse_jax.system.errors import RunError
+from pulse_jax.system.removal import remove_tree
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import duration, printable
 
@@ -110,7 +110,7 @@ def _lanes(plan: RunPlan, folder: RunFolder, one: Input, screen: Screen) -> int:
         if plan.device["platform"] == "cpu" and plan.lanes > cores:
             screen.note(f"--lanes {plan.lanes}: on a CPU a search has a core to itself; {cores} run at once")
         return plan.lanes
-    decided = folder.unfinished_settings.get("lanes")
+    decided = folder.earlier_settings.get("lanes")
     if isinstance(decided, int) and not plan.searches_by_itself:
         return decided
     return plan.lanes.count(len(one.low_res), len(plan.inputs) * plan.quota.searches)
@@ -134,14 +134,21 @@ class _Run:
     def _decided(self) -> Settings:
         """What decides the results; with `other_device`, of the device that began the run."""
         settings = run_settings(self._plan, self._lanes)
-        if self._plan.other_device and "device" in self._folder.unfinished_settings:
-            settings["device"] = self._folder.unfinished_settings["device"]
+        if self._plan.other_device and "device" in self._folder.earlier_settings:
+            settings["device"] = self._folder.earlier_settings["device"]
         return settings
 
     def execute(self) -> _Outcome:
         resumed = self._folder.begin(result_files(self._plan), self._summary(), self._settings)
+        if resumed and self._folder.was_finished and self._is_done():
+            self._folder.close()
+            self._tell_done()
+            return _Outcome(0, self._failures)
         if resumed:
-            self._screen.note(f"going on with the unfinished run in {printable(self._plan.output)}")
+            kind = "finished" if self._folder.was_finished else "unfinished"
+            self._screen.note(f"going on with the {kind} run in {printable(self._plan.output)}")
+            self._folder.update(self._summary())
+        self._write_options()
         try:
             with self._interrupt:
                 with self._live:
@@ -181,7 +188,8 @@ class _Run:
         self._lanes //= 2
         self._settings = self._decided()
         self._screen.note(f"not enough memory: {self._lanes} lanes", "yellow")
-        shutil.rmtree(self._folder.state / "searches", ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(self._folder.state, "searches")
         self._writer = InputWriter(self._plan, self._lanes, self._folder, self._screen)
         self._folder.update(self._summary())
 
@@ -191,6 +199,8 @@ class _Run:
         self._failures = [*plan.unusable]
         self._open.clear()
         with writer:
+            if resumed:
+                writer.carry()
             finished = self._finished() if resumed else set()
             live.earlier = writer.tally.searches, writer.tally.feasible
             spared = len(finished) * plan.quota.searches - writer.tally.searches
@@ -226,6 +236,30 @@ class _Run:
                         stream.close()
             self._interrupt.searched()
         return True
+
+    def _is_done(self) -> bool:
+        """Whether a finished run has each of the inputs, unchanged."""
+        writer = InputWriter(self._plan, self._lanes, self._folder, self._screen)
+        failures: list[ImageError] = []
+        for path, one in zip(self._plan.inputs, self._plan.read(self._plan.inputs), strict=True):
+            if isinstance(one, ImageError):
+                failures.append(one)
+            if not writer.is_unchanged(path, one):
+                return False
+        self._failures += failures
+        return True
+
+    def _tell_done(self) -> None:
+        count = len(self._plan.inputs)
+        self._screen.result(
+            f"Nothing left to do: {count} of {count} inputs are finished in {printable(self._plan.output)}"
+        )
+
+    def _write_options(self) -> None:
+        """The file that repeats the run; of the command that began it, where it goes on."""
+        if self._plan.options and not (self._plan.output / RUN_FILE).exists():
+            with self._folder.publish() as part:
+                (part / RUN_FILE).write_text(self._plan.options, encoding="utf-8")
 
     def _finished(self) -> set[Path]:
         """Inputs that an earlier process of this run has finished, and whose pictures are still the same."""
@@ -298,5 +332,5 @@ class _Run:
             names = ", ".join(printable(name) for name in tally.missed[:5])
             names += f" and {len(tally.missed) - 5} more" if len(tally.missed) > 5 else ""
             self._screen.result(f"Not feasible: {names}. {plan.advice}".rstrip(), "yellow")
-        if plan.command == "upsample":
+        if plan.command == "upsample" and plan.sheets:
             self._screen.result(f"Look at {printable(plan.output / 'sheet.png')}", "bold")

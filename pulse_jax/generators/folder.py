@@ -28,6 +28,7 @@ from pulse_jax.generators.architectures import ArchitectureConfig, architecture_
 from pulse_jax.generators.networks.initialization import init_params
 from pulse_jax.generators.priors.flow import init_blocks
 from pulse_jax.system.files import sha256_of
+from pulse_jax.system.keys import random_key
 
 __all__ = ["GeneratorError", "describe_folder", "flatten", "read_description", "read_folder", "write_folder"]
 
@@ -248,7 +249,7 @@ def _cast(arrays: Mapping[str, Any], dtype: str) -> dict[str, np.ndarray]:
 
 def _expected_shapes(config: ArchitectureConfig, names: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Every array's shape, from the architecture alone, without allocating; of the rest, those that `names` has."""
-    key = jax.ShapeDtypeStruct((2,), jnp.uint32)
+    key = jax.eval_shape(lambda: random_key(0))
     tree: dict[str, Any] = {"networks": jax.eval_shape(functools.partial(init_params, config), key, key)}
     vector = jax.ShapeDtypeStruct((config.latent_dim,), jnp.float32)
     matrix = jax.ShapeDtypeStruct((config.latent_dim, config.latent_dim), jnp.float32)

@@ -26,6 +26,8 @@ from pulse_jax.generators.priors.flow import Flow
 from pulse_jax.generators.priors.gaussian import GaussianFit, fit_gaussian
 from pulse_jax.generators.priors.moments import Mapping, measure_moments
 from pulse_jax.generators.priors.principal import PrincipalFit
+from pulse_jax.system.devices import start_jax
+from pulse_jax.system.keys import random_key
 
 __all__ = ["Generator", "load_generator"]
 
@@ -301,7 +303,7 @@ class Generator:
         is called between batches with how many draws are done, and `samples`.
         """
         mapping, width = self.latent_sampler()
-        key = jax.random.key(seed)
+        key = random_key(seed)
         fit = fit_gaussian(mapping, key, width, samples=samples, on_progress=on_progress)
         average, deviation = self.w_avg, self.w_std
         if average is None or deviation is None:
@@ -362,8 +364,10 @@ class Generator:
         """Read a generator folder, every file's hash and every array's shape and values verified.
 
         Raises:
+            DeviceError: JAX cannot start on the device that it is told to use.
             GeneratorError: The folder is missing, foreign or damaged, or holds NaN or infinite weights.
         """
+        start_jax()
         config, tree = read_folder(folder)
         tree = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), tree)
         return cls(
@@ -393,6 +397,7 @@ def load_generator(folder: str | os.PathLike[str] | None = None) -> Generator:
     """Load the embedded generator of synthetic heads, or a folder written by `Generator.save`.
 
     Raises:
+        DeviceError: JAX cannot start on the device that it is told to use.
         GeneratorError: The folder is missing, foreign or damaged, or holds NaN or infinite weights.
     """
     if folder is not None:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from pulse_jax.generators.architectures import ArchitectureConfig
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.networks.initialization import init_params
+from pulse_jax.system.keys import random_key
 
 __all__ = ["random_generator"]
 
@@ -26,9 +27,9 @@ def random_generator(architecture: ArchitectureConfig) -> Generator:
     Args:
         architecture: Architecture without labels, of a family in `FAMILIES`.
     """
-    params = init_params(architecture, jax.random.key(0), jax.random.key(1))
+    params = init_params(architecture, random_key(0), random_key(1))
     generator = Generator(config=architecture, params=params)
-    scale = _CONTRAST / jnp.std(generator.sample(jax.random.key(2), 8))
+    scale = _CONTRAST / jnp.std(generator.sample(random_key(2), 8))
 
     def fade(path: Any, leaf: jax.Array) -> jax.Array:
         name = jax.tree_util.keystr(path)

@@ -48,8 +48,9 @@ class Variations:
             number: Number of its draw, from 1.
         """
         digits = max(2, len(str(self.draws)))
-        image, small = (f"{name.removesuffix('.png')}_noise_{number:0{digits}}.png" for name in names)
-        return image, small
+        image, small = (Path(name) for name in names)
+        added = f"_noise_{number:0{digits}}"
+        return f"{image.stem}{added}{image.suffix}", f"{small.stem}{added}{small.suffix}"
 
     def of(self, problem: Problem, solution: Solution) -> Iterator[Solution]:
         """Yield the feasible variations of a solution one by one; none of one that is not feasible itself."""

@@ -2,15 +2,18 @@
 
 `summary.json` is written when the work begins and lists every file of the run from the start, so that what belongs to
 it is known even of a run that was killed. Such a run goes on where it was: what it needs for that lies in a hidden
-folder until it has finished. A run that replaces another takes its folder over by its first summary, which also lists
-what is left of the other.
+folder until it has finished. A finished one goes on too, with what is new. A run that replaces another takes its folder
+over by its first summary, which also lists what is left of the other.
+
+A summary may be a stranger's. What it lists is removed only where it can be proven to be a run's: by its name among
+those that runs give to files in an input's folder, or by the hash that the summary has of it; and never behind a link.
 """
 
 import contextlib
 import json
 import os
+import re
 import secrets
-import shutil
 import textwrap
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,11 +24,15 @@ import filelock
 
 from pulse_jax.runs.formats import FORMAT
 from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.system.files import sha256_of
+from pulse_jax.system.removal import is_plain_folder, remove_file, remove_folder_if_empty, remove_tree
 from pulse_jax.system.text import differences, printable, reason_of
 
-__all__ = ["HIDDEN", "RESERVED", "RunFolder", "check_output_apart"]
+__all__ = ["HIDDEN", "RESERVED", "RUN_FILE", "RunFolder", "check_output_apart"]
 
-RESERVED = ("sheet.png", "summary.json")
+RUN_FILE = "run.toml"
+"""What a run's options are called, from which it can be repeated."""
+RESERVED = ("sheet.png", "summary.json", RUN_FILE)
 """What a run itself calls its files, so that no input's folder can be called so."""
 HIDDEN = ".pulse-jax-"
 """How a run's own hidden files begin, with which no input's folder can begin."""
@@ -33,6 +40,10 @@ _PROGRAM = "pulse-jax"
 _PART_SUFFIX = ".part"
 _STATE, _LOCK = f"{HIDDEN}state", f"{HIDDEN}lock"
 _SUMMARY_LIMIT = 4 * 2**30
+_PART = re.compile(rf"{re.escape(HIDDEN)}[0-9a-f]{{12}}{re.escape(_PART_SUFFIX)}")
+# What runs call the files of an input.
+_PICTURE = r"(solution|downscaled)_[0-9]{2,}(_noise_[0-9]{2,})?\.(png|webp|jpg)"
+_RESULT = re.compile(rf"{_PICTURE}|(input|sheet)\.png|solutions\.(npz|json)|(search|morph)\.webp")
 
 
 class RunFolder:
@@ -58,9 +69,11 @@ class RunFolder:
         self.path = path
         self.state = path / _STATE
         self._earlier: frozenset[str] = frozenset()
+        self._carried: list[str] = []
+        self._replaces = replaces
         self._next_summary = 0.0
         self._overwrite = overwrite
-        self._unfinished: dict[str, Any] | None = None
+        self._before: dict[str, Any] | None = None
         # What is still to be removed of the run that this one replaces; None once all of it is.
         self._replaced: list[str] | None = None
         self._lock: filelock.BaseFileLock | None = None
@@ -75,8 +88,8 @@ class RunFolder:
             raise UsageError(f"{printable(path)}: the output folder cannot be used ({reason_of(error)})") from error
         if occupied:
             summary = _read_summary(path)
-            if resumes and summary is not None and _can_go_on(summary):
-                self._unfinished = summary
+            if resumes and summary is not None and _can_go_on(summary) and not (overwrite and summary["finished"]):
+                self._before = summary
             elif not overwrite and (summary is None or summary.get("command") not in replaces):
                 whose = "holds the results of an earlier run" if summary else "is not empty"
                 remedy = "--overwrite replaces them" if summary else "--overwrite adds to it"
@@ -84,10 +97,24 @@ class RunFolder:
             self._earlier = _inventory(path, summary)
 
     @property
-    def unfinished_settings(self) -> dict[str, Any]:
-        """The settings of the unfinished run that the folder holds; empty if it holds none."""
-        settings = {} if self._unfinished is None else self._unfinished["settings"]
+    def earlier_settings(self) -> dict[str, Any]:
+        """The settings of the run that the folder holds and that may go on; empty if it holds none."""
+        settings = {} if self._before is None else self._before["settings"]
         return settings if isinstance(settings, dict) else {}
+
+    @property
+    def was_finished(self) -> bool:
+        """Whether the run that the folder holds had nothing left to do."""
+        return self._before is not None and self._before["finished"]
+
+    def carried(self, names: Iterable[str]) -> list[str]:
+        """Return the folders of inputs that a run which goes on had beside these, sorted.
+
+        Args:
+            names: Names of folders.
+        """
+        folders = {name.partition("/")[0] for name in self._carried if "/" in name}
+        return sorted(folders - {*names})
 
     def begin(
         self, files: Sequence[str], summary: Mapping[str, Any], settings: Mapping[str, Any] | None = None
@@ -115,21 +142,27 @@ class RunFolder:
             raise
 
     def _begin(self, files: Sequence[str], summary: Mapping[str, Any], settings: dict[str, Any] | None) -> bool:
-        if self._unfinished is not None:
-            if _read_summary(self.path) != self._unfinished:
+        if self._before is not None:
+            if _read_summary(self.path) != self._before:
                 raise UsageError(f"{printable(self.path)}: another process has just been writing there; try again")
-            told = differences(self._unfinished["settings"], settings)
+            told = differences(self._before["settings"], settings)
+            command = self._before.get("command")
+            told += [] if command == summary.get("command") else [f"command was {command}, is {summary.get('command')}"]
             if not told:
-                self._files = list(files)
+                self._check_state()
+                own = _inventory(self.path, {**self._before, "replaced": []}) - {*files, "summary.json"}
+                self._carried = sorted(own)
+                self._files = [*files, *self._carried]
                 self._clean()
-                if "replaced" in self._unfinished:
-                    left = {"files": [], "replaced": self._unfinished["replaced"]}
+                if "replaced" in self._before:
+                    left = {"files": [], "replaced": self._before["replaced"]}
                     self._replace(_inventory(self.path, left), summary)
                 return True
-            if not self._overwrite:
+            if not self._overwrite and command not in self._replaces:
                 what = printable("; ".join(told), 600)
+                kind = "a finished" if self.was_finished else "an unfinished"
                 raise UsageError(
-                    f"{printable(self.path)}: holds an unfinished run with other settings ({what}); "
+                    f"{printable(self.path)}: holds {kind} run with other settings ({what}); "
                     "go on with those, choose another output folder, or --overwrite begins anew"
                 )
         for name in sorted({"summary.json", *(PurePosixPath(file).parts[0] for file in files)}):
@@ -155,8 +188,7 @@ class RunFolder:
         self._replaced = sorted({*earlier} - {"summary.json"})
         self.update(summary)
         try:
-            if self.state.is_dir():
-                shutil.rmtree(self.state)
+            self.forget()
             self._remove(self._replaced)
         except OSError as error:
             raise self.unwritable(error) from error
@@ -166,10 +198,20 @@ class RunFolder:
     def _clean(self) -> None:
         """Removes what a killed process was writing."""
         try:
-            for part in self.path.glob(f"{HIDDEN}*{_PART_SUFFIX}"):
-                shutil.rmtree(part)
+            for entry in self.path.iterdir():
+                if _PART.fullmatch(entry.name):
+                    remove_tree(self.path, entry.name)
         except OSError as error:
             raise self.unwritable(error) from error
+
+    def _check_state(self) -> None:
+        """Raises `UsageError` where a link stands for a folder in which this run would write and remove."""
+        for place in (self.state, self.state / "inputs", self.state / "searches"):
+            if os.path.lexists(place) and not is_plain_folder(place):
+                raise UsageError(
+                    f"{printable(place)}: a link, or no folder, where a run keeps what is under way; "
+                    "remove it, or choose another output folder"
+                )
 
     def _claim(self) -> None:
         """Keeps other processes out until `close`; the lock goes with the process, however it ends."""
@@ -189,7 +231,7 @@ class RunFolder:
         """Let other processes in again."""
         if self._lock is not None:
             with contextlib.suppress(OSError):
-                (self.path / _LOCK).unlink()
+                remove_file(self.path, _LOCK)
             self._lock.release()
             self._lock = None
 
@@ -212,9 +254,10 @@ class RunFolder:
             else:
                 for file in part.iterdir():
                     file.replace(self.path / file.name)
-                part.rmdir()
+                remove_folder_if_empty(self.path, part.name)
         except BaseException as error:
-            shutil.rmtree(part, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove_tree(self.path, part.name)
             if isinstance(error, OSError):
                 raise self.unwritable(error) from error
             raise
@@ -244,7 +287,7 @@ class RunFolder:
         part = self._part()
         try:
             (self.path / name).replace(part)
-            shutil.rmtree(part)
+            remove_tree(self.path, part.name)
         except OSError as error:
             raise self.unwritable(error) from error
 
@@ -264,8 +307,10 @@ class RunFolder:
         try:
             with self.publish() as part:
                 yield part
-            self._files = [file for file in files if os.path.lexists(self.path / file)]
-            self.update({**summary, "finished": True})
+                hashes = {file: sha256_of(part / file) for file in files if (part / file).is_file()}
+                self.update({**summary, "finished": False, "sha256": hashes})
+            self._files = list(hashes)
+            self.update({**summary, "finished": True, "sha256": hashes})
             self.close()
         except BaseException:
             self.discard()
@@ -299,12 +344,13 @@ class RunFolder:
 
     def forget(self) -> None:
         """Remove what an unfinished run needs to go on: this one has nothing left to do."""
-        shutil.rmtree(self.state, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(self.path, _STATE)
 
     def discard(self) -> None:
         """Take back a run of which nothing was finished."""
         with contextlib.suppress(OSError):
-            self._remove(["summary.json"])
+            self._remove(["summary.json", *({RUN_FILE} & {*self._files})])
         self.forget()
         self.close()
         with contextlib.suppress(OSError):
@@ -322,11 +368,10 @@ class RunFolder:
 
     def _remove(self, files: Iterable[str]) -> None:
         for file in files:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                (self.path / file).unlink()
+            with contextlib.suppress(NotADirectoryError):
+                remove_file(self.path, file)
         for folder in {PurePosixPath(file).parts[0] for file in files if "/" in file}:
-            with contextlib.suppress(OSError):  # it holds other files too, and stays
-                (self.path / folder).rmdir()
+            remove_folder_if_empty(self.path, folder)  # one that holds other files too stays
 
 
 def check_output_apart(output: Path, inputs: Sequence[Path], source: Path | None = None) -> None:
@@ -352,9 +397,10 @@ def check_output_apart(output: Path, inputs: Sequence[Path], source: Path | None
 
 
 def _can_go_on(summary: dict[str, Any]) -> bool:
-    """Whether it is an unfinished run's, in a format that this program writes."""
+    """Whether it is a run's of this program's format, finished or not."""
     # One without a number was written before there was any.
-    return summary.get("finished") is False and "settings" in summary and summary.get("format", FORMAT) == FORMAT
+    is_run = isinstance(summary.get("finished"), bool) and isinstance(summary.get("settings"), dict)
+    return is_run and summary.get("format", FORMAT) == FORMAT
 
 
 def _read_summary(path: Path) -> dict[str, Any] | None:
@@ -372,25 +418,28 @@ def _read_summary(path: Path) -> dict[str, Any] | None:
 
 
 def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
-    """The files of an earlier run, and what is left of one that it replaces.
+    """The files of an earlier run, and what is left of one that it replaces: those that are proven to be its own.
 
-    A summary that somebody changed cannot name any outside the folder.
+    A summary that somebody changed cannot name any outside the folder, nor one that runs do not write.
     """
     if summary is None:
         return frozenset()
+    hashes = summary.get("sha256")
+    hashes = hashes if isinstance(hashes, dict) else {}
 
-    def is_inside(name: object) -> bool:
+    def is_own(name: object) -> bool:
         if not isinstance(name, str) or "\0" in name:
             return False
         parts = PurePosixPath(name).parts
-        return (
-            name == "/".join(parts)
-            and len(parts) in (1, 2)
-            and ".." not in parts
-            and parts[0] != "/"
-            and not (len(parts) == 2 and (path / parts[0]).is_symlink())
-        )
+        if name != "/".join(parts) or len(parts) not in (1, 2) or ".." in parts or parts[0] == "/":
+            return False
+        if len(parts) == 2:
+            return bool(_RESULT.fullmatch(parts[1])) and not (path / parts[0]).is_symlink()
+        place = path / name
+        if name in RESERVED or not os.path.lexists(place):
+            return True
+        return place.is_file() and not place.is_symlink() and sha256_of(place) == hashes.get(name)
 
     left = summary.get("replaced", [])
     names = [*summary["files"], *(left if isinstance(left, list) else [])]
-    return frozenset((*filter(is_inside, names), "summary.json"))
+    return frozenset((*filter(is_own, names), "summary.json"))

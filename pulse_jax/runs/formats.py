@@ -93,7 +93,7 @@ class InputRecord(TypedDict):
     image_number: int
     solved: str
     latents: str
-    sheet: str
+    sheet: str | None
     searches: int
     solutions: list[SolutionRecord]
     animations: NotRequired[list[str]]
@@ -124,12 +124,12 @@ class QuotaRecord(TypedDict):
 class Settings(TypedDict):
     """What decides the results of a run: an unfinished one goes on only where all of it is the same."""
 
-    inputs: str
     solutions: QuotaRecord
     lanes: int
     seed: int
     label: int | None
     fit: str | None
+    format: str
     init: str | None
     perceptual: str | None
     noise_samples: int
@@ -189,6 +189,7 @@ class DownscaledRecord(TypedDict):
 class DownscaleSummary(Summary):
     """The `summary.json` of `downscale`."""
 
+    sha256: dict[str, str]
     size: int | None
     factor: int | None
     versions: dict[str, str | None]
@@ -199,6 +200,7 @@ class DownscaleSummary(Summary):
 class SampleSummary(Summary):
     """The `summary.json` of `sample`."""
 
+    sha256: dict[str, str]
     seed: int | None
     truncation: float | None
     latents: str | None
@@ -211,6 +213,7 @@ class SampleSummary(Summary):
 class BenchmarkSummary(Summary):
     """The `summary.json` of `benchmark`; what was measured is in `benchmark.json`."""
 
+    sha256: dict[str, str]
     generator: GeneratorRecord | RandomGeneratorRecord
     versions: dict[str, str | None]
     device: dict[str, Any]

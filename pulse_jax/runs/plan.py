@@ -13,6 +13,7 @@ from pulse_jax.engine.lanes import by_themselves
 from pulse_jax.engine.memory import fitting_lanes
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, ReadImage
+from pulse_jax.images.formats import PictureFormat
 from pulse_jax.images.inputs import FitMode, fit_low_res
 from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.runs.additions import Additions
@@ -69,6 +70,9 @@ class RunPlan:
         fit: What is done with an input whose size does not fit the generator; None to refuse it.
         start: Starts of each input's searches; None if they are drawn.
         additions: What is added to the solutions.
+        format: Format of the solutions' pictures.
+        sheets: Whether contact sheets are drawn.
+        options: TOML file of the run's options, from which it can be repeated; "" for none.
         originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names, to be shown on the sheets.
         footer: Text at the foot of every sheet.
         advice: What may help where nothing feasible was found; "" if nothing does.
@@ -97,6 +101,9 @@ class RunPlan:
     fit: FitMode | None = None
     start: Start | None = None
     additions: Additions = field(default_factory=Additions)
+    format: PictureFormat = "png"
+    sheets: bool = True
+    options: str = ""
     originals: Mapping[str, np.ndarray] = field(default_factory=dict)
     footer: str
     advice: str

@@ -1,7 +1,6 @@
 """What a run writes down: its summary and settings, and the entries of inputs, solutions and variations."""
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ import jax
 from pulse_jax.engine.lanes import groups
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
+from pulse_jax.images.formats import suffix_of
+from pulse_jax.runs.folder import RUN_FILE
 from pulse_jax.runs.formats import InputRecord, Settings, SolutionRecord, VariationRecord
 from pulse_jax.runs.inputs import Input
 from pulse_jax.runs.plan import RunPlan
@@ -66,15 +67,18 @@ class Tally:
 
 def result_files(plan: RunPlan) -> list[str]:
     """Return every file that a run may write but its summary; not all variations and animations come to be."""
-    pairs = file_names(plan.quota.count)
+    pairs = file_names(plan.quota.count, suffix_of(plan.format))
     variations, animations = plan.additions.variations, plan.additions.animations
     if variations is not None:
         draws = range(1, variations.draws + 1)
         pairs += [variations.picture_names(pair, number) for pair in pairs for number in draws]
     moving = () if animations is None else animations.names
     pictures = [file for pair in pairs for file in pair]
-    each = ["input.png", *pictures, *moving, "solutions.npz", SOLUTIONS_FILE, "sheet.png"]
-    return [f"{path.stem}/{file}" for path in plan.inputs for file in each] + ["sheet.png"]
+    sheet = ["sheet.png"] if plan.sheets else []
+    each = ["input.png", *pictures, *moving, "solutions.npz", SOLUTIONS_FILE, *sheet]
+    return (
+        [f"{path.stem}/{file}" for path in plan.inputs for file in each] + sheet + ([RUN_FILE] if plan.options else [])
+    )
 
 
 def run_settings(plan: RunPlan, lanes: int) -> Settings:
@@ -85,9 +89,7 @@ def run_settings(plan: RunPlan, lanes: int) -> Settings:
         lanes: Searches at once on each device, as was decided; how many share a program is what counts.
     """
     device = jax.local_devices()[0]
-    listed = "".join(f"{path.absolute()}\0" for path in plan.inputs)
     settings: dict[str, Any] = {
-        "inputs": f"{len(plan.inputs)} files, {hashlib.sha256(listed.encode(errors='replace')).hexdigest()}",
         "solutions": dataclasses.asdict(plan.quota),
         "lanes": groups(device, lanes, strict=plan.strict)[0],
         **plan.deciding,
@@ -114,7 +116,7 @@ def run_summary(
     Args:
         plan: Plan of the run.
         lanes: Searches at once on each device, as was decided.
-        settings: What `run_settings` returns: made once, since it looks at every input.
+        settings: What `run_settings` returns.
         tally: What finished inputs come to.
         failures: What is wrong with inputs that cannot be used.
         standing: Where the searches stand.
@@ -165,7 +167,7 @@ def input_record(plan: RunPlan, one: Input, solutions: list[SolutionRecord]) -> 
         "image_number": image_number(one.low_res),
         "solved": f"{one.name}/input.png",
         "latents": f"{one.name}/solutions.npz",
-        "sheet": f"{one.name}/sheet.png",
+        "sheet": f"{one.name}/sheet.png" if plan.sheets else None,
         "searches": len(one.ended),
         "solutions": solutions,
     }

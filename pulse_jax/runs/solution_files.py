@@ -30,10 +30,15 @@ _AT_ONCE = 2**26
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 
 
-def file_names(solutions: int) -> list[tuple[str, str]]:
-    """Return what the pictures of so many solutions and their downscaled versions are called, best first."""
+def file_names(solutions: int, suffix: str = ".png") -> list[tuple[str, str]]:
+    """Return what the pictures of so many solutions and their downscaled versions are called, best first.
+
+    Args:
+        solutions: How many.
+        suffix: How the pictures' names end; downscaled versions are always PNGs.
+    """
     digits = max(2, len(str(solutions)))
-    return [(f"solution_{k:0{digits}}.png", f"downscaled_{k:0{digits}}.png") for k in range(1, solutions + 1)]
+    return [(f"solution_{k:0{digits}}{suffix}", f"downscaled_{k:0{digits}}.png") for k in range(1, solutions + 1)]
 
 
 @dataclass(frozen=True, kw_only=True)

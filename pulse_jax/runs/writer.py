@@ -3,8 +3,9 @@
 Nothing of a finished search is lost however a run ends, and memory does not grow with the number of inputs.
 """
 
+import contextlib
+import dataclasses
 import json
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pulse_jax.images.files import ImageError, read_image, save_png
+from pulse_jax.images.formats import as_read, save_picture, suffix_of
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.reports.contact_sheet import MAX_PER_ROW, SheetTile
 from pulse_jax.runs.additions import save_animation
@@ -27,10 +29,11 @@ from pulse_jax.runs.sheets import input_sheet, inputs_shown, run_sheet, tile
 from pulse_jax.runs.solution_files import KeptSolution, file_names, keep_solution, write_solutions
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.diversity import choose, nearest_distances
-from pulse_jax.search.judge import holds
+from pulse_jax.search.judge import holds, judge_again
 from pulse_jax.search.problems import Solution, image_number, rank
 from pulse_jax.system.background import WriteBehind
 from pulse_jax.system.errors import RunError
+from pulse_jax.system.removal import remove_file, remove_tree
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable, short
 
@@ -84,7 +87,19 @@ class InputWriter:
 
     def is_finished(self, path: Path) -> bool:
         """Whether an input's folder is there already, by an earlier process of this run."""
-        return self._read_record(path) is not None
+        return self._read_record(path.stem) is not None
+
+    def is_unchanged(self, path: Path, one: Input | ImageError) -> bool:
+        """Whether an input's folder is there already, and is that of the picture as it is now; judges nothing again.
+
+        Args:
+            path: Picture file of the input.
+            one: What is read of it now; or why nothing is: then it has no folder that it could go on from.
+        """
+        record = self._read_record(path.stem)
+        if isinstance(one, ImageError):
+            return record is None
+        return record is not None and record["image_number"] == image_number(one.low_res)
 
     def resume(self, path: Path, one: Input | ImageError) -> bool:
         """Count a finished input; if its picture is another now, remove its folder instead.
@@ -100,7 +115,7 @@ class InputWriter:
             ImageError: The picture is another, but somebody's file lies among its results; or a result is not what
                 was recorded of it. All of them remain and count.
         """
-        record = self._read_record(path)
+        record = self._read_record(path.stem)
         assert record is not None
         if isinstance(one, Input) and record["image_number"] != image_number(one.low_res):
             foreign = self._folder.foreign(path.stem)
@@ -150,14 +165,14 @@ class InputWriter:
             try:
                 solution = KeptSolution.find(path).read()
             except RunError:
-                path.unlink()
+                remove_file(self._home, f"{one.name}/{path.name}")
                 continue
             error, feasible = solution.downscaling_error, solution.feasible
             if path != self._place(one, solution.restart):
-                path.unlink()
+                remove_file(self._home, f"{one.name}/{path.name}")
                 changed = True
             elif not self._holds(one, to_uint8(solution.image), error, feasible=feasible):
-                path.unlink()
+                remove_file(self._home, f"{one.name}/{path.name}")
                 wrong = True
             else:
                 one.ended[solution.restart] = feasible
@@ -198,8 +213,10 @@ class InputWriter:
     def _finish(self, one: Input) -> None:
         """Publishes an input's folder: its solutions, ranked, and what is added; few are in memory at a time."""
         plan = self._plan
-        ranked = self._chosen(one, [KeptSolution.find(self._place(one, restart)) for restart in one.ended])
-        names = [(f"{one.name}/{image}", f"{one.name}/{small}") for image, small in file_names(len(ranked))]
+        found = [KeptSolution.find(self._place(one, restart)) for restart in one.ended]
+        ranked = self._chosen(one, [self._as_read(one, kept) for kept in found])
+        files = file_names(len(ranked), suffix_of(plan.format))
+        names = [(f"{one.name}/{image}", f"{one.name}/{small}") for image, small in files]
         entries = [
             solution_record(kept, files, plan.repeating(one, kept.restart, self._lanes))
             for kept, files in zip(ranked, names, strict=True)
@@ -213,11 +230,13 @@ class InputWriter:
             write_solutions(part, one.low_res, ranked, plan.config, plan.generator_record["sha256"])
             tiles = self._write_pictures(one, ranked, entries, part)
             self._animate(one, ranked, record, part)
-            save_png(part / "sheet.png", input_sheet(plan, record, one.low_res, tiles))
+            if plan.sheets:
+                save_png(part / "sheet.png", input_sheet(plan, record, one.low_res, tiles))
             stored: SolutionsFile = {"format": FORMAT, **record}
             text = json.dumps(stored, indent=1, allow_nan=False)
             (part / SOLUTIONS_FILE).write_text(f"{text}\n", encoding="utf-8")
-        shutil.rmtree(self._state(one), ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_tree(self._home, one.name)
         self._count(record)
         best = min(kept.downscaling_error for kept in ranked)
         feasible = sum(kept.feasible for kept in ranked)
@@ -246,10 +265,11 @@ class InputWriter:
     ) -> list[SheetTile]:
         """Writes solutions and their variations, noted in the entries; returns the tiles that a sheet has room for."""
         tiles = []
-        for kept, names, entry in zip(ranked, file_names(len(ranked)), entries, strict=True):
+        files = file_names(len(ranked), suffix_of(self._plan.format))
+        for kept, names, entry in zip(ranked, files, entries, strict=True):
             solution = kept.read()
-            self._save_pair(part, names, solution)
-            if len(tiles) < MAX_PER_ROW:
+            self._save_pair(one, part, names, solution)
+            if self._plan.sheets and len(tiles) < MAX_PER_ROW:
                 tiles.append(tile(entry, solution.image, solution.downscaled))
             self._vary(one, solution, names, entry, part)
         return tiles
@@ -264,14 +284,30 @@ class InputWriter:
         with self._adding:
             for variation in variations.of(self._plan.problem(one), solution):
                 files = variations.picture_names(names, variation.variation)
-                self._save_pair(part, files, variation)
+                variation = self._judged_as_read(one, variation)
+                if not variation.feasible:  # any more, in the file's format
+                    continue
+                self._save_pair(one, part, files, variation)
                 image, small = (f"{one.name}/{file}" for file in files)
                 entry["variations"].append(variation_record(variation, (image, small)))
 
-    @staticmethod
-    def _save_pair(part: Path, files: tuple[str, str], solution: Solution) -> None:
-        for file, picture in zip(files, (solution.image, solution.downscaled), strict=True):
-            save_png(part / file, picture)
+    def _save_pair(self, one: Input, part: Path, files: tuple[str, str], solution: Solution) -> None:
+        save_picture(part / files[0], to_uint8(solution.image), self._plan.format)
+        save_png(part / files[1], self._judged_as_read(one, solution).downscaled)
+
+    def _as_read(self, one: Input, kept: KeptSolution) -> KeptSolution:
+        """The numbers of a solution, judged by the pixels that a reader of its file gets."""
+        if self._plan.format != "jpeg":
+            return kept
+        judged = self._judged_as_read(one, kept.read())
+        numbers = {name: getattr(judged, name) for name in ("downscaling_error", "feasible", "status")}
+        return dataclasses.replace(kept, **numbers)
+
+    def _judged_as_read(self, one: Input, solution: Solution) -> Solution:
+        if self._plan.format != "jpeg":
+            return solution
+        read = as_read(to_uint8(solution.image), self._plan.format)
+        return judge_again(solution, read, one.low_res, self._plan.config)
 
     def _animate(self, one: Input, ranked: Sequence[KeptSolution], record: InputRecord, part: Path) -> None:
         """Writes animations and notes them in the record."""
@@ -287,17 +323,27 @@ class InputWriter:
 
     def records(self) -> Iterator[InputRecord]:
         """Yield the entries of `summary.json` of finished inputs, in order, read one by one."""
-        for path in self._plan.inputs:
-            record = self._read_record(path)
+        mine = [path.stem for path in self._plan.inputs]
+        for name in [*mine, *self._folder.carried(mine)]:
+            record = self._read_record(name)
             if record is not None:
                 yield record
 
+    def carry(self) -> None:
+        """Count the finished inputs that an earlier process had, and that are none of this one's."""
+        for name in self._folder.carried(path.stem for path in self._plan.inputs):
+            record = self._read_record(name)
+            if record is not None:
+                self._count(record)
+
     def write_sheet(self) -> None:
-        """Write the run's own sheet: the first inputs, as many as there is room for.
+        """Write the run's own sheet, if there are to be any: the first inputs, as many as there is room for.
 
         Raises:
             RunError: The disk is full or the like.
         """
+        if not self._plan.sheets:
+            return
         sheet = run_sheet(self._plan, [*islice(self.records(), inputs_shown(self._plan))], self.tally)
         if sheet is not None:
             with self._folder.publish() as part:
@@ -309,14 +355,14 @@ class InputWriter:
     def _place(self, one: Input, restart: int) -> Path:
         return self._state(one) / f"{image_number(one.low_res):08x}-{restart:05}.npz"
 
-    def _read_record(self, path: Path) -> InputRecord | None:
+    def _read_record(self, name: str) -> InputRecord | None:
         """The record in an input's folder; none if it is not there."""
-        file = self._folder.path / path.stem / SOLUTIONS_FILE
+        file = self._folder.path / name / SOLUTIONS_FILE
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
             if not {"input", "searches", "solutions", "solved", "image_number"} <= set(record):
                 raise ValueError("not a record")
-            if not all(_is_entry(entry, path.stem) for entry in record["solutions"]):
+            if not all(_is_entry(entry, name) for entry in record["solutions"]):
                 raise ValueError("not a record of solutions")
             # One without a number was written before there was any.
             if record.pop("format", FORMAT) != FORMAT:

@@ -1,5 +1,6 @@
 """The verdict on what a search delivers: D in float64 on the 8-bit picture."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from pulse_jax.search.config import UpsamplingConfig
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Solution, Status
 
-__all__ = ["Result", "holds", "judge"]
+__all__ = ["Result", "holds", "judge", "judge_again"]
 
 # Of an error that was recorded by another machine: sums may round otherwise.
 _RELATIVE, _ABSOLUTE = 1e-4, 1e-9
@@ -69,6 +70,33 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
         noise=tuple(map(np.asarray, result.noise)),
         key=key,
         feasible_at=int(result.feasible_at),
+    )
+
+
+def judge_again(
+    solution: Solution, picture: UInt8[np.ndarray, "h w 3"], target: np.ndarray, config: UpsamplingConfig
+) -> Solution:
+    """Return a solution with another picture in its place, and the verdict on that.
+
+    Args:
+        solution: Solution as it was found.
+        picture: Picture as it is delivered instead.
+        target: Low-resolution image (h, h, 3) that it is for.
+        config: Settings that it was made with; ε and D count.
+    """
+    exact = picture / 255
+    downscaled, error = degradation_of(config, len(exact), len(target)).compare(exact, target)
+    feasible = bool(error <= config.eps)
+    status = solution.status
+    if feasible != solution.feasible:
+        status = Status.FEASIBLE if feasible else Status.MAX_STEPS
+    return dataclasses.replace(
+        solution,
+        image=exact.astype(np.float32),
+        downscaled=downscaled.astype(np.float32),
+        downscaling_error=float(error),
+        feasible=feasible,
+        status=status,
     )
 
 

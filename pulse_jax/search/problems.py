@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from pulse_jax.system.keys import random_key
+
 __all__ = ["Problem", "Solution", "Start", "Status", "as_problems", "image_number", "problem_key", "rank"]
 
 
@@ -150,7 +152,7 @@ def image_number(pixels: np.ndarray) -> int:
 
 def problem_key(seed: int | Array, number: int | Array, restart: int | Array) -> Array:
     """Return fold_in(fold_in(seed, `image_number`), restart), from which a search's start is drawn."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), number), restart)
+    return jax.random.fold_in(jax.random.fold_in(random_key(seed), number), restart)
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8, UInt32
 
@@ -29,6 +30,7 @@ from pulse_jax.search.space import (
     split_features,
     start,
 )
+from pulse_jax.system.keys import wrapped_key
 
 __all__ = ["SearchState", "empty", "finish", "init", "step"]
 
@@ -40,6 +42,8 @@ _PROGRESS = 1e-3
 _METHOD = 0x6D657468
 # Noise on the latent is gone after this share of the steps (the StyleGAN2 projector's).
 _QUIET = 0.75
+# What no loss or error is above: where there is none yet. Not infinity, which JAX can be told to look for.
+_NONE_YET = float(np.finfo(np.float32).max)
 
 
 class SearchState(NamedTuple):
@@ -84,7 +88,7 @@ def _method(generator: Generator, config: SearchConfig, numbers: Numbers) -> Met
 
 def _key_of_update(state_key: UInt32[Array, "2"], number: int | Array) -> PRNGKeyArray:
     """Return the key of a method's update of this number, from 1; 0 is its start."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state_key), _METHOD), number)
+    return jax.random.fold_in(jax.random.fold_in(wrapped_key(state_key), _METHOD), number)
 
 
 def init(
@@ -123,7 +127,7 @@ def init(
         fixed = tuple(None if kept is None else n for n, kept in zip(noise, fixed, strict=True))
         variables |= {"noise": searched}
     key_data = jax.random.key_data(key)
-    infinity = jnp.float32(jnp.inf)
+    none_yet = jnp.float32(_NONE_YET)
     size = output_size(generator, config)
     return SearchState(
         target=target,
@@ -134,10 +138,10 @@ def init(
         best=variables,
         # Black, delivered only if no look at all was finite.
         best_picture=jnp.zeros((size, size, 3), jnp.uint8),
-        best_loss=infinity,
-        best_error=infinity,
-        best_search_error=infinity,
-        reference_loss=infinity,
+        best_loss=none_yet,
+        best_error=none_yet,
+        best_search_error=none_yet,
+        reference_loss=none_yet,
         stalled=jnp.int32(0),
         steps=jnp.int32(0),
         evaluations=jnp.int32(0),
@@ -161,7 +165,7 @@ def _with_noise(generator: Generator, state: SearchState, numbers: Numbers) -> V
     latent = state.variables["latent"]
     left = jnp.maximum(0.0, 1.0 - state.steps / numbers["steps"] / _QUIET)
     scale = numbers["latent_noise"] * generator.w_std * jnp.square(left)
-    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.steps)
+    key = jax.random.fold_in(wrapped_key(state.key), state.steps)
     return state.variables | {"latent": latent + scale * jax.random.normal(key, latent.shape)}
 
 
@@ -224,10 +228,15 @@ def step(
 
 def finish(state: SearchState) -> Result:
     """Deliver the best point, of one lane or of all lanes of a batched state."""
+
+    def found(value: Array) -> Array:
+        """The value of the best point; infinite where no look was finite."""
+        return jnp.where(value == _NONE_YET, jnp.inf, value)
+
     return Result(
         picture=state.best_picture,
-        loss=state.best_loss,
-        search_error=state.best_search_error,
+        loss=found(state.best_loss),
+        search_error=found(state.best_search_error),
         latent=join_features(state.best),
         noise=merge_noise(state.best["noise"], state.fixed_noise),
         steps=state.steps,

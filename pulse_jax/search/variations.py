@@ -20,6 +20,7 @@ from pulse_jax.search.objective import evaluate
 from pulse_jax.search.problems import Problem, Solution
 from pulse_jax.search.space import Variables, init_noise, merge_noise, solution_shapes
 from pulse_jax.system.devices import program_memory
+from pulse_jax.system.keys import random_key, wrapped_key
 from pulse_jax.system.programs import Program
 
 __all__ = ["redraw", "redraw_memory", "redrawn_layers"]
@@ -81,7 +82,7 @@ def redraw_memory(generator: Generator, config: SearchConfig, side: int) -> int:
         side: Side of the low-resolution input, in pixels.
     """
     target = jax.ShapeDtypeStruct((side, side, 3), np.float32)
-    key = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0)))
+    key = jax.eval_shape(lambda: jax.random.key_data(random_key(0)))
     point = (*solution_shapes(generator, config), key)
     ending = (np.int32(0), np.int32(0), np.int32(0))
     layers = redrawn_layers(config, len(generator.noise_shapes))
@@ -104,7 +105,7 @@ def _draw(
     Of the solution, `point` holds latent, noise and key; `ending` holds steps, evaluations and status.
     """
     latent, noise, key = point
-    branch = jax.random.fold_in(jax.random.wrap_key_data(key), _BRANCH)
+    branch = jax.random.fold_in(wrapped_key(key), _BRANCH)
 
     _, drawn = init_noise(jax.random.fold_in(branch, number), generator.noise_shapes, "fixed", zeroed=())
     kept = tuple(array for layer, array in enumerate(noise) if layer not in layers)

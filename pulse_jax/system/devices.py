@@ -12,6 +12,9 @@ from typing import Any
 import jax
 import platformdirs
 
+from pulse_jax.system.errors import DeviceError
+from pulse_jax.system.text import printable
+
 __all__ = [
     "Device",
     "device_summary",
@@ -21,6 +24,7 @@ __all__ = [
     "kind_of_device",
     "peak_memory",
     "program_memory",
+    "start_jax",
     "usable_cores",
     "use_compilation_cache",
     "versions",
@@ -46,6 +50,24 @@ _PACKAGES = {
     "optax": "optax",
     "numpy": "numpy",
 }
+
+
+def start_jax() -> None:
+    """Start JAX on the device that it is told to use, before anything that its failure could be taken for.
+
+    Raises:
+        DeviceError: It cannot start, and why.
+    """
+    try:
+        jax.local_devices()
+    except Exception as error:  # JAX raises what its plugins raise, among it AssertionError without a word
+        wanted = jax.config.jax_platforms or "any device"  # pyright: ignore[reportAttributeAccessIssue]
+        told = str(error).strip() or "there is no such device, or JAX is installed without support for it"
+        told = told.partition(" (set JAX_PLATFORMS=")[0].rstrip(".")
+        raise DeviceError(
+            f"JAX cannot start on {printable(wanted)}: {printable(told, 400)}; "
+            "JAX_PLATFORMS=cpu computes on the CPU, JAX_PLATFORMS= wherever JAX can"
+        ) from error
 
 
 def device_summary() -> dict[str, Any]:

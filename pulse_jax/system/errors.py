@@ -1,6 +1,6 @@
 """Errors that end a command with one line."""
 
-__all__ = ["RunError", "UsageError"]
+__all__ = ["DeviceError", "RunError", "UsageError"]
 
 
 class UsageError(ValueError):
@@ -9,3 +9,7 @@ class UsageError(ValueError):
 
 class RunError(ValueError):
     """Something that the command needs is missing, damaged or full: one line for the user, exit code 1."""
+
+
+class DeviceError(RunError):
+    """JAX cannot start on the device that it is told to use."""

@@ -19,9 +19,14 @@ _Bar = TypeVar("_Bar", bound="Bar")
 
 
 class Screen:
-    """Standard output for results, standard error for everything else."""
+    """Standard output for results, standard error for everything else.
 
-    def __init__(self) -> None:
+    Args:
+        quiet: Whether only results and what went wrong are shown.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
         self.out = Console(highlight=False)
         self.err = Console(stderr=True, highlight=False)
 
@@ -31,11 +36,12 @@ class Screen:
 
     def note(self, line: str, style: str = "") -> None:
         """Print one line about the run."""
-        self.err.print(Text(line, style), soft_wrap=True)
+        if not self.quiet:
+            self.err.print(Text(line, style), soft_wrap=True)
 
     def error(self, line: str) -> None:
         """Print one line about what went wrong."""
-        self.note(line, "red")
+        self.err.print(Text(line, "red"), soft_wrap=True)
 
 
 class Bar:
@@ -52,7 +58,7 @@ class Bar:
         self._next_line = 0.0
         self._bar: progress.Progress | None = None
         self._task = progress.TaskID(0)
-        if screen.err.is_terminal:
+        if screen.err.is_terminal and not screen.quiet:
             columns = progress.SpinnerColumn(), progress.BarColumn(30), progress.TextColumn("{task.description}")
             self._bar = progress.Progress(*columns, console=screen.err, transient=True)
 

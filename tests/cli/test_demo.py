@@ -33,12 +33,12 @@ def test_demo_solves_verifies_and_can_be_repeated(fake, tmp_path, monkeypatch, c
 
 def test_demo_finds_out_what_is_not_as_claimed(fake, tmp_path, monkeypatch, capsys):
     draw(tmp_path / "package" / "data" / "demo" / "head.png")
-    real = writer.save_png
+    real = writer.save_picture
 
-    def spoil(path, image):
-        real(path, 1 - image if path.name == "solution_01.png" else image)
+    def spoil(path, image, kind):
+        real(path, 255 - image if path.name == "solution_01.png" else image, kind)
 
-    monkeypatch.setattr(writer, "save_png", spoil)
+    monkeypatch.setattr(writer, "save_picture", spoil)
     assert run("demo", "--output", tmp_path / "out", "--restarts", 2) == 1
     err = capsys.readouterr().err
     assert "head/solution_01.png: claimed an error of" in err and "1 of 2 solutions are not what was claimed" in err

@@ -84,7 +84,7 @@ def test_wrong_usage_is_one_line(tmp_path, monkeypatch, capsys, words, text):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("words", ["", "nonsense", "upsample a.png", "upsample a.png --output o --restarts few"])
+@pytest.mark.parametrize("words", ["", "upsample a.png", "upsample a.png --output"])
 def test_what_cannot_be_parsed_ends_with_2(words, capsys):
     with pytest.raises(SystemExit) as ended:
         run(*words.split())

@@ -25,7 +25,7 @@ def test_an_interrupt_keeps_what_is_finished(fake, inputs, tmp_path, capsys):
     assert run("upsample", inputs, "--output", out, "--restarts", 2) == 130
     told = f"Interrupted: 1 of 3 inputs are finished, kept in {out}. The same command goes on from here.\n"
     assert told in capsys.readouterr().err
-    assert shown(out) == {"a", "sheet.png", "summary.json"}
+    assert shown(out) == {"a", "run.toml", "sheet.png", "summary.json"}
     summary = summary_of(out)
     assert not summary["finished"] and len(summary["inputs"]) == 1 and summary["solutions"] == 2
     assert all(not check.fault for of_input in verify(out) for check in of_input)
@@ -129,12 +129,12 @@ def test_a_damaged_kept_solution_is_searched_again(fake, inputs, tmp_path):
     kept = sorted((tmp_path / "out" / ".pulse-jax-state" / "inputs" / "a").iterdir())
     kept[0].write_bytes(kept[0].read_bytes()[:500])
     (kept[0].parent / "foreign.npz").write_bytes(b"")
-    left = tmp_path / "out" / ".pulse-jax-0123.part"
+    left = tmp_path / "out" / ".pulse-jax-0123456789ab.part"
     left.mkdir()
     fake.interrupt_after = None
     assert run(*words) == 0
     assert fake.calls[-1][0].ended == {1: False}
-    assert shown(tmp_path / "out") == {"a", "sheet.png", "summary.json"} and not left.exists()
+    assert shown(tmp_path / "out") == {"a", "run.toml", "sheet.png", "summary.json"} and not left.exists()
 
 
 def test_a_picture_that_was_taken_away_stops_no_run(fake, inputs, tmp_path):
@@ -265,7 +265,7 @@ def test_an_interrupt_before_anything_is_finished_says_how_to_go_on(fake, inputs
     fake.interrupt_after = 0
     assert run("upsample", inputs, "--output", tmp_path / "out") == 130
     assert "Interrupted: 0 of 1 inputs are finished" in capsys.readouterr().err
-    assert shown(tmp_path / "out") == {"summary.json"}
+    assert shown(tmp_path / "out") == {"run.toml", "summary.json"}
 
 
 def test_a_kept_solution_that_is_not_what_it_says_is_searched_for_again(fake, inputs, tmp_path, capsys):

@@ -35,7 +35,7 @@ def test_an_option_that_says_nothing_is_refused():
 def test_what_options_decide_and_report_stands_in_the_formats():
     named = roles(Upsample)
     deciding = {name for name, role in named.items() if role.decides in ("value", "contents")}
-    made = {"inputs", "solutions", "lanes", "config", "generator", "versions", "device"}
+    made = {"solutions", "lanes", "config", "generator", "versions", "device"}
     assert Settings.__annotations__.keys() == deciding | made
     assert {name for name, role in named.items() if role.reported} <= UpsampleSummary.__annotations__.keys()
     configured = {name for name, role in named.items() if role.decides == "config"} - {"preset"}

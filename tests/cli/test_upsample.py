@@ -31,7 +31,9 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
     assert run("upsample", inputs, "--output", out, "--restarts", 3, "--seed", 7, "--eps", 0.2) == 0
     each = ["input.png", "sheet.png", "solutions.json", "solutions.npz"]
     each += [f"{kind}_0{k}.png" for k in (1, 2, 3) for kind in ("solution", "downscaled")]
-    assert listing(out) == sorted(["sheet.png", "summary.json", *(f"{n}/{file}" for n in "ab" for file in each)])
+    assert listing(out) == sorted(
+        ["run.toml", "sheet.png", "summary.json", *(f"{n}/{file}" for n in "ab" for file in each)]
+    )
     summary = summary_of(out)
     assert sorted(summary["files"]) == [file for file in listing(out) if file != "summary.json"]
     assert summary["finished"] and summary["command"] == "upsample"
@@ -141,7 +143,12 @@ def test_names_that_results_cannot_have(fake, inputs, tmp_path, capsys, name):
     draw(tmp_path / "good.png")
     assert run("upsample", path, tmp_path / "good.png", "--output", tmp_path / "out") == 1
     assert "rename the file" in capsys.readouterr().err
-    assert {file.split("/")[0] for file in listing(tmp_path / "out")} == {"good", "sheet.png", "summary.json"}
+    assert {file.split("/")[0] for file in listing(tmp_path / "out")} == {
+        "good",
+        "run.toml",
+        "sheet.png",
+        "summary.json",
+    }
 
 
 def test_a_bad_file_costs_only_itself(fake, inputs, tmp_path, capsys):
@@ -187,7 +194,7 @@ def test_a_bad_file_costs_only_itself(fake, inputs, tmp_path, capsys):
     summary = summary_of(out)
     assert len(summary["failed"]) == 13 and summary["finished"]
     names = {file.split("/")[0] for file in listing(out)}
-    assert names == {"good", "inside.png", "sheet.png", "summary.json"}
+    assert names == {"good", "inside.png", "run.toml", "sheet.png", "summary.json"}
     assert "cut.png: cannot be used (told at the end)" in err
 
 
@@ -343,7 +350,7 @@ def test_a_full_disk_leaves_no_half_of_anything(fake, inputs, tmp_path, capsys, 
     monkeypatch.setattr(writer, "write_solutions", fill)
     assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 1) == 1
     assert "cannot be written to (No space left on device)" in capsys.readouterr().err
-    assert shown(tmp_path / "out") == {"a", "sheet.png", "summary.json"}
+    assert shown(tmp_path / "out") == {"a", "run.toml", "sheet.png", "summary.json"}
     assert not summary_of(tmp_path / "out")["finished"]
     monkeypatch.setattr(writer, "write_solutions", real)
     solved = len(fake.calls)
@@ -357,9 +364,9 @@ def test_an_occupied_output_folder(fake, inputs, tmp_path, capsys):
     assert run("upsample", inputs, "--output", out) == 0
     before = {file: (out / file).read_bytes() for file in listing(out)}
     capsys.readouterr()
-    assert run("upsample", inputs, "--output", out) == 2
+    assert run("upsample", inputs, "--output", out, "--seed", 1) == 2
     err = capsys.readouterr().err
-    assert "earlier run" in err and "--overwrite" in err and err.count("\n") == 1
+    assert "holds a finished run with other settings (seed was 0, is 1)" in err and err.count("\n") == 1
     assert {file: (out / file).read_bytes() for file in listing(out)} == before
     (out / "a" / "notes.txt").write_text("mine")
     assert run("upsample", inputs, "--output", out, "--overwrite") == 2

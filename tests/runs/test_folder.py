@@ -11,7 +11,7 @@ from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.system.errors import RunError, UsageError
 
 
-def write_run(path, files=("a/x.png", "sheet.png"), command="upsample", **options):
+def write_run(path, files=("a/input.png", "sheet.png"), command="upsample", **options):
     folder = RunFolder(path, **options)
     folder.begin(files, {"command": command})
     for name in {file.split("/")[0] for file in files if "/" in file}:
@@ -35,9 +35,14 @@ def listing(path):
 def test_a_run_in_a_new_folder(tmp_path):
     out = tmp_path / "new" / "out"
     write_run(out)
-    assert listing(out) == ["a/x.png", "sheet.png", "summary.json"]
+    assert listing(out) == ["a/input.png", "sheet.png", "summary.json"]
     summary = json.loads((out / "summary.json").read_text())
-    assert summary == {"program": "pulse-jax", "format": 1, "command": "upsample", "files": ["a/x.png", "sheet.png"]}
+    assert summary == {
+        "program": "pulse-jax",
+        "format": 1,
+        "command": "upsample",
+        "files": ["a/input.png", "sheet.png"],
+    }
 
 
 def test_nothing_is_written_before_the_run_begins(tmp_path):
@@ -47,16 +52,16 @@ def test_nothing_is_written_before_the_run_begins(tmp_path):
 
 def test_an_empty_folder_will_do(tmp_path):
     write_run(tmp_path)
-    assert listing(tmp_path) == ["a/x.png", "sheet.png", "summary.json"]
+    assert listing(tmp_path) == ["a/input.png", "sheet.png", "summary.json"]
 
 
 def test_an_earlier_run_is_refused_and_replaced_on_demand(tmp_path):
     out = tmp_path / "out"
-    write_run(out, ["a/x.png", "b/y.png", "sheet.png"])
+    write_run(out, ["a/input.png", "b/solution_01.png", "sheet.png"])
     with pytest.raises(UsageError, match="earlier run; choose another, or --overwrite"):
         RunFolder(out)
-    write_run(out, ["a/z.png", "sheet.png"], overwrite=True)
-    assert listing(out) == ["a/z.png", "sheet.png", "summary.json"]
+    write_run(out, ["a/solution_02.png", "sheet.png"], overwrite=True)
+    assert listing(out) == ["a/solution_02.png", "sheet.png", "summary.json"]
     assert not (out / "b").exists()
 
 
@@ -68,16 +73,16 @@ def test_a_command_may_replace_its_own_results(tmp_path):
 
 
 def test_foreign_files_stay(tmp_path):
-    write_run(tmp_path, ["a/x.png", "b/y.png"])
+    write_run(tmp_path, ["a/input.png", "b/solution_01.png"])
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "b" / "notes.txt").write_text("mine")
-    write_run(tmp_path, ["a/x.png"], overwrite=True)
-    assert listing(tmp_path) == ["a/x.png", "b/notes.txt", "notes.txt", "summary.json"]
+    write_run(tmp_path, ["a/input.png"], overwrite=True)
+    assert listing(tmp_path) == ["a/input.png", "b/notes.txt", "notes.txt", "summary.json"]
 
 
-@pytest.mark.parametrize("files", [["a/x.png"], ["c/x.png", "notes.txt"], ["notes.txt"]], ids=str)
+@pytest.mark.parametrize("files", [["a/input.png"], ["c/input.png", "notes.txt"], ["notes.txt"]], ids=str)
 def test_foreign_files_in_the_way_stop_the_run_before_anything_is_removed(tmp_path, files):
-    write_run(tmp_path, ["a/x.png", "sheet.png"])
+    write_run(tmp_path, ["a/input.png", "sheet.png"])
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "a" / "notes.txt").write_text("mine")
     before = listing(tmp_path)
@@ -91,7 +96,7 @@ def test_a_folder_of_other_things_can_be_added_to(tmp_path):
     with pytest.raises(UsageError, match="is not empty; choose another, or --overwrite adds to it"):
         RunFolder(tmp_path)
     write_run(tmp_path, overwrite=True)
-    assert listing(tmp_path) == ["a/x.png", "notes.txt", "sheet.png", "summary.json"]
+    assert listing(tmp_path) == ["a/input.png", "notes.txt", "sheet.png", "summary.json"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,7 @@ def test_a_foreign_summary_is_not_ours(tmp_path, text):
     with pytest.raises(UsageError, match="is not empty"):
         RunFolder(tmp_path)
     with pytest.raises(UsageError, match=r"summary\.json: in the way"):
-        RunFolder(tmp_path, overwrite=True).begin(["a/x.png"], {})
+        RunFolder(tmp_path, overwrite=True).begin(["a/input.png"], {})
 
 
 def test_a_changed_summary_reaches_nothing_outside(tmp_path):
@@ -112,9 +117,9 @@ def test_a_changed_summary_reaches_nothing_outside(tmp_path):
     write_run(out)
     (out / "link").symlink_to(outside)
     evil = ["../outside/x", str(outside / "x"), "link/x", "a/../../outside/x", "..", "", 3, "a\0b", "//x", "a/b/c"]
-    (out / "summary.json").write_text(json.dumps({"program": "pulse-jax", "files": [*evil, "a/x.png"]}))
+    (out / "summary.json").write_text(json.dumps({"program": "pulse-jax", "files": [*evil, "a/input.png"]}))
     folder = RunFolder(out, overwrite=True)
-    folder.begin(["b/x.png"], {})
+    folder.begin(["b/input.png"], {})
     folder.close()
     assert (outside / "x").read_text() == "mine"
     assert listing(out) == ["sheet.png", "summary.json"] and (out / "link").is_symlink()
@@ -122,7 +127,7 @@ def test_a_changed_summary_reaches_nothing_outside(tmp_path):
 
 def test_results_appear_whole_or_not_at_all(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.begin(["a/x.png"], {})
+    folder.begin(["a/input.png"], {})
     with pytest.raises(KeyboardInterrupt), folder.publish("a") as part:
         (part / "x.png").write_text("half")
         assert not (tmp_path / "a").exists()
@@ -135,17 +140,17 @@ def test_results_appear_whole_or_not_at_all(tmp_path):
 
 def test_what_a_killed_run_left_is_cleaned_away(tmp_path):
     folder = RunFolder(tmp_path)
-    folder.begin(["a/x.png", "b/x.png"], {})
+    folder.begin(["a/input.png", "b/input.png"], {})
     with folder.publish("a") as part:
-        (part / "x.png").write_text("result")
-    left = tmp_path / ".pulse-jax-0123.part"
+        (part / "input.png").write_text("result")
+    left = tmp_path / ".pulse-jax-0123456789ab.part"
     left.mkdir()
     (left / "x.png").write_text("half")
     (folder.state / "searches").mkdir(parents=True)
     folder._lock.release()  # as the end of its process does
-    write_run(tmp_path, ["c/x.png"], overwrite=True)
+    write_run(tmp_path, ["c/input.png"], overwrite=True)
     assert not folder.state.exists()
-    assert listing(tmp_path) == ["c/x.png", "summary.json"]
+    assert listing(tmp_path) == ["c/input.png", "summary.json"]
     assert not left.exists()
 
 
@@ -170,7 +175,7 @@ for number in range(1, 100):
         sys.addaudithook(count)
         settings = {"seed": 1}
         folder = RunFolder(out, overwrite=overwrite, resumes=True)
-        folder.begin(["a/x.png", "c/x.png", "sheet.png"], {"settings": settings, "finished": False}, settings)
+        folder.begin(["a/input.png", "c/input.png", "sheet.png"], {"settings": settings, "finished": False}, settings)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     if not os.WIFSIGNALED(status):
@@ -182,7 +187,7 @@ for number in range(1, 100):
 def test_a_run_that_replaces_another_can_be_killed_at_any_change_it_makes(tmp_path, earlier):
     """The folder is the earlier run's, all of it, or the new one's, which goes on and removes what is left."""
     old, notes = tmp_path / "old", "b/notes.txt"
-    files = ["a/x.png", "a/solutions.json", "b/y.png", "sheet.png", "summary.json"]
+    files = ["a/input.png", "a/solutions.json", "b/solution_01.png", "sheet.png", "summary.json"]
     overwrite = earlier != "empty"
     if overwrite:
         write_run(old, files[:-1])
@@ -209,7 +214,7 @@ def test_a_run_that_replaces_another_can_be_killed_at_any_change_it_makes(tmp_pa
         # The same command again.
         folder = RunFolder(out, overwrite=overwrite, resumes=True)
         summary = {"settings": SETTINGS, "finished": False}
-        assert folder.begin(["a/x.png", "c/x.png", "sheet.png"], summary, SETTINGS) == resumed
+        assert folder.begin(["a/input.png", "c/input.png", "sheet.png"], summary, SETTINGS) == resumed
         folder.close()
         assert listing(out) == [notes] * overwrite + ["summary.json"]
         assert not folder.state.exists() and "replaced" not in json.loads((out / "summary.json").read_text())
@@ -218,23 +223,23 @@ def test_a_run_that_replaces_another_can_be_killed_at_any_change_it_makes(tmp_pa
 
 
 def test_a_run_that_was_killed_while_it_replaced_another_can_be_replaced(tmp_path):
-    write_run(tmp_path, ["a/x.png", "b/y.png"])
+    write_run(tmp_path, ["a/input.png", "b/solution_01.png"])
     (tmp_path / "notes.txt").write_text("mine")
     summary = json.loads((tmp_path / "summary.json").read_text())
-    left = ["b/y.png", "a/x.png", "../x", "notes.txt/..", 3]
-    (tmp_path / "summary.json").write_text(json.dumps(summary | {"files": ["c/z.png"], "replaced": left}))
-    write_run(tmp_path, ["b/x.png"], overwrite=True)
-    assert listing(tmp_path) == ["b/x.png", "notes.txt", "summary.json"]
+    left = ["b/solution_01.png", "a/input.png", "../x", "notes.txt/..", 3]
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"files": ["c/solution_02.png"], "replaced": left}))
+    write_run(tmp_path, ["b/input.png"], overwrite=True)
+    assert listing(tmp_path) == ["b/input.png", "notes.txt", "summary.json"]
 
 
 def test_one_process_at_a_time(tmp_path):
     first = RunFolder(tmp_path, resumes=True)
-    first.begin(["a/x.png"], {"settings": {"seed": 0}, "finished": False}, {"seed": 0})
+    first.begin(["a/input.png"], {"settings": {"seed": 0}, "finished": False}, {"seed": 0})
     second = RunFolder(tmp_path, resumes=True)
     with pytest.raises(UsageError, match="another process is writing there"):
-        second.begin(["a/x.png"], {}, {"seed": 0})
+        second.begin(["a/input.png"], {}, {"seed": 0})
     first.close()
-    assert second.begin(["a/x.png"], {}, {"seed": 0})
+    assert second.begin(["a/input.png"], {}, {"seed": 0})
     second.close()
     assert listing(tmp_path) == ["summary.json"]
 
@@ -242,21 +247,21 @@ def test_one_process_at_a_time(tmp_path):
 def test_only_the_same_settings_go_on(tmp_path):
     settings = {"seed": 0, "config": {"eps": 1e-3, "steps": 100}}
     folder = RunFolder(tmp_path, resumes=True)
-    assert not folder.begin(["a/x.png"], {"settings": settings, "finished": False}, settings)
+    assert not folder.begin(["a/input.png"], {"settings": settings, "finished": False}, settings)
     folder.close()
     with pytest.raises(UsageError, match="results of an earlier run"):
         RunFolder(tmp_path)
     other = {"seed": 0, "config": {"eps": 2e-3, "steps": 100}}
     with pytest.raises(UsageError, match=r"with other settings \(config\.eps was 0\.001, is 0\.002\)"):
-        RunFolder(tmp_path, resumes=True).begin(["a/x.png"], {}, other)
+        RunFolder(tmp_path, resumes=True).begin(["a/input.png"], {}, other)
     folder = RunFolder(tmp_path, resumes=True)
-    assert folder.begin(["a/x.png"], {}, dict(settings))
+    assert folder.begin(["a/input.png"], {}, dict(settings))
     folder.close()
     folder = RunFolder(tmp_path, resumes=True, overwrite=True)
-    assert not folder.begin(["a/x.png"], {"settings": other, "finished": True}, other)
+    assert not folder.begin(["a/input.png"], {"settings": other, "finished": True}, other)
     folder.close()
-    with pytest.raises(UsageError, match="results of an earlier run"):
-        RunFolder(tmp_path, resumes=True)
+    with pytest.raises(UsageError, match="holds a finished run with other settings"):
+        RunFolder(tmp_path, resumes=True).begin(["a/input.png"], {}, settings)
 
 
 @pytest.mark.parametrize(("number", "goes_on"), [(None, True), (1, True), (2, False)])
@@ -264,7 +269,7 @@ def test_a_run_goes_on_in_its_own_format(tmp_path, number, goes_on):
     """One without a number was written before there was any; one of another number may mean other things."""
     settings = {"seed": 0}
     folder = RunFolder(tmp_path, resumes=True)
-    folder.begin(["a/x.png"], {"settings": settings, "finished": False}, settings)
+    folder.begin(["a/input.png"], {"settings": settings, "finished": False}, settings)
     folder.close()
     summary = json.loads((tmp_path / "summary.json").read_text()) | {"format": number}
     if number is None:
@@ -272,14 +277,14 @@ def test_a_run_goes_on_in_its_own_format(tmp_path, number, goes_on):
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     if goes_on:
         folder = RunFolder(tmp_path, resumes=True)
-        assert folder.unfinished_settings == settings
-        assert folder.begin(["a/x.png"], {"settings": settings, "finished": False}, settings)
+        assert folder.earlier_settings == settings
+        assert folder.begin(["a/input.png"], {"settings": settings, "finished": False}, settings)
         folder.close()
     else:
         with pytest.raises(UsageError, match="results of an earlier run; choose another, or --overwrite"):
             RunFolder(tmp_path, resumes=True)
         write_run(tmp_path, overwrite=True, resumes=True)
-        assert listing(tmp_path) == ["a/x.png", "sheet.png", "summary.json"]
+        assert listing(tmp_path) == ["a/input.png", "sheet.png", "summary.json"]
 
 
 def test_a_summary_of_many_inputs_is_written_one_by_one(tmp_path):
@@ -382,3 +387,49 @@ def test_a_source_inside_the_output_folder(tmp_path):
     with pytest.raises(UsageError, match=r"solutions\.npz: lies inside the output folder"):
         check_output_apart(tmp_path, [], tmp_path / "a" / "solutions.npz")
     check_output_apart(tmp_path / "out", [], tmp_path / "out2" / "solutions.npz")
+
+
+@pytest.mark.parametrize("linked", [".pulse-jax-state", ".pulse-jax-state/inputs", ".pulse-jax-state/searches"])
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_planted_link_harms_nobody(tmp_path, linked, finished):
+    """A stranger's unfinished run, whose hidden folder is a link to somebody's own."""
+    victim, out = tmp_path / "victim", tmp_path / "out"
+    (victim / "face").mkdir(parents=True)
+    (victim / "face" / "mine.txt").write_text("mine")
+    settings = {"seed": 0}
+    folder = RunFolder(out, resumes=True)
+    folder.begin(["face/input.png"], {"settings": settings, "finished": finished}, settings)
+    folder.close()
+    (out / linked).parent.mkdir(exist_ok=True)
+    (out / linked).symlink_to(victim)
+    with pytest.raises(UsageError, match="a link, or no folder, where a run keeps what is under way"):
+        RunFolder(out, resumes=True).begin(["face/input.png"], {}, settings)
+    folder = RunFolder(out, overwrite=True)
+    folder.begin(["face/input.png"], {})
+    folder.forget()
+    folder.close()
+    assert (victim / "face" / "mine.txt").read_text() == "mine"
+
+
+def test_a_forged_summary_removes_nothing_that_runs_do_not_write(tmp_path):
+    mine = ["thesis.doc", "photo.png", "a/holiday.jpg", "a/notes.txt", "a/solution_01.png.bak", "a/input.PNG"]
+    (tmp_path / "a").mkdir()
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    forged = {"program": "pulse-jax", "files": mine, "replaced": mine, "sha256": {"photo.png": "0" * 64}}
+    (tmp_path / "summary.json").write_text(json.dumps(forged))
+    folder = RunFolder(tmp_path, overwrite=True)
+    folder.begin(["b/input.png"], {})
+    folder.close()
+    assert all((tmp_path / name).read_text() == "mine" for name in mine)
+
+
+def test_a_short_runs_files_are_replaced_only_as_they_were_written(tmp_path):
+    for text in ("first", "second"):
+        with RunFolder(tmp_path, overwrite=True).write_once(["x.png"], {"command": "sample"}) as part:
+            (part / "x.png").write_text(text)
+        assert (tmp_path / "x.png").read_text() == text
+    (tmp_path / "x.png").write_text("mine")
+    with pytest.raises(UsageError, match=r"x\.png: in the way of the results, and not written by an earlier run"):
+        RunFolder(tmp_path, overwrite=True).begin(["x.png"], {})
+    assert (tmp_path / "x.png").read_text() == "mine"

@@ -1,20 +1,20 @@
 """The options of `benchmark`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import arg
 
 from pulse_jax.cli.options.common import MAX_LANES, Family, Folder, GeneratorFolder, Search, check_range
+from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.generators.architectures import FAMILIES
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Benchmark"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Benchmark:
+@options
+class Benchmark(Everywhere):
     """Measure how fast this machine searches, with several lane counts and precisions, and against plainer ways."""
 
     output: Folder = Path("pulse-benchmark")

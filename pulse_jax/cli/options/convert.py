@@ -1,12 +1,12 @@
 """The options of `convert`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from pulse_jax.cli.options.common import check_range
+from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Convert"]
@@ -14,8 +14,8 @@ __all__ = ["Convert"]
 _DRAWS = 1_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Convert:
+@options
+class Convert(Everywhere):
     """Make a generator folder from a StyleGAN checkpoint of another program; nothing in the file is run.
 
     With --perceptual, make the file that upsample --perceptual takes from a VGG16 instead.

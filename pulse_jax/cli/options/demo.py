@@ -1,18 +1,18 @@
 """The options of `demo`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
 
 from pulse_jax.cli.options.common import MAX_RESTARTS, Folder, check_range
+from pulse_jax.cli.options.everywhere import Everywhere, options
 
 __all__ = ["Demo"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Demo:
+@options
+class Demo(Everywhere):
     """Solve eight inputs that come with the program, verify what was written, and say what to look at."""
 
     output: Folder = Path("pulse-demo")

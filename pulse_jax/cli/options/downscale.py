@@ -1,18 +1,18 @@
 """The options of `downscale`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from tyro.conf import arg
 
 from pulse_jax.cli.options.common import Folder, Pictures, check_inputs, check_range
+from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Downscale"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Downscale:
+@options
+class Downscale(Everywhere):
     """Make low-resolution inputs from pictures, with exactly the downscaling that upsample inverts."""
 
     inputs: Pictures

@@ -1,19 +1,19 @@
 """The options of `fit-prior`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from pulse_jax.cli.options.common import check_range
+from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["FitPrior"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitPrior:
+@options
+class FitPrior(Everywhere):
     """Fit a prior of w to a generator's mapping network, measure it, and put it into the generator folder."""
 
     generator: Annotated[Positional[Path], arg(metavar="GENERATOR")]

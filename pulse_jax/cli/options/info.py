@@ -1,14 +1,13 @@
 """The options of `info`."""
 
-from dataclasses import dataclass
-
 from pulse_jax.cli.options.common import GeneratorFolder
+from pulse_jax.cli.options.everywhere import Everywhere, options
 
 __all__ = ["Info"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Info:
+@options
+class Info(Everywhere):
     """Say what a generator is and which inputs it takes, and which versions and devices are in use."""
 
     generator: GeneratorFolder = None

@@ -1,11 +1,11 @@
 """The options of `sample`."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from tyro.conf import arg
 
 from pulse_jax.cli.options.common import MAX_COUNT, File, Folder, GeneratorFolder, Label, check_range
+from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Sample"]
@@ -13,8 +13,8 @@ __all__ = ["Sample"]
 _COUNT, _SEED, _TRUNCATION = 16, 0, 1.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample:
+@options
+class Sample(Everywhere):
     """Draw random pictures from a generator, or draw the solutions of an earlier run again."""
 
     output: Folder

@@ -1,12 +1,12 @@
 """The options of `selfcheck`."""
 
-from dataclasses import dataclass
+from pulse_jax.cli.options.everywhere import Everywhere, options
 
 __all__ = ["Selfcheck"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Selfcheck:
+@options
+class Selfcheck(Everywhere):
     """See within a minute that this device computes right, and that nothing beside a search changes its bits."""
 
     def check(self) -> None:

@@ -1,6 +1,6 @@
 """The options of `upsample`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Annotated, Literal
 
 from tyro.conf import arg
@@ -18,6 +18,7 @@ from pulse_jax.cli.options.common import (
     check_inputs,
     check_range,
 )
+from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.cli.options.roles import Role, roles
 from pulse_jax.search.presets import INTERPOLATIONS
 from pulse_jax.system.errors import UsageError
@@ -27,8 +28,8 @@ __all__ = ["Upsample"]
 _RESTARTS = 4
 
 
-@dataclass(frozen=True, kw_only=True)
-class Upsample:
+@options
+class Upsample(Everywhere):
     """Find high-resolution pictures that downscale to the given low-resolution ones."""
 
     inputs: Annotated[Pictures, Role(decides="plan")]
@@ -106,6 +107,14 @@ class Upsample:
     """Draw the noise of each feasible solution anew N times, and keep what is feasible as its variations."""
     save_intermediate: Annotated[bool, Role(decides="value", search_only=True)] = False
     """Write animations too: the search for each input's best solution, and its two best going over into each other."""
+    format: Annotated[
+        Literal["png", "webp", "jpeg"], arg(metavar="png|webp|jpeg"), Role(decides="value", repeated="given")
+    ] = "png"
+    """Format of the solutions: png, webp (lossless) or jpeg, whose pixels as they are read again are judged."""
+    no_sheets: Annotated[bool, Role(decides="nothing")] = False
+    """Draw no contact sheets: many small inputs are done much sooner."""
+    config: Annotated[File, Role(decides="nothing")] = None
+    """Take options that are not given from this TOML file; every run writes one, run.toml, that repeats it."""
     overwrite: Annotated[bool, Role(decides="nothing")] = False
     """Replace the results of an earlier run in the output folder; other files are never touched."""
 

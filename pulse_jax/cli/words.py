@@ -1,0 +1,145 @@
+"""The words of a command line before they are parsed: what cannot be meant is told in one line, and what may be."""
+
+import difflib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import Field, fields
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from pulse_jax.system.errors import UsageError
+from pulse_jax.system.text import printable
+
+__all__ = ["Given", "check_words", "given_options", "options_by_flag", "unknown_command"]
+
+_KINDS: dict[type, str] = {int: "a whole number", float: "a number"}
+
+
+class Given(NamedTuple):
+    """An option, as words give it.
+
+    Attributes:
+        name: Name of its field; "" of words that belong to no option.
+        words: The words, the flag among them.
+        values: Those of them that are its values.
+    """
+
+    name: str
+    words: list[str]
+    values: list[str]
+
+
+def options_by_flag(options: type) -> dict[str, Field[Any]]:
+    """Return the fields of a command's options by their flags, `--like-this`; what has no flag is left out.
+
+    Args:
+        options: Dataclass of the options.
+    """
+    return {f"--{field.name.replace('_', '-')}": field for field in fields(options) if not _is_positional(field)}
+
+
+def given_options(options: type, words: Sequence[str]) -> Iterator[Given]:
+    """Yield what the words after a command's name give, option by option.
+
+    Args:
+        options: Dataclass of the command's options.
+        words: The words.
+
+    Raises:
+        UsageError: A flag is none of the command's.
+    """
+    known = options_by_flag(options)
+    hints = get_type_hints(options, include_extras=True)
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        flag, _, attached = word.partition("=")
+        flag = flag.replace("_", "-")
+        if not word.startswith("--") or word == "--":
+            yield Given("", [word], [word])
+        elif flag in ("--help", "--version"):
+            yield Given("", [word], [])
+        elif flag not in known:
+            raise UsageError(f"unknown option {printable(flag)}{_meant(flag, known)}")
+        else:
+            kind = hints[known[flag].name]
+            values = [attached] if "=" in word else _values(kind, left)
+            yield Given(known[flag].name, [word, *values[bool("=" in word) :]], values)
+
+
+def check_words(options: type, words: Sequence[str]) -> None:
+    """See that the words after a command's name give options that it has, and values of the right kind.
+
+    Args:
+        options: Dataclass of the command's options.
+        words: The words.
+
+    Raises:
+        UsageError: They do not.
+    """
+    hints = get_type_hints(options, include_extras=True)
+    for given in given_options(options, words):
+        if given.name:
+            for value in given.values:
+                _check_value(f"--{given.name.replace('_', '-')}", hints[given.name], value)
+
+
+def unknown_command(word: str, known: Collection[str]) -> UsageError:
+    """Return the error that a word is none of the commands."""
+    return UsageError(f"unknown command {printable(word)}{_meant(word, known)} (all: {', '.join(known)})")
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"; did you mean {close[0]}?" if close else "; --help lists all"
+
+
+def _is_positional(field: Field[Any]) -> bool:
+    # tyro's mark of what has no flag
+    return "Positional" in str(field.type)
+
+
+def _values(kind: Any, left: list[str]) -> list[str]:
+    """Takes an option's values from the words that are left."""
+    kinds = list(_kinds(kind))
+    if bool in kinds:
+        return []
+    most = len(left) if any(get_origin(one) is tuple for one in kinds) else 1
+    found: list[str] = []
+    while left and len(found) < most and not left[0].startswith("--"):
+        found.append(left.pop(0))
+    return found
+
+
+def _kinds(kind: Any) -> Iterator[Any]:
+    """The alternatives of an annotation."""
+    if get_origin(kind) is Annotated:
+        yield from _kinds(get_args(kind)[0])
+    elif get_origin(kind) in (Union, UnionType):
+        for one in get_args(kind):
+            yield from _kinds(one)
+    elif kind is not type(None):
+        yield kind
+
+
+def _check_value(flag: str, kind: Any, value: str) -> None:
+    kinds = [part for one in _kinds(kind) for part in (_kinds(get_args(one)[0]) if get_origin(one) is tuple else [one])]
+    told = []
+    for one in kinds:
+        if get_origin(one) is Literal:
+            choices = [str(choice) for choice in get_args(one)]
+            if value in choices:
+                return
+            told += choices
+        elif one in _KINDS:
+            try:
+                one(value)
+                return
+            except ValueError:
+                told.append(_KINDS[one])
+        else:
+            return
+    close = difflib.get_close_matches(value, told, 1)
+    listed = " or ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
+    raise UsageError(
+        f"{flag}: expected {listed}, got {printable(value)!r}" + (f"; did you mean {close[0]}?" if close else "")
+    )

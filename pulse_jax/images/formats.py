@@ -1,0 +1,57 @@
+"""Formats of delivered pictures, and the pixels that a reader of such a file gets."""
+
+import io
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from pulse_jax.system.files import write_whole
+
+__all__ = ["PictureFormat", "as_read", "save_picture", "suffix_of"]
+
+PictureFormat = Literal["png", "webp", "jpeg"]
+"""PNG and lossless WebP hold every pixel as it is; JPEG of the best quality does not quite."""
+_SUFFIXES = {"png": ".png", "webp": ".webp", "jpeg": ".jpg"}
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "png": {},
+    "webp": {"lossless": True},
+    # Colours are not halved: a solution's downscaled version would change by more than its pixels.
+    "jpeg": {"quality": 95, "subsampling": 0},
+}
+
+
+def suffix_of(kind: PictureFormat) -> str:
+    """Return how names of such files end, `.jpg`."""
+    return _SUFFIXES[kind]
+
+
+def as_read(picture: UInt8[np.ndarray, "h w 3"], kind: PictureFormat) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the pixels that a reader of the file gets, which `save_picture` would write."""
+    if kind != "jpeg":
+        return picture
+    with Image.open(io.BytesIO(_encoded(picture, kind))) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def save_picture(path: Path, picture: UInt8[np.ndarray, "h w 3"], kind: PictureFormat) -> None:
+    """Write a picture, whole or not at all.
+
+    Args:
+        path: File to write.
+        picture: Picture in 8 bits.
+        kind: Format of the file.
+
+    Raises:
+        OSError: The folder is missing or not writable, or the disk is full.
+    """
+    data = _encoded(picture, kind)
+    write_whole(path, lambda file: file.write(data))
+
+
+def _encoded(picture: np.ndarray, kind: PictureFormat) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format=kind.upper(), **_SETTINGS[kind])
+    return buffer.getvalue()
