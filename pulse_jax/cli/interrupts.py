@@ -31,7 +31,7 @@ class Interrupt:
     def __init__(self, screen: Screen) -> None:
         self.number = 0
         self._screen = screen
-        self._words = "Stopping after these steps; once more to stop at once."
+        self._words = "Stopping; once more to stop without saving what is under way."
         self._before: list[Any] = []
 
     def __enter__(self) -> "Interrupt":

@@ -4,9 +4,12 @@ import time
 
 from pulse_jax.engine.progress import Progress
 from pulse_jax.system.screen import Bar, Screen
-from pulse_jax.system.text import duration
+from pulse_jax.system.text import duration, pace
 
 __all__ = ["Live"]
+
+# Seconds between two lines about what cannot be counted.
+_LONG = 10.0
 
 
 class Live(Bar):
@@ -50,10 +53,22 @@ class Live(Bar):
         pause = max(1.0, standing.seconds / 20)
         self.show(self._words(), self.done, self.total, now=time.monotonic(), pause=pause)
 
+    def compiling(self, seconds: float) -> None:
+        """Say how long a program has been compiling; off a terminal only where that is long."""
+        if not self.is_drawn and seconds < _LONG:
+            return
+        now = time.monotonic()
+        self.show(f"compiling ... {duration(seconds)}", self.done, max(self.total, self.done + 1), now=now, pause=_LONG)
+
+    def writing(self, written: int, total: int) -> None:
+        """Say how many inputs' files are written, after all searches have ended."""
+        words = f"all searches have ended; {written}/{total} inputs are written"
+        self.show(words, written, total, now=time.monotonic(), pause=_LONG)
+
     def _words(self) -> str:
         words = [f"{self.done}/{self.total} searches", f"{self.earlier[1] + self.standing.feasible} feasible"]
         if self.standing.steps_per_second is not None:
-            words.append(f"{self.standing.steps_per_second:.0f} steps/s")
+            words.append(pace(self.standing.steps_per_second))
         if self.seconds_left is not None and self.done < self.total:
             words.append(f"{duration(self.seconds_left)} left")
         return ", ".join(words)

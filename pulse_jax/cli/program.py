@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -55,6 +56,8 @@ def run_program(args: Sequence[str] | None = None) -> int:
         return _say(error, 1)
     except KeyboardInterrupt:
         return _say("interrupted", 130)
+    finally:
+        _leave_compilers()
 
 
 def _checked(words: list[str]) -> list[str]:
@@ -83,6 +86,15 @@ def _run(options: Any) -> int:
     devices.start_jax()
     devices.use_compilation_cache()
     return function(options, Screen(quiet=options.quiet))
+
+
+def _leave_compilers() -> None:
+    """Ends the process where a compiler is still at work that was not waited for: an orderly end would wait for it."""
+    programs = sys.modules.get("pulse_jax.system.programs")
+    if programs is not None and programs.is_compiling():
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(130)
 
 
 def _say(line: object, code: int) -> int:

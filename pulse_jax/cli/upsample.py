@@ -6,6 +6,7 @@ command is given again, and ends with the files that an undisturbed one writes.
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ from pulse_jax.system.devices import is_out_of_memory, usable_cores
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.removal import remove_tree
 from pulse_jax.system.screen import Screen
-from pulse_jax.system.text import duration, printable
+from pulse_jax.system.text import duration, pace, printable
 
 __all__ = ["run_upsample"]
 
@@ -128,6 +129,7 @@ class _Run:
         self._writer = InputWriter(plan, lanes, folder, screen)
         self._live = Live(screen, len(plan.inputs) * plan.quota.searches, plan.config.steps)
         self._interrupt = Interrupt(screen)
+        self._began = time.monotonic()
         self._failures = [*plan.unusable]
         self._open: dict[int, Input] = {}
 
@@ -216,6 +218,7 @@ class _Run:
                     other_device=plan.other_device,
                     checkpoint_dir=self._folder.state / "searches",
                     on_chunk=self._on_chunk,
+                    on_compiling=self._on_compiling,
                 )
                 try:
                     for solution in stream:
@@ -235,6 +238,8 @@ class _Run:
                     with contextlib.suppress(OSError):  # after an error, the disk may be full
                         stream.close()
             self._interrupt.searched()
+            for waiting in writer.waiting():
+                live.writing(len(plan.inputs) - waiting, len(plan.inputs))
         return True
 
     def _is_done(self) -> bool:
@@ -296,6 +301,10 @@ class _Run:
             self._open[one.index] = one
             yield self._plan.problem(one)
 
+    def _on_compiling(self, seconds: float) -> None:
+        self._live.compiling(seconds)
+        self._interrupt.check()
+
     def _on_chunk(self, standing: Progress) -> None:
         if not standing.position_independent and self._live.standing.position_independent:
             self._screen.note(
@@ -326,7 +335,7 @@ class _Run:
         speed = standing.steps_per_second
         self._screen.result(
             f"{tally.feasible} of {tally.solutions} solutions are feasible (error at most {plan.config.eps:g}); "
-            f"{duration(standing.seconds)}" + ("" if speed is None else f", {speed:.0f} steps/s")
+            f"{duration(time.monotonic() - self._began)}" + ("" if speed is None else f", {pace(speed)}")
         )
         if tally.missed:
             names = ", ".join(printable(name) for name in tally.missed[:5])

@@ -1,20 +1,29 @@
 """All problems in, all solutions out, as arrays: `upsample`."""
 
+import base64
+import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float
+from PIL import Image
 
 from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.generators.generator import Generator
+from pulse_jax.images.rounding import to_uint8
 from pulse_jax.search.config import UpsamplingConfig
-from pulse_jax.search.problems import Solution, as_problems, rank
+from pulse_jax.search.problems import Solution, as_pixels, as_problems, rank
 
 __all__ = ["Solutions", "upsample"]
 
+# Pictures that a notebook shows, along each side, and how large.
+_SHOWN, _SHOWN_SIDE = 8, 128
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Solutions:
     """k solutions for each of n images, best first: feasible ones, then by total loss; arrays lead with (n, k).
 
@@ -53,6 +62,31 @@ class Solutions:
     keys: np.ndarray
     position_independent: bool = True
 
+    def __repr__(self) -> str:
+        """Say in a line what there is; the arrays are long."""
+        n, k, height, width, _ = self.images.shape
+        return (
+            f"Solutions: {n} image{'s' if n > 1 else ''}, {k} solution{'s' if k > 1 else ''} each, {width}x{height}; "
+            f"{int(self.feasible.sum())} of {n * k} feasible, median error {np.median(self.downscaling_error):.2g}"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """The first pictures, a row of solutions for each image, as notebooks show them."""
+        rows = self.images[:_SHOWN, :_SHOWN]
+        side = min(_SHOWN_SIDE, rows.shape[2])
+        sheet = Image.new("RGB", (side * rows.shape[1], side * rows.shape[0]))
+        for (row, column), picture in np.ndenumerate(np.empty(rows.shape[:2])):
+            picture = Image.fromarray(to_uint8(rows[row, column]))
+            sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (side * column, side * row))
+        buffer = io.BytesIO()
+        sheet.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def _repr_html_(self) -> str:
+        """The same pictures with the line that `repr` gives."""
+        data = base64.b64encode(self._repr_png_()).decode()
+        return f'<figure><img src="data:image/png;base64,{data}"><figcaption>{self!r}</figcaption></figure>'
+
 
 def upsample(
     generator: Generator,
@@ -62,7 +96,8 @@ def upsample(
     seed: int = 0,
     lanes: int | None = None,
     strict: bool = False,
-    config: UpsamplingConfig | None = None,
+    config: UpsamplingConfig | str | None = None,
+    on_progress: Callable[[Progress], Any] | None = None,
 ) -> Solutions:
     """Return k solutions for each low-resolution image, best first; `solve_stream` gives them one by one, as they end.
 
@@ -76,20 +111,30 @@ def upsample(
         seed: What the starts are drawn from, together with the pixels: 0 to 2³² − 1.
         lanes: Searches that run at once on each device; None for what suits the generator and the device.
         strict: Run every search as a program by itself on other devices than CPUs too, as `solve_stream` does.
-        config: Settings, `presets.pulse()` if None.
+        config: Settings, or a preset's name; `presets.pulse()` if None.
+        on_progress: Function to call now and then with where all searches stand; what it raises ends them.
 
     Raises:
+        TypeError: An argument is of another kind, or this is called inside `jit`, `vmap` or `grad`.
         ValueError: An argument is out of range, named with what was expected.
     """
-    low_res = np.asarray(low_res)
+    low_res = as_pixels(low_res)
     if low_res.ndim == 3:
         low_res = low_res[None]
     if not len(low_res):
         raise ValueError("low_res: expected at least one image, got none")
+    if not np.isfinite(low_res).all():
+        raise ValueError("low_res: expected numbers in [0, 1], got NaN or infinite ones")
     problems = as_problems(low_res, restarts=restarts, seed=seed)
     by_image: list[list[Solution]] = [[] for _ in problems]
     seen: list[Progress] = []
-    stream = solve_stream(problems, generator, lanes=lanes, strict=strict, config=config, on_chunk=seen.append)
+
+    def standing(progress: Progress) -> None:
+        seen.append(progress)
+        if on_progress is not None:
+            on_progress(progress)
+
+    stream = solve_stream(problems, generator, lanes=lanes, strict=strict, config=config, on_chunk=standing)
     for solution in stream:
         by_image[solution.index].append(solution)
     ranked = [rank(solutions) for solutions in by_image]

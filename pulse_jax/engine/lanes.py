@@ -9,7 +9,7 @@ over as many programs of one beside each other, and its last bits may depend on 
 
 import functools
 import time
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.problems import Start, Status, image_number, problem_key
 from pulse_jax.search.step import SearchState
 from pulse_jax.system.devices import Device, give_back_memory, program_memory, usable_cores
-from pulse_jax.system.programs import Program
+from pulse_jax.system.programs import Program, compile_watched
 
 __all__ = ["Ended", "Lanes", "by_themselves", "groups", "kept_leaves", "placed", "start_all"]
 
@@ -170,6 +170,7 @@ class Lanes:
         side: Side of the inputs, in pixels.
         count: Searches that run at once.
         device: Device to run on.
+        on_compiling: Function to call some times a second while a program compiles, with the seconds that has taken.
 
     Attributes:
         running: Task of each lane that holds one.
@@ -182,7 +183,16 @@ class Lanes:
             problem in all of them, when the program was compiled.
     """
 
-    def __init__(self, generator: Generator, config: SearchConfig, side: int, count: int, device: Device) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        config: SearchConfig,
+        side: int,
+        count: int,
+        device: Device,
+        on_compiling: Callable[[float], Any] | None = None,
+    ) -> None:
+        self._on_compiling = on_compiling
         self.running: dict[int, Task] = {}
         self.looks = 0
         self.step_seconds: float | None = None
@@ -348,7 +358,7 @@ class Lanes:
             return jitted(*arguments) if beside is None else beside.submit(jitted, *arguments).result()
         # Here, so that what compiles is what the caller's thread has set JAX to.
         began = time.perf_counter()
-        jitted.lower(*arguments).compile()
+        compile_watched(jitted.lower(*arguments), self._on_compiling)
         # Before it runs, which is when most memory is needed.
         give_back_memory()
         result = jitted(*arguments)

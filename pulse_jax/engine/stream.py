@@ -28,10 +28,11 @@ from pulse_jax.search.config import InterpolationConfig, SearchConfig, Upsamplin
 from pulse_jax.search.interpolation import interpolate
 from pulse_jax.search.judge import judge
 from pulse_jax.search.methods.registry import check_method
-from pulse_jax.search.presets import pulse
+from pulse_jax.search.presets import named, pulse
 from pulse_jax.search.problems import Problem, Solution
 from pulse_jax.search.requirements import admissible_sizes, check_fits, output_size
 from pulse_jax.search.space import latent_shape
+from pulse_jax.system.checks import check_count
 from pulse_jax.system.devices import Device
 
 __all__ = ["solve_stream"]
@@ -46,7 +47,7 @@ def solve_stream(
     problems: Iterable[Problem | np.ndarray],
     generator: Generator,
     *,
-    config: UpsamplingConfig | None = None,
+    config: UpsamplingConfig | str | None = None,
     lanes: int | None = None,
     strict: bool = False,
     chunk_steps: int = 100,
@@ -54,6 +55,7 @@ def solve_stream(
     checkpoint_dir: str | os.PathLike[str] | None = None,
     other_device: bool = False,
     on_chunk: Callable[[Progress], Any] | None = None,
+    on_compiling: Callable[[float], Any] | None = None,
 ) -> Stream[Solution, None, None]:
     """Yield the solution of every search as soon as it has ended, in the order in which they end.
 
@@ -64,8 +66,8 @@ def solve_stream(
         problems: Problems to solve, each with an index of its own; an image (h, h, 3) alone is a problem of one restart
             whose index is its place.
         generator: Generator to search.
-        config: Settings, `presets.pulse()` if None. An interpolation makes one solution of each problem, whatever its
-            restarts, and saves nothing.
+        config: Settings, or a preset's name; `presets.pulse()` if None. An interpolation makes one solution of each
+            problem, whatever its restarts, and saves nothing.
         lanes: Searches that run at once on each device; on a CPU results do not depend on it, elsewhere their
             last bits do. None for what suits the first input (`memory.fitting_lanes`), no more than there are searches;
             where `checkpoint_dir` holds searches, what they began with.
@@ -79,6 +81,8 @@ def solve_stream(
         other_device: Go on with searches that another kind of device has begun; last bits may be neither one's.
         on_chunk: Function to call after each chunk. If it raises, or the iterator is closed, the stream ends as after
             a chunk.
+        on_compiling: Function to call some times a second while a program compiles, with the seconds that has taken.
+            If it raises, the stream ends at once; the compiler cannot be stopped, and goes on by itself.
 
     Raises:
         TypeError: `config` is neither kind of settings.
@@ -88,10 +92,10 @@ def solve_stream(
             lanes in a program, versions or kind of device.
         OSError: Saving failed.
     """
-    config = pulse() if config is None else config
+    config = pulse() if config is None else named(config) if isinstance(config, str) else config
     for name, value in (("lanes", lanes), ("chunk_steps", chunk_steps)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: expected 1 or more, got {value}")
+        if value is not None:
+            check_count(name, value)
     match config:
         case InterpolationConfig():
             return _reported(interpolate(_fitting(problems, generator, config), generator, config), on_chunk)
@@ -112,7 +116,8 @@ def solve_stream(
             if checkpoint_dir is not None:
                 determining = fingerprint(generator, config, sizes[0], places[0])
                 checkpoint = Checkpoint(checkpoint_dir, determining, other_device=other_device)
-            return _Stream(fitting, generator, config, sizes, chunk_steps, places, checkpoint, on_chunk).run()
+            stream = _Stream(fitting, generator, config, sizes, chunk_steps, places, checkpoint, on_chunk, on_compiling)
+            return stream.run()
         case _:
             raise TypeError(f"config: expected a SearchConfig or an InterpolationConfig, got {type(config).__name__}")
 
@@ -186,6 +191,7 @@ class _Stream:
         devices: Sequence[Device],
         checkpoint: Checkpoint | None,
         on_chunk: Callable[[Progress], Any] | None,
+        on_compiling: Callable[[float], Any] | None,
     ) -> None:
         self._config = config
         self._chunk_steps = chunk_steps
@@ -195,7 +201,9 @@ class _Stream:
         self._queue = TaskQueue(problems, max(_AHEAD * sum(sizes) * len(devices), _AHEAD_LEAST))
         on_devices = [(placed(generator, config, device), device) for device in devices]
         # In turns, so that few searches spread over all devices.
-        self._workers = [Worker(local, config, count, device) for count in sizes for local, device in on_devices]
+        self._workers = [
+            Worker(local, config, count, device, on_compiling) for count in sizes for local, device in on_devices
+        ]
         # Ended, not yet taken by the caller; their lanes have gone on.
         self._ended: deque[Ended] = deque()
         # Taken from devices between two chunks, to be saved while they compute.

@@ -1,6 +1,8 @@
 """A share of a stream: which of its lanes run next on their device, for how long, and how long that waits."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from pulse_jax.engine.checkpoints import Saved
 from pulse_jax.engine.lanes import Ended, Lanes
@@ -23,6 +25,7 @@ class Worker:
         config: Settings of the searches.
         lanes: How many searches it runs at once.
         device: Device to run on.
+        on_compiling: As of `Lanes`.
 
     Attributes:
         count: How many searches it runs at once.
@@ -31,7 +34,15 @@ class Worker:
         idle_seconds: Seconds between chunks, at most: from when the last one was seen to compute; compiling left out.
     """
 
-    def __init__(self, generator: Generator, config: SearchConfig, lanes: int, device: Device) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        config: SearchConfig,
+        lanes: int,
+        device: Device,
+        on_compiling: Callable[[float], Any] | None = None,
+    ) -> None:
+        self._on_compiling = on_compiling
         self.count = lanes
         self.sets: dict[int, Lanes] = {}
         self.current: Lanes | None = None
@@ -96,7 +107,7 @@ class Worker:
             max(load, key=lambda s: load[s]),
         )
         if side not in self.sets:
-            self.sets[side] = Lanes(self._generator, self._config, side, self.count, self._device)
+            self.sets[side] = Lanes(self._generator, self._config, side, self.count, self._device, self._on_compiling)
         self.current = lanes = self.sets[side]
         compiled = lanes.compile_seconds
         lanes.fill(queue.take(side, self.count - len(lanes.running)), saved)

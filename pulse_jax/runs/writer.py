@@ -80,6 +80,10 @@ class InputWriter:
     ) -> None:
         self._writer.__exit__(kind, error, traceback)
 
+    def waiting(self) -> Iterator[int]:
+        """Yield how many inputs are still to be written, some times a second until none is."""
+        return self._writer.waiting()
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing at all was found yet, by this process or an earlier one of the run."""

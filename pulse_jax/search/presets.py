@@ -9,6 +9,7 @@ CSGM, "Compressed sensing using generative models", Bora et al. 2017. II2S, "Imp
 2020. ILO, "Intermediate layer optimization", Daras et al. 2021.
 """
 
+import difflib
 from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
@@ -35,6 +36,19 @@ def preset(function: _Preset) -> _Preset:
     PRESETS[function.__name__] = function
     (INTERPOLATIONS if enlarges else SEARCHES).append(function.__name__)
     return function
+
+
+def named(name: str) -> UpsamplingConfig:
+    """Return the preset of a name, as it is by default.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if name not in PRESETS:
+        close = difflib.get_close_matches(name, PRESETS, 1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f"config: expected the name of a preset ({', '.join(PRESETS)}), got {name!r:.80}{meant}")
+    return PRESETS[name]()
 
 
 @preset
@@ -275,5 +289,5 @@ __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "INTERPOLATIONS",
     "PRESETS",
     "SEARCHES",
-    *sorted(["preset", *PRESETS]),
+    *sorted(["named", "preset", *PRESETS]),
 ]

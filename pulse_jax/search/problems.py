@@ -1,6 +1,7 @@
 """What goes into the engine and comes out of it: problems, and solutions with the proof that they downscale to them."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -8,11 +9,17 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
+from pulse_jax.system.checks import check_count, is_whole
 from pulse_jax.system.keys import random_key
 
-__all__ = ["Problem", "Solution", "Start", "Status", "as_problems", "image_number", "problem_key", "rank"]
+__all__ = ["Problem", "Solution", "Start", "Status", "as_pixels", "as_problems", "image_number", "problem_key", "rank"]
+
+
+# How far values may lie outside [0, 1].
+_OVERSHOOT = 0.5
 
 
 class Status(IntEnum):
@@ -65,18 +72,16 @@ class Problem:
     ended: Mapping[int, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        pixels = np.asarray(self.low_res)
-        if not np.issubdtype(pixels.dtype, np.floating):
-            raise ValueError(f"low_res: expected floating-point images in [0, 1], got {pixels.dtype}")
+        pixels = as_pixels(self.low_res)
         if pixels.ndim != 3 or pixels.shape[-1] != 3 or pixels.shape[0] != pixels.shape[1]:
             raise ValueError(f"low_res: expected square RGB images (n, h, h, 3), got {pixels.shape} as one of n")
         object.__setattr__(self, "low_res", np.ascontiguousarray(pixels, np.float32))
         for name in ("restarts", "solutions"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name}: expected 1 or more, got {value}")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed: expected 0 to {2**32 - 1}, got {self.seed}")
+            if value is not None:
+                check_count(name, value)
+        if not is_whole(self.seed) or not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed: expected a whole number from 0 to {2**32 - 1}, got {self.seed!r:.80}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +125,38 @@ class Solution:
     evaluations: int = 0
 
 
+def as_pixels(low_res: Any) -> np.ndarray:
+    """Return low-resolution images as a float32 array, whatever their shape.
+
+    Args:
+        low_res: Array of floating-point numbers, nominally in [0, 1]; NaN is let through.
+
+    Raises:
+        TypeError: It is no array of numbers, or a tracer.
+        ValueError: The numbers are no pixels in [0, 1]: integers, 0 to 255, or -1 to 1.
+    """
+    if isinstance(low_res, Tracer):
+        raise TypeError(
+            "low_res: expected pixels, got a tracer; searches compile programs of their own and cannot be called "
+            "inside jit, vmap or grad"
+        )
+    if isinstance(low_res, str | bytes | os.PathLike):
+        raise TypeError(f"low_res: expected an array of pixels, got a {type(low_res).__name__}; read the picture first")
+    pixels = np.asarray(low_res)
+    if not jax.numpy.issubdtype(pixels.dtype, np.floating):
+        advice = "; divide by 255" if pixels.dtype == np.uint8 else ""
+        kind = ValueError if pixels.dtype.kind in "iub" else TypeError
+        raise kind(f"low_res: expected floating-point images in [0, 1], got {pixels.dtype}{advice}")
+    pixels = pixels.astype(np.float32)
+    finite = pixels[np.isfinite(pixels)]
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    # What is a little outside may come from resampling.
+    if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+        advice = "divide by 255" if low >= 0 and high <= 255 else "shift and scale them"
+        raise ValueError(f"low_res: expected values in [0, 1], got {low:.4g} to {high:.4g}; {advice}")
+    return pixels
+
+
 def as_problems(
     low_res: np.ndarray, *, restarts: int = 1, seed: int = 0, start: Start | None = None
 ) -> Sequence[Problem]:
@@ -133,7 +170,7 @@ def as_problems(
     Raises:
         ValueError: `low_res` has another shape, or an argument is out of range.
     """
-    low_res = np.asarray(low_res)
+    low_res = as_pixels(low_res)
     if low_res.ndim != 4:
         raise ValueError(f"low_res: expected square RGB images (n, h, h, 3), got {low_res.shape}")
     starts = [None if start is None else jax.tree.map(lambda a, i=i: a[i], start) for i in range(len(low_res))]

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, TypeVar
@@ -99,6 +99,12 @@ class WriteBehind:
         while self._waiting and (len(self._waiting) >= self._most or self._waiting[0].done()):
             self._waiting.popleft().result()
         self._waiting.append(self._pool.submit(call, *arguments))
+
+    def waiting(self) -> Iterator[int]:
+        """Yield how many calls have not ended, some times a second until all have, whatever they raise."""
+        while left := [call for call in self._waiting if not call.done()]:
+            yield len(left)
+            wait(left, _POLL_SECONDS)
 
     def check(self) -> None:
         """Wait for all calls.

@@ -1,14 +1,18 @@
 """Compiled programs that give the same bits every time, on a CPU with any number of threads."""
 
 import functools
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 
-__all__ = ["Program", "repeats_bits"]
+__all__ = ["Program", "compile_watched", "is_compiling", "repeats_bits"]
 
+_COMPILER = "pulse-jax-compiler"
+_LOOK_SECONDS = 0.2
 _OPTIONS: dict[str, dict[str, Any]] = {
     # XLA hands products, convolutions and sums to a library (YNNPACK) whose products and convolutions add up in one
     # order, while its sums are split by the number of threads. With products and convolutions alone, sums are XLA's.
@@ -73,3 +77,41 @@ class Program:
     def lower(self, *arguments: Any, **named: Any) -> Any:
         """Trace it for the default platform, as the methods of `jax.jit` do."""
         return self.on(jax.default_backend()).lower(*arguments, **named)
+
+
+def compile_watched(lowered: Any, on_compiling: Callable[[float], Any] | None) -> None:
+    """Compile a lowered program so that the caller is asked meanwhile, and signals have their effect.
+
+    Args:
+        lowered: What `Program.lower` or `jax.jit(…).lower` gives.
+        on_compiling: Function to call some times a second with the seconds that it has taken; what it raises ends the
+            waiting, and the compiler goes on by itself (`is_compiling`). None to wait in this thread.
+
+    Raises:
+        Exception: What the compiler raises.
+    """
+    if on_compiling is None:
+        lowered.compile()
+        return
+    ended = threading.Event()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            lowered.compile()
+        except BaseException as error:  # it is raised again where the program is wanted
+            failures.append(error)
+        ended.set()
+
+    began = time.monotonic()
+    # A daemon: nothing can stop a compiler, and nobody wants to wait for it.
+    threading.Thread(target=work, name=_COMPILER, daemon=True).start()
+    while not ended.wait(_LOOK_SECONDS):
+        on_compiling(time.monotonic() - began)
+    for error in failures:
+        raise error
+
+
+def is_compiling() -> bool:
+    """Return whether a compiler that nobody waits for any more is at work: this process cannot end in the usual way."""
+    return any(thread.name == _COMPILER and thread.is_alive() for thread in threading.enumerate())

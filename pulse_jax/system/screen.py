@@ -71,6 +71,11 @@ class Bar:
         if self._bar:
             self._bar.stop()
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it is a bar, not lines."""
+        return self._bar is not None
+
     def announce(self, words: str) -> None:
         """Say what is done before anything can be counted."""
         if self._bar:

@@ -123,7 +123,7 @@ def test_a_signal_saves_and_says_how_to_go_on(work, number):
     process.send_signal(number)
     told = process.communicate(timeout=120)[1]
     assert process.returncode == 128 + number
-    assert "Stopping after these steps" in told and "The same command goes on from here." in told
+    assert "Stopping; once more" in told and "The same command goes on from here." in told
     assert not json.loads((out / "summary.json").read_text())["finished"]
     names = []
     for path in (out / ".pulse-jax-state" / "searches").glob("lanes_*.npz"):

@@ -52,7 +52,7 @@ def test_a_signal_in_the_last_steps_lets_the_run_finish(fake, inputs, tmp_path, 
     for fake.signal_at, name in ((last, "whole"), (1, "parts")):
         assert run(*words, "--output", tmp_path / name) == 0
         err = capsys.readouterr().err
-        assert "Stopping after these steps" in err and SEARCHED in err and "Interrupted" not in err
+        assert "Stopping; once more" in err and SEARCHED in err and "Interrupted" not in err
         assert summary_of(tmp_path / name)["finished"] and not (tmp_path / name / ".pulse-jax-state").exists()
 
 

@@ -226,10 +226,10 @@ def test_progress_counts_to_the_end(generator, targets):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"restarts": 0}, "restarts: expected 1 or more, got 0"),
-        ({"lanes": 0}, "lanes: expected 1 or more, got 0"),
-        ({"seed": -1}, "seed: expected 0 to 4294967295, got -1"),
-        ({"seed": 2**32}, "seed: expected 0 to 4294967295"),
+        ({"restarts": 0}, "restarts: expected a whole number, 1 or more, got 0"),
+        ({"lanes": 0}, "lanes: expected a whole number, 1 or more, got 0"),
+        ({"seed": -1}, "seed: expected a whole number from 0 to 4294967295, got -1"),
+        ({"seed": 2**32}, "seed: expected a whole number from 0 to 4294967295"),
     ],
 )
 def test_bad_arguments_are_named(generator, targets, options, message):

@@ -311,8 +311,8 @@ def test_an_image_alone_is_a_problem(problems, generator, solved):
 
 def test_arguments_out_of_range_are_named(problems, generator):
     for options, message in (
-        ({"lanes": 0}, "lanes: expected 1 or more, got 0"),
-        ({"chunk_steps": 0}, "chunk_steps: expected 1 or more, got 0"),
+        ({"lanes": 0}, "lanes: expected a whole number, 1 or more, got 0"),
+        ({"chunk_steps": 0}, "chunk_steps: expected a whole number, 1 or more, got 0"),
         ({"devices": []}, "devices: expected one or more of one kind"),
     ):
         with pytest.raises(ValueError, match=message):

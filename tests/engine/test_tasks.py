@@ -94,9 +94,9 @@ def test_another_restart_goes_before_new_images():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"restarts": 0}, "restarts: expected 1 or more, got 0"),
-        ({"solutions": 0}, "solutions: expected 1 or more, got 0"),
-        ({"seed": -1}, "seed: expected 0 to 4294967295, got -1"),
+        ({"restarts": 0}, "restarts: expected a whole number, 1 or more, got 0"),
+        ({"solutions": 0}, "solutions: expected a whole number, 1 or more, got 0"),
+        ({"seed": -1}, "seed: expected a whole number from 0 to 4294967295, got -1"),
         ({"low_res": np.zeros((2, 3, 3))}, "low_res: expected square RGB images"),
         ({"low_res": np.zeros((2, 2, 3), np.uint8)}, "low_res: expected floating-point images"),
     ],

@@ -1,5 +1,7 @@
 """Programs compiled so that they give the same bits every time."""
 
+import threading
+import time
 from types import SimpleNamespace
 
 import jax
@@ -45,3 +47,41 @@ def test_a_compiler_without_the_option_is_told_of(monkeypatch):
     programs._compiler_options.cache_clear()
     assert not programs.repeats_bits("cpu")
     programs._compiler_options.cache_clear()
+
+
+def lowered_for(seconds, fails=False):
+    def compile_it():
+        time.sleep(seconds)
+        if fails:
+            raise RuntimeError("RESOURCE_EXHAUSTED")
+
+    return SimpleNamespace(compile=compile_it)
+
+
+def test_while_a_program_compiles_the_caller_is_asked():
+    told = []
+    programs.compile_watched(lowered_for(0.7), told.append)
+    assert 2 <= len(told) <= 4 and told == sorted(told) and not programs.is_compiling()
+
+
+def test_what_the_caller_raises_ends_the_waiting_at_once():
+    class Stop(Exception):
+        pass
+
+    def stop(seconds):
+        raise Stop
+
+    began = time.monotonic()
+    with pytest.raises(Stop):
+        programs.compile_watched(lowered_for(2.0), stop)
+    assert programs.is_compiling() and time.monotonic() - began < 1.5
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(5)
+    assert not programs.is_compiling()
+
+
+@pytest.mark.parametrize("watched", [None, lambda seconds: None])
+def test_what_the_compiler_raises_is_raised(watched):
+    with pytest.raises(RuntimeError, match="RESOURCE_EXHAUSTED"):
+        programs.compile_watched(lowered_for(0.0, fails=True), watched)
