@@ -39,7 +39,7 @@ def test_elsewhere_than_on_a_terminal_there_are_few_plain_lines(capsys):
         live.update(at(8, 1000, 1002.0, feasible=3))
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "compiling ..."
-    assert lines[-1] == "8/8 searches, 3 feasible, 1 steps/s"
+    assert lines[-1] == "8/8 searches, 3 feasible, 1.0 steps/s"
     assert len(lines) == 3
 
 
