@@ -10,7 +10,8 @@ import numpy as np
 
 from pulse_jax.cli.options.downscale import Downscale
 from pulse_jax.images.degradations.bicubic import Bicubic
-from pulse_jax.images.files import ImageError, ReadImage, centre_crop, save_png
+from pulse_jax.images.files import ImageError, ReadImage, save_png
+from pulse_jax.images.inputs import reducible_square
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import DownscaledRecord
@@ -78,19 +79,13 @@ def _usable(
 
 def _shrink(options: Downscale, path: Path, picture: ReadImage) -> tuple[np.ndarray, DownscaledRecord]:
     """The centre square of a picture, as large as the factor allows, downscaled; and its entry of `summary.json`."""
-    height, width = picture.pixels.shape[:2]
-    side = min(height, width)
     step = options.size or options.factor or 1
-    if side < step:
-        wanted = f"--size {step}" if options.size else f"--factor {step}"
-        raise ImageError(path, f"the picture is {width}x{height}, too small for {wanted}; choose a smaller one")
-    side -= side % step
+    square, cropped = reducible_square(picture.pixels, step, path)
+    side = len(square)
     factor = side // step if options.size else step
-    notes = list(picture.notes)
-    if not height == width == side:
-        notes.append(f"cropped from {width}x{height} to its centre {side}x{side}")
+    notes = [*picture.notes, *cropped]
     try:
-        small = Bicubic(factor).apply_float64(centre_crop(picture.pixels, side))
+        small = Bicubic(factor).apply_float64(square)
     except ValueError:
         raise ImageError(
             path,

@@ -20,7 +20,7 @@ from pulse_jax.runs.solution_files import read_solutions
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.presets import PRESETS
 from pulse_jax.search.problems import Start
-from pulse_jax.search.requirements import output_size
+from pulse_jax.search.requirements import admissible_sizes, output_size
 from pulse_jax.search.variations import redrawn_layers
 from pulse_jax.system import devices, selfchecks
 from pulse_jax.system.errors import RunError, UsageError
@@ -102,6 +102,7 @@ def make_plan(
         size=size,
         seed=options.seed,
         fit=options.fit,
+        input_size=_input_size(options, config, size, screen),
         format=options.format,
         sheets=not options.no_sheets,
         options=options_text(command, options) if command == "upsample" else "",
@@ -114,6 +115,26 @@ def make_plan(
         repeated=_repeated(options, config),
         **decided,
     )
+
+
+def _input_size(options: Upsample, config: UpsamplingConfig, size: int, screen: Screen) -> int | None:
+    """The side to which larger inputs are downscaled, if they are to be."""
+    if options.input_size is None and options.factor is None:
+        return None
+    sizes = admissible_sizes(size, config)
+    if options.input_size is not None:
+        flag, wanted, known = "--input-size", options.input_size, sizes
+        side = wanted
+    else:
+        assert options.factor is not None
+        flag, wanted, known = "--factor", options.factor, [size // side for side in reversed(sizes)]
+        side = size // wanted if wanted in known else 0
+    if wanted not in known:
+        listed = ", ".join(map(str, known))
+        raise UsageError(f"{flag}: expected one of {listed} for pictures of {size}x{size}, got {wanted}")
+    if side == size:
+        screen.note(f"{flag} {wanted}: inputs as large as their solutions; nothing is enlarged", "yellow")
+    return side
 
 
 def _to_search(
@@ -136,7 +157,6 @@ def _to_search(
         "footer": f"{_FOOTER} {config.eps:g}, preset {options.preset}, at most {config.steps} steps, "
         f"seed {options.seed}, generator {Path(record['folder']).name}. "
         "The people in the solutions are imagined; they do not exist.",
-        "advice": "The generator may not be able to draw such pictures; more --restarts or --steps may help.",
     }
 
 
@@ -148,7 +168,6 @@ def _to_interpolate(options: Upsample, config: UpsamplingConfig, generator: Gene
         "lanes": 1,
         "compiles": False,
         "footer": f"{_FOOTER} {config.eps:g}, enlarged by {options.preset} interpolation, without a search.",
-        "advice": "",
     }
 
 

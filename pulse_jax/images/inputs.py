@@ -15,7 +15,7 @@ from PIL import Image
 from pulse_jax.images.files import FORMATS_TEXT, ImageError, centre_crop, check_regular, file_status
 from pulse_jax.system.text import printable, reason_of
 
-__all__ = ["find_images", "fit_low_res"]
+__all__ = ["find_images", "fit_low_res", "reducible_square"]
 
 FitMode = Literal["crop", "pad", "resize"]
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"}
@@ -148,11 +148,20 @@ def fit_low_res(
         raise ValueError(f"pixels: expected shape (h, w, 3), got {pixels.shape}")
     height, width = pixels.shape[:2]
     if height == width and width in sizes:
-        return pixels, ()
+        return pixels, (() if width < resolution else ("as large as its solutions: nothing is enlarged",))
+    # The generator's own size is nothing that a picture is to be brought to: nothing would be enlarged.
+    sizes = [side for side in sizes if side < resolution] or list(sizes)
     sides = _fitted_sides(height, width, sizes)
     found = f"{width}x{height}"
     if mode is None or mode not in sides:
         listed = ", ".join(f"{s}x{s}" for s in sizes)
+        if mode is None and min(height, width) > sizes[-1]:
+            usual = next((side for side in sizes if side >= resolution // 8), sizes[-1])
+            raise ImageError(
+                source,
+                f"the picture is {found}, larger than an input for a generator of {resolution}x{resolution} "
+                f"({listed}); --input-size {usual} downscales it first, as pulse-jax downscale does",
+            )
         refused = "" if mode is None else f" and --fit {mode} cannot help"
         ways = " or ".join(f"--fit {way} ({s}x{s})" for way, s in sides.items()) or "another picture"
         raise ImageError(
@@ -171,6 +180,28 @@ def fit_low_res(
     return _resample(centre_crop(pixels, min(height, width)), side), (
         f"resized from the centre of {found} to {side}x{side}",
     )
+
+
+def reducible_square(pixels: np.ndarray, side: int, source: object = "input") -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the centre square of a picture that can be downscaled to a side by a whole factor.
+
+    Args:
+        pixels: Picture (h, w, 3).
+        side: Side of the downscaled picture.
+        source: Name of the file, for the message.
+
+    Returns:
+        The pixels (k·side, k·side, 3), k as large as the picture allows, and a note if something was cut off.
+
+    Raises:
+        ImageError: The picture is smaller than `side`.
+    """
+    height, width = pixels.shape[:2]
+    square = min(height, width) // side * side
+    if not square:
+        raise ImageError(source, f"the picture is {width}x{height}, smaller than {side}x{side}; choose a smaller size")
+    cropped = () if height == width == square else (f"cropped from {width}x{height} to its centre {square}x{square}",)
+    return centre_crop(pixels, square), cropped
 
 
 def _fitted_sides(height: int, width: int, sizes: Sequence[int]) -> dict[str, int]:

@@ -129,6 +129,8 @@ class Settings(TypedDict):
     seed: int
     label: int | None
     fit: str | None
+    input_size: int | None
+    factor: int | None
     format: str
     init: str | None
     perceptual: str | None

@@ -14,12 +14,13 @@ from pulse_jax.engine.memory import fitting_lanes
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, ReadImage
 from pulse_jax.images.formats import PictureFormat
-from pulse_jax.images.inputs import FitMode, fit_low_res
+from pulse_jax.images.inputs import FitMode, fit_low_res, reducible_square
 from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.runs.additions import Additions
 from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.runs.inputs import Input, Quota, read_each
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
+from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Start
 from pulse_jax.search.requirements import admissible_sizes
 
@@ -70,12 +71,12 @@ class RunPlan:
         fit: What is done with an input whose size does not fit the generator; None to refuse it.
         start: Starts of each input's searches; None if they are drawn.
         additions: What is added to the solutions.
+        input_size: Side to which larger inputs are downscaled by D; None to take inputs as they are.
         format: Format of the solutions' pictures.
         sheets: Whether contact sheets are drawn.
         options: TOML file of the run's options, from which it can be repeated; "" for none.
         originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names, to be shown on the sheets.
         footer: Text at the foot of every sheet.
-        advice: What may help where nothing feasible was found; "" if nothing does.
         versions: Versions of what computes, by name.
         device: What computes: platform, kind of device and count.
         selfcheck: When `pulse-jax selfcheck` last passed on this kind of device with these versions; None if never.
@@ -101,12 +102,12 @@ class RunPlan:
     fit: FitMode | None = None
     start: Start | None = None
     additions: Additions = field(default_factory=Additions)
+    input_size: int | None = None
     format: PictureFormat = "png"
     sheets: bool = True
     options: str = ""
     originals: Mapping[str, np.ndarray] = field(default_factory=dict)
     footer: str
-    advice: str
     versions: Mapping[str, str | None]
     device: Mapping[str, Any]
     selfcheck: str | None = None
@@ -129,11 +130,28 @@ class RunPlan:
         sizes = admissible_sizes(self.size, self.config)
 
         def prepare(path: Path, picture: ReadImage) -> Input:
-            fitted, more = fit_low_res(picture.pixels, self.size, self.fit, sizes=sizes, source=path)
+            if self.input_size is None:
+                fitted, more = fit_low_res(picture.pixels, self.size, self.fit, sizes=sizes, source=path)
+            else:
+                fitted, more = self._reduce(picture.pixels, self.input_size, path)
             # Solved is exactly what input.png holds, so that anybody can check the results against it.
             return Input(index[path], path, from_uint8(to_uint8(fitted)), (*picture.notes, *more))
 
         return read_each(paths, prepare)
+
+    def _reduce(self, pixels: np.ndarray, side: int, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The centre square of a picture, downscaled by D."""
+        square, notes = reducible_square(pixels, side, path)
+        if len(square) == side:
+            return square, notes
+        try:
+            small = degradation_of(self.config, len(square), side).apply_float64(square)
+        except ValueError as error:
+            raise ImageError(
+                path, f"cannot be downscaled from {len(square)} to {side} pixels a side; {error}"
+            ) from None
+        factor = len(square) // side
+        return small, (*notes, f"downscaled by {factor} to {side}x{side}")
 
     def factor(self, one: Input) -> int:
         """Return how many pixels of a delivered picture become one of the input's, along each side."""

@@ -45,14 +45,14 @@ class Tally:
         searches: Searches that were made of them.
         solutions: Solutions that were delivered.
         feasible: Feasible ones among these.
-        missed: File names of the inputs without any feasible solution.
+        missed: File names of the inputs without any feasible solution, and the lowest error of each.
     """
 
     inputs: int = 0
     searches: int = 0
     solutions: int = 0
     feasible: int = 0
-    missed: list[str] = field(default_factory=list)
+    missed: dict[str, float] = field(default_factory=dict)
 
     def add(self, record: InputRecord) -> None:
         """Count one more finished input."""
@@ -62,7 +62,8 @@ class Tally:
         self.solutions += len(record["solutions"])
         self.feasible += feasible
         if not feasible:
-            self.missed.append(Path(record["input"]).name)
+            errors = [entry["downscaling_error"] for entry in record["solutions"]]
+            self.missed[Path(record["input"]).name] = min((e for e in errors if e is not None), default=math.inf)
 
 
 def result_files(plan: RunPlan) -> list[str]:

@@ -25,13 +25,14 @@ _MOST_TILES = 320
 _ENDINGS = {"MAX_STEPS": ", all taken", "PLATEAU": ", plateau", "NONFINITE": ", not finite"}
 
 
-def tile(record: SolutionRecord, picture: np.ndarray, downscaled: np.ndarray) -> SheetTile:
+def tile(record: SolutionRecord, picture: np.ndarray, downscaled: np.ndarray, eps: float) -> SheetTile:
     """Return a solution as a contact sheet shows it, no larger than it does.
 
     Args:
         record: Entry of the solution.
         picture: Its picture (H, W, 3) in [0, 1].
         downscaled: What that downscales to, (h, w, 3) in [0, 1].
+        eps: Largest error that counts as feasible.
     """
     if max(picture.shape) > _TILE_SIDE:
         small = Image.fromarray(to_uint8(picture)).resize((_TILE_SIDE, _TILE_SIDE), Image.Resampling.LANCZOS)
@@ -41,7 +42,7 @@ def tile(record: SolutionRecord, picture: np.ndarray, downscaled: np.ndarray) ->
     error = math.nan if record["downscaling_error"] is None else record["downscaling_error"]
     return SheetTile(
         image=picture,
-        caption=f"{short(error)} {'feasible' if record['feasible'] else 'missed'}",
+        caption=f"{short(error, eps)} {'feasible' if record['feasible'] else 'missed'}",
         detail=f"{record['steps']} steps{ending}",
         good=record["feasible"],
         small=downscaled,
@@ -79,7 +80,7 @@ def run_sheet(plan: RunPlan, records: Sequence[InputRecord], tally: Tally) -> np
     for record in records:
         with contextlib.suppress(ImageError):  # somebody has taken a picture away; the rest is shown
             tiles = [
-                tile(entry, _read(plan, entry["image"]), _read(plan, entry["downscaled"]))
+                tile(entry, _read(plan, entry["image"]), _read(plan, entry["downscaled"]), plan.config.eps)
                 for entry in record["solutions"][:MAX_PER_ROW]
             ]
             rows.append(_row(plan, record, _read(plan, record["solved"]), tiles))
@@ -108,6 +109,6 @@ def _sheet(plan: RunPlan, rows: Sequence[SheetRow], title: str, feasible: int, s
         rows,
         title=title,
         subtitle=f"{feasible} of {solutions} solutions are feasible: downscaled, "
-        f"they differ from the input by at most {plan.config.eps:g}",
+        f"they differ from the input by at most {plan.config.eps:g}; they come first, then those of lower loss",
         footer=plan.footer,
     )

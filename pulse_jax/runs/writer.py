@@ -244,7 +244,8 @@ class InputWriter:
         self._count(record)
         best = min(kept.downscaling_error for kept in ranked)
         feasible = sum(kept.feasible for kept in ranked)
-        told = f"{printable(one.path.name)}: {feasible} of {len(ranked)} feasible, lowest error {short(best)}"
+        lowest = short(best, plan.config.eps)
+        told = f"{printable(one.path.name)}: {feasible} of {len(ranked)} feasible, lowest error {lowest}"
         if plan.additions.variations is not None:
             told += f", {sum(len(entry.get('variations', ())) for entry in entries)} feasible variations"
         self._screen.note(told, "green" if feasible else "yellow")
@@ -274,7 +275,7 @@ class InputWriter:
             solution = kept.read()
             self._save_pair(one, part, names, solution)
             if self._plan.sheets and len(tiles) < MAX_PER_ROW:
-                tiles.append(tile(entry, solution.image, solution.downscaled))
+                tiles.append(tile(entry, solution.image, solution.downscaled, self._plan.config.eps))
             self._vary(one, solution, names, entry, part)
         return tiles
 

@@ -68,11 +68,19 @@ def pace(steps_per_second: float) -> str:
     return f"{steps_per_second:.{0 if steps_per_second >= 10 else 1}f} steps/s"
 
 
-def short(error: float) -> str:
-    """Return an error in two digits, 8.7e-4; `no number` if it is not finite."""
+def short(error: float, limit: float | None = None) -> str:
+    """Return an error in two digits, 8.7e-4; `no number` if it is not finite.
+
+    Args:
+        error: The error.
+        limit: What it is held against: as many digits are given as it takes to see on which side of it the error is.
+    """
     if not math.isfinite(error):
         return "no number"
     if error == 0:
         return "0"
-    mantissa, exponent = f"{error:.1e}".split("e")
+    digits = 1
+    while limit is not None and digits < 8 and (float(f"{error:.{digits}e}") <= limit) != (error <= limit):
+        digits += 1
+    mantissa, exponent = f"{error:.{digits}e}".split("e")
     return f"{mantissa}e{int(exponent)}"

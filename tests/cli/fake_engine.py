@@ -42,7 +42,9 @@ class FakeEngine:
     def solve_stream(self, problems, *others, **settings):
         return self.solve(list(problems), *others, **settings)
 
-    def solve(self, problems, generator, *, config, lanes, strict, other_device, checkpoint_dir, on_chunk):
+    def solve(
+        self, problems, generator, *, config, lanes, strict, other_device, checkpoint_dir, on_chunk, on_compiling
+    ):
         self.lanes, self.generator = lanes, generator
         if lanes > self.most_lanes:
             raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")

@@ -36,7 +36,7 @@ def test_downscale_is_the_exact_operator(inputs, tmp_path, capsys, flag, side, f
 def test_pictures_too_small_to_downscale(inputs, tmp_path, capsys):
     draw(inputs / "a.png", 3)
     assert run("downscale", inputs, "--output", tmp_path / "out", "--size", 4) == 1
-    assert "the picture is 3x3, too small for --size 4" in capsys.readouterr().err
+    assert "the picture is 3x3, smaller than 4x4" in capsys.readouterr().err
     assert run("downscale", inputs, "--output", tmp_path / "out", "--factor", 3) == 1
     assert "3x3 is too small to be downscaled by 3" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -47,7 +47,16 @@ def test_what_a_command_may_not_leave_out_has_no_other_way_into_it():
     left_out = {
         name for name, role in roles(Upsample).items() if role.decides != "nothing" and role.repeated == "never"
     }
-    assert left_out == {"inputs", "fit", "solutions", "max_restarts", "diverse", "save_intermediate"}
+    assert left_out == {
+        "inputs",
+        "fit",
+        "input_size",
+        "factor",
+        "solutions",
+        "max_restarts",
+        "diverse",
+        "save_intermediate",
+    }
 
 
 SOMETHING = {

@@ -88,12 +88,13 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
     ],
 )
 def test_a_tile_says_how_the_search_ended(status, feasible, detail):
-    numbers = {"restart": 0, "loss": 1.0, "downscaling_error": 1e-3, "search_error": 1e-3, "steps": 40}
+    numbers = {"restart": 0, "loss": 1.0, "downscaling_error": 1.004e-3, "search_error": 1e-3, "steps": 40}
     solution = KeptSolution(path=Path("x.npz"), **numbers, status=status, feasible=feasible)
     record = records.solution_record(solution, ("a.png", "b.png"), "")
-    tile = sheets.tile(record, np.zeros((8, 8, 3), np.float32), np.zeros((4, 4, 3), np.float32))
+    tile = sheets.tile(record, np.zeros((8, 8, 3), np.float32), np.zeros((4, 4, 3), np.float32), 1e-3 + feasible)
     assert tile.detail == detail and tile.good is feasible
-    assert tile.caption == f"1.0e-3 {'feasible' if feasible else 'missed'}"
+    # As many digits as it takes to see on which side of eps it is.
+    assert tile.caption == ("1.0e-3 feasible" if feasible else "1.004e-3 missed")
 
 
 def test_solutions_npz_holds_what_is_needed_to_go_on(fake, inputs, tmp_path):
@@ -112,7 +113,8 @@ def test_infeasible_is_a_result(fake, inputs, tmp_path, capsys):
     draw(inputs / "a.png")
     assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 1) == 0
     out = capsys.readouterr().out
-    assert "0 of 1 solutions are feasible" in out and "Not feasible: a.png. The generator may not be able" in out
+    assert "0 of 1 solutions are feasible" in out and "Not feasible, with their lowest errors: a.png (" in out
+    assert "a face must lie in the picture as the generator's do" in out
 
 
 def test_two_sizes_in_one_folder(fake, inputs, tmp_path):
@@ -179,7 +181,7 @@ def test_a_bad_file_costs_only_itself(fake, inputs, tmp_path, capsys):
         "link.png": "a link to a file that does not exist",
         "zero-device.png": "a device",
         "good.png": "the same name",
-        "wrong-size.png": "5x5; expected a square of 2x2, 4x4, 8x8, 16x16 for a generator of 16x16; use --fit",
+        "wrong-size.png": "5x5; expected a square of 2x2, 4x4, 8x8 for a generator of 16x16; use --fit",
         "oblong.png": "8x4",
         "zero.png": "zero bytes",
         "text.png": "not a picture",

@@ -36,7 +36,6 @@ def small_plan(home, count=2, **changes):
         "lanes": 2,
         "compiles": True,
         "footer": "at the foot",
-        "advice": "try again",
         "versions": {"numpy": np.__version__},
         "device": {"platform": "cpu", "kind": "cpu", "count": 1},
         "deciding": {"seed": 7},

@@ -89,6 +89,11 @@ class Upsample(Everywhere):
         Role(decides="value"),
     ] = None
     """What to do with an input whose size does not fit the generator."""
+    input_size: Annotated[int | None, arg(metavar="N", help_behavior_hint=""), Role(decides="value")] = None
+    """Downscale larger pictures, photographs for instance, to inputs of N x N pixels first: their centre squares, by
+    the downscaling that solutions are held against."""
+    factor: Annotated[int | None, arg(metavar="F", help_behavior_hint=""), Role(decides="value")] = None
+    """The same by how many pixels of a solution become one of its input, along each side."""
     init: Annotated[File, Role(decides="contents", repeated="given", reported=True, search_only=True)] = None
     """Start from the solutions in this solutions.npz: restart by restart, as many at most."""
     perceptual: Annotated[File, Role(decides="contents", repeated="given", reported=True)] = None
@@ -138,6 +143,10 @@ class Upsample(Everywhere):
             self._check_nothing_searched()
         if self.perceptual is not None and self.preset != "brgm":
             raise UsageError("--perceptual: has a meaning with --preset brgm only")
+        if self.input_size is not None and self.factor is not None:
+            raise UsageError("--factor: has no meaning with --input-size, which says the same")
+        if self.fit is not None and (self.input_size is not None or self.factor is not None):
+            raise UsageError("--fit: has no meaning with --input-size or --factor, which make every picture fit")
         if self.solutions is None and self.max_restarts is not None:
             raise UsageError("--max-restarts: has a meaning with --solutions only")
         if self.solutions is not None and self.restarts is not None:
