@@ -8,8 +8,6 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from pulse_jax.system.files import write_whole
-
 __all__ = ["PictureFormat", "as_read", "save_picture", "suffix_of"]
 
 PictureFormat = Literal["png", "webp", "jpeg"]
@@ -37,18 +35,17 @@ def as_read(picture: UInt8[np.ndarray, "h w 3"], kind: PictureFormat) -> UInt8[n
 
 
 def save_picture(path: Path, picture: UInt8[np.ndarray, "h w 3"], kind: PictureFormat) -> None:
-    """Write a picture, whole or not at all.
+    """Write a picture; if that fails, half of it may be there.
 
     Args:
-        path: File to write.
+        path: File to write, in a folder that appears once all of it is written.
         picture: Picture in 8 bits.
         kind: Format of the file.
 
     Raises:
         OSError: The folder is missing or not writable, or the disk is full.
     """
-    data = _encoded(picture, kind)
-    write_whole(path, lambda file: file.write(data))
+    path.write_bytes(_encoded(picture, kind))
 
 
 def _encoded(picture: np.ndarray, kind: PictureFormat) -> bytes:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pulse_jax.generators.generator import Generator
-from pulse_jax.images.files import ImageError, check_regular, save_png
+from pulse_jax.images.files import ImageError, check_regular
+from pulse_jax.images.formats import save_picture
 from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.problems import Solution, Status
@@ -21,7 +22,15 @@ from pulse_jax.system.errors import RunError
 from pulse_jax.system.files import write_whole
 from pulse_jax.system.text import printable, reason_of
 
-__all__ = ["KeptSolution", "StoredSolutions", "file_names", "keep_solution", "read_solutions", "write_solutions"]
+__all__ = [
+    "HeldSolution",
+    "KeptSolution",
+    "StoredSolutions",
+    "file_names",
+    "keep_solution",
+    "read_solutions",
+    "write_solutions",
+]
 
 # What a solution's arrays are called in a solutions.npz, where that is something else; and how many bytes of arrays are
 # collected at once for one.
@@ -86,6 +95,28 @@ class KeptSolution:
             return Solution(**values)
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeldSolution(KeptSolution):
+    """A solution that is in memory, since making it again costs less than keeping it.
+
+    Attributes:
+        solution: The solution.
+    """
+
+    solution: Solution
+
+    @classmethod
+    def of(cls, solution: Solution) -> "HeldSolution":
+        """Return a solution as one that was kept."""
+        names = [field.name for field in dataclasses.fields(KeptSolution) if field.name != "path"]
+        values: dict[str, Any] = {name: getattr(solution, name) for name in names}
+        return cls(path=Path(), solution=solution, **values)
+
+    def read(self) -> Solution:
+        """Return the solution."""
+        return self.solution
+
+
 def keep_solution(path: Path, solution: Solution) -> None:
     """Write one solution, whole or not at all.
 
@@ -140,7 +171,7 @@ def write_solutions(
         OSError: The disk is full or the like.
         RunError: A solution cannot be read.
     """
-    save_png(folder / "input.png", low_res)
+    save_picture(folder / "input.png", to_uint8(low_res), "png")
     numbers = (
         "restart",
         "loss",
@@ -151,6 +182,11 @@ def write_solutions(
         "feasible_at",
         "evaluations",
     )
+    first = ranked[0].read()
+    apart = _stacked_arrays(first)
+    at_once: dict[str, np.ndarray] = {}
+    if len(ranked) == 1 and sum(array.nbytes for array in apart.values()) <= _AT_ONCE:
+        at_once = {_STACKED.get(name, name): array[None] for name, array in apart.items()}
     np.savez(
         folder / "solutions.npz",
         allow_pickle=False,
@@ -159,16 +195,22 @@ def write_solutions(
         config=np.array(json.dumps(dataclasses.asdict(config))),
         generator=np.array(generator),
         **{name: np.array([getattr(solution, name) for solution in ranked]) for name in numbers},
+        **at_once,
     )
+    if at_once:
+        return
     with zipfile.ZipFile(folder / "solutions.npz", "a") as archive:
-        _stack(archive, ranked)
+        _stack(archive, ranked, apart)
 
 
-def _stack(archive: zipfile.ZipFile, ranked: Sequence[KeptSolution]) -> None:
+def _stacked_arrays(solution: Solution) -> dict[str, np.ndarray]:
+    """The arrays of a solution that lead with the solutions in an npz file."""
+    arrays = {"latent": solution.latent, "key": solution.key}
+    return arrays | {f"noise_{layer:02}": noise for layer, noise in enumerate(solution.noise)}
+
+
+def _stack(archive: zipfile.ZipFile, ranked: Sequence[KeptSolution], arrays: Mapping[str, np.ndarray]) -> None:
     """Adds latents, keys and noise to an npz file, each as one array that leads with the solutions."""
-    first = ranked[0].read()
-    arrays = {"latent": first.latent, "key": first.key}
-    arrays |= {f"noise_{layer:02}": noise for layer, noise in enumerate(first.noise)}
     batches: list[list[str]] = [[]]
     size = 0
     for name, array in arrays.items():

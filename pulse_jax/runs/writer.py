@@ -26,7 +26,7 @@ from pulse_jax.runs.inputs import Input
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import SOLUTIONS_FILE, Tally, input_record, solution_record, variation_record
 from pulse_jax.runs.sheets import input_sheet, inputs_shown, run_sheet, tile
-from pulse_jax.runs.solution_files import KeptSolution, file_names, keep_solution, write_solutions
+from pulse_jax.runs.solution_files import HeldSolution, KeptSolution, file_names, keep_solution, write_solutions
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.diversity import choose, nearest_distances
 from pulse_jax.search.judge import holds, judge_again
@@ -200,6 +200,10 @@ class InputWriter:
         Raises:
             RunError: The disk is full or the like.
         """
+        if not self._plan.compiles:  # an enlargement is made again sooner than it is kept
+            one.ended[solution.restart] = solution.feasible
+            self._complete(one, [HeldSolution.of(solution)])
+            return
         place = self._place(one, solution.restart)
         try:
             place.parent.mkdir(exist_ok=True)
@@ -209,15 +213,15 @@ class InputWriter:
         one.ended[solution.restart] = solution.feasible
         self._complete(one)
 
-    def _complete(self, one: Input) -> None:
+    def _complete(self, one: Input, held: Sequence[KeptSolution] = ()) -> None:
         one.is_complete = self._plan.quota.met(one.ended)
         if one.is_complete:
-            self._writer.submit(self._finish, one)
+            self._writer.submit(self._finish, one, held)
 
-    def _finish(self, one: Input) -> None:
+    def _finish(self, one: Input, held: Sequence[KeptSolution]) -> None:
         """Publishes an input's folder: its solutions, ranked, and what is added; few are in memory at a time."""
         plan = self._plan
-        found = [KeptSolution.find(self._place(one, restart)) for restart in one.ended]
+        found = held or [KeptSolution.find(self._place(one, restart)) for restart in one.ended]
         ranked = self._chosen(one, [self._as_read(one, kept) for kept in found])
         files = file_names(len(ranked), suffix_of(plan.format))
         names = [(f"{one.name}/{image}", f"{one.name}/{small}") for image, small in files]
@@ -298,7 +302,7 @@ class InputWriter:
 
     def _save_pair(self, one: Input, part: Path, files: tuple[str, str], solution: Solution) -> None:
         save_picture(part / files[0], to_uint8(solution.image), self._plan.format)
-        save_png(part / files[1], self._judged_as_read(one, solution).downscaled)
+        save_picture(part / files[1], to_uint8(self._judged_as_read(one, solution).downscaled), "png")
 
     def _as_read(self, one: Input, kept: KeptSolution) -> KeptSolution:
         """The numbers of a solution, judged by the pixels that a reader of its file gets."""
