@@ -173,6 +173,9 @@ class Machine:
         self.push(self.persistent(identity))
 
     def remember(self, index: int) -> None:
+        # Whoever writes memos counts them; numbers of any size could be chosen to collide.
+        if index > len(self.data):
+            raise CheckpointError(f"a memo entry numbered {index} before byte {self.at}; {DISTRUST}")
         self.memo[index] = self.top()
 
     def recall(self, index: int) -> None:

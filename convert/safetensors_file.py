@@ -8,11 +8,12 @@ import os
 import pathlib
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from convert.nodes import Buffer, CheckpointError, shown
+from pulse_jax.system.files import write_whole
 
 __all__ = ["is_safetensors", "load_safetensors", "save_safetensors"]
 
@@ -102,16 +103,15 @@ def save_safetensors(
         at += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    target = pathlib.Path(path)
-    part = target.with_name(f".{target.name:.200}.part")
+
+    def fill(file: BinaryIO) -> None:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for array in parts:
+            file.write(np.ascontiguousarray(array).data if array.size else b"")
+
     try:
-        with part.open("wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for array in parts:
-                file.write(np.ascontiguousarray(array).data if array.size else b"")
-        part.replace(target)
+        write_whole(pathlib.Path(path), fill)
     except OSError as error:
-        part.unlink(missing_ok=True)
         reason = error.strerror or type(error).__name__
         raise CheckpointError(f"{path}: cannot be written ({reason}); choose another file") from error
 

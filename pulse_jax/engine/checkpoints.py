@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -23,14 +24,18 @@ import numpy as np
 
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search.config import UpsamplingConfig
+from pulse_jax.system.arrays import opened_arrays
 from pulse_jax.system.devices import Device, kind_of_device
 from pulse_jax.system.files import UNFINISHED, write_whole
+from pulse_jax.system.removal import remove_file
 from pulse_jax.system.text import differences
 
 __all__ = ["Checkpoint", "CheckpointError", "Saved", "digest", "fingerprint", "lanes_begun_with"]
 
 # Saving may take this share of the time.
 _SHARE = 0.02
+# What lies in a folder before its first searches do.
+_OWN = re.compile(r"lock|\.[0-9a-f]{16}\.tmp")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 _FLAGS = ("jax_enable_x64", "jax_default_matmul_precision")
 Saved = dict[str, Sequence[np.ndarray]]
@@ -64,6 +69,7 @@ class Checkpoint:
         self._folder = Path(folder)
         self._due: dict[int, float] = {}
         self._folder.mkdir(parents=True, exist_ok=True)
+        _check_own(self._folder)
         self._lock = filelock.FileLock(self._folder / "lock", blocking=False)
         try:
             self._lock.acquire()
@@ -94,7 +100,7 @@ class Checkpoint:
     def _gather(self) -> None:
         """Reads all searches into one file, which stays until the stream has ended: devices may change their places."""
         for part in self._folder.glob(UNFINISHED):
-            part.unlink()
+            remove_file(self._folder, part.name)
         lanes = sorted(self._folder.glob("lanes_*.npz"))
         for path in (self._folder / "earlier.npz", *lanes):
             if path.exists():
@@ -102,15 +108,15 @@ class Checkpoint:
         if lanes:
             self._write("earlier.npz", self.saved)
         for path in lanes:
-            path.unlink()
+            remove_file(self._folder, path.name)
 
     def _read(self, path: Path) -> None:
         try:
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+            with opened_arrays(path) as stored:
                 names = [str(name) for name in stored["names"]]
                 leaves = [stored[f"leaf_{k:03}"] for k in range(len(stored) - 1)]
             found = {name: [np.asarray(leaf[row]) for leaf in leaves] for row, name in enumerate(names)}
-        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
             raise CheckpointError(f"{path}: damaged; remove it to begin its searches again") from error
         self.saved |= found
 
@@ -143,13 +149,22 @@ class Checkpoint:
         """Release the folder; of a finished run nothing is kept."""
         if finished:
             for name in ("earlier.npz", "run.json", "lock"):
-                (self._folder / name).unlink(missing_ok=True)
+                remove_file(self._folder, name)
             for path in self._folder.glob("lanes_*.npz"):
-                path.unlink(missing_ok=True)
+                remove_file(self._folder, path.name)
         self._lock.release()
         if finished:
             with contextlib.suppress(OSError):  # it holds other files too, and stays
                 self._folder.rmdir()
+
+
+def _check_own(folder: Path) -> None:
+    """Raises `CheckpointError` for a folder of other things, among which some might be called as searches are."""
+    if (folder / "run.json").exists():
+        return
+    foreign = sorted(entry.name for entry in folder.iterdir() if not _OWN.fullmatch(entry.name))
+    if foreign:
+        raise CheckpointError(f"{folder}: holds {foreign[0]!r:.80}, expected an empty folder for searches under way")
 
 
 def lanes_begun_with(folder: str | os.PathLike[str]) -> int | None:

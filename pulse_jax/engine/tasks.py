@@ -47,17 +47,25 @@ class TaskQueue:
         # By a problem's identity: restarts begun, and those of them that have not ended.
         self._begun: dict[int, int] = {}
         self._open: dict[int, int] = {}
+        # The problem whose restarts are being queued, and how many are left: of many, few wait at a time.
+        self._reading: tuple[Problem, int] | None = None
 
     def pull(self) -> None:
         """Read problems until enough searches wait or the stream has ended."""
         while sum(map(len, self._waiting.values())) < self._ahead:
-            problem = next(self._problems, None)
-            if problem is None:
-                return
-            self._begun[id(problem)] = self._open[id(problem)] = 0
-            for _ in range(min(problem.solutions or problem.restarts, problem.restarts)):
+            if self._reading is None:
+                problem = next(self._problems, None)
+                if problem is None:
+                    return
+                self._begun[id(problem)] = self._open[id(problem)] = 0
+                self._reading = problem, min(problem.solutions or problem.restarts, problem.restarts)
+            problem, left = self._reading
+            if left:
                 self._begin(problem, deque.append)
-            self._forget(problem)
+                self._reading = problem, left - 1
+            else:
+                self._reading = None
+                self._forget(problem)
 
     def _begin(self, problem: Problem, put: Callable[[deque[Task], Task], None]) -> None:
         """Queues the next restart, or what follows from those whose outcome is known."""
@@ -72,7 +80,8 @@ class TaskQueue:
                 return
 
     def _forget(self, problem: Problem) -> None:
-        if not self._open[id(problem)]:
+        is_read = self._reading is None or self._reading[0] is not problem
+        if is_read and not self._open[id(problem)]:
             del self._open[id(problem)], self._begun[id(problem)]
 
     def ended(self, task: Task, *, feasible: bool) -> None:

@@ -4,13 +4,16 @@ Whatever a file holds, the answer is either such an array with notes on what was
 says what is wrong and what to do.
 """
 
+import math
 import os
 import re
 import stat
+import struct
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
@@ -32,8 +35,17 @@ __all__ = [
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 FORMATS_TEXT = "PNG, JPEG, WebP, BMP or TIFF"
-_MAX_PIXELS = 64 * 2**20
+# Up to so many pixels are decoded; from JPEGs, which can be decoded smaller, up to what Pillow opens.
+_MAX_PIXELS, _MAX_JPEG = 64 * 2**20, 2 * (Image.MAX_IMAGE_PIXELS or 2**26)
 _MAX_SIDE = 16384
+# What has more is reduced while it is read: in floats it would take a gigabyte.
+_KEPT_PIXELS = 8 * 2**20
+# Every scan of a JPEG passes over all its pixels; pictures have a dozen.
+_MAX_SCANNED = 20 * _MAX_PIXELS
+# A picture has no more strips or tiles than rows and columns of pixels make.
+_MAX_STRIPS = 2**18
+_STRIPS = (273, 279, 324, 325)  # StripOffsets, StripByteCounts, TileOffsets, TileByteCounts
+_USUAL_SCANS = 16
 _MAX_BYTES = 256 * 2**20
 _SIGNATURES = (
     (rb"\x89PNG\r\n\x1a\n", "PNG"),
@@ -138,19 +150,21 @@ def read_image(path: str | os.PathLike[str]) -> ReadImage:
     # Of all that Pillow warns about, only a picture's size concerns the user.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with open(path, "rb") as file:
                 head = file.read(64)
+                _check_strips(file, path)
                 file.seek(0)
                 with Image.open(file, formats=_FORMATS) as image:
                     _check_header(image, path)
+                    if image.format in ("JPEG", "MPO"):
+                        _check_scans(image, file, path)
                     return _decode(image, path)
         except ImageError:
             raise
         except UnidentifiedImageError as error:
             raise ImageError(path, _describe(head)) from error
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        except Image.DecompressionBombError as error:
             raise ImageError(path, f"far too large to decode ({reason_of(error)}); save it smaller") from error
         except PermissionError as error:
             raise ImageError(path, "no permission to read the file; check its permissions") from error
@@ -171,22 +185,97 @@ def _describe(head: bytes) -> str:
 
 def _check_header(image: Image.Image, path: Path) -> None:
     width, height = image.size
-    if width * height > _MAX_PIXELS or max(width, height) > _MAX_SIDE:
+    most = _MAX_JPEG if image.format in ("JPEG", "MPO") else _MAX_PIXELS
+    if width * height > most or max(width, height) > _MAX_SIDE:
         raise ImageError(
             path,
-            f"{width}x{height} is too large; at most {_MAX_PIXELS / 1e6:.4g} million pixels and {_MAX_SIDE} a side "
+            f"{width}x{height} is too large; at most {most / 1e6:.4g} million pixels and {_MAX_SIDE} a side "
             "are read: crop it or save it smaller",
         )
     # Phones put previews and depth maps behind the picture of an MPO file: that is one picture, not an animation.
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    if frames > 1:
-        what = f"{frames} pages" if image.format == "TIFF" else f"an animation of {frames} frames"
+    if image.format == "TIFF":
+        what = "several pages" if _has_another_page(image) else ""
+    else:
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        what = f"an animation of {frames} frames" if frames > 1 else ""
+    if what:
         raise ImageError(path, f"{what}, expected a single picture; save the one you want as PNG")
+
+
+def _has_another_page(image: Image.Image) -> bool:
+    """Whether there is a second page; counting them would read the whole file."""
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    image.seek(0)
+    return True
+
+
+def _check_strips(file: BinaryIO, path: Path) -> None:
+    """Raises `ImageError` for a TIFF whose first page claims more strips than a picture has, before it is read."""
+    file.seek(0)
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is None or len(head) < 16:
+        return
+    version = struct.unpack(f"{order}H", head[2:4])[0]
+    if version not in (42, 43):
+        return
+    is_big = version == 43
+    at = struct.unpack(f"{order}Q", head[8:16])[0] if is_big else struct.unpack(f"{order}I", head[4:8])[0]
+    file.seek(at)
+    number, entry = (f"{order}Q", f"{order}HHQQ") if is_big else (f"{order}H", f"{order}HHII")
+    raw = file.read(struct.calcsize(number))
+    if len(raw) < struct.calcsize(number):
+        return
+    size = struct.calcsize(entry)
+    for _ in range(min(struct.unpack(number, raw)[0], 2**16)):
+        raw = file.read(size)
+        if len(raw) < size:
+            return
+        tag, _, count, _ = struct.unpack(entry, raw)
+        if tag in _STRIPS and count > _MAX_STRIPS:
+            raise ImageError(path, f"a TIFF of {count} strips, at most {_MAX_STRIPS} are read; save it again as PNG")
+
+
+def _check_scans(image: Image.Image, file: BinaryIO, path: Path) -> None:
+    """Raises `ImageError` for a JPEG of so many scans that decoding it would take minutes."""
+    at = file.tell()
+    file.seek(0)
+    # Within a scan's data a byte of 255 is followed by a zero: this counts markers.
+    scans = file.read().count(b"\xff\xda")
+    file.seek(at)
+    if scans * image.width * image.height > _MAX_SCANNED and scans > _USUAL_SCANS:
+        raise ImageError(path, f"a JPEG of {scans} scans, which would take long to decode; save it again")
+
+
+def _reduced(image: Image.Image, notes: list[str]) -> Image.Image:
+    """The picture with whole blocks of pixels as one, so that few enough are left."""
+    share = image.width * image.height / _KEPT_PIXELS
+    if share <= 1:
+        return image
+    factor = math.ceil(math.sqrt(share))
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    elif image.mode.startswith("I;"):
+        image = image.convert("I")
+    elif image.mode == "1":
+        image = image.convert("L")
+    notes.append(f"reduced to 1/{factor} while it was read")
+    return image.reduce(factor)
 
 
 def _decode(image: Image.Image, path: Path) -> ReadImage:
     """Return the opened picture as upright sRGB floats on white."""
     notes: list[str] = []
+    width, height = image.size
+    if width * height > _KEPT_PIXELS:
+        # JPEGs are decoded at a half, a quarter or an eighth at no cost.
+        factor = math.ceil(math.sqrt(width * height / _KEPT_PIXELS))
+        drafted = image.draft(None, (width // factor, height // factor))
+        if drafted is not None and image.size != (width, height):
+            notes.append(f"read at 1/{round(width / image.width)} of its size")
     if image.format == "MPO":
         notes.append("first of several pictures in the file")
     bits = _bits(image)
@@ -194,6 +283,9 @@ def _decode(image: Image.Image, path: Path) -> ReadImage:
     orientation = _orientation(image) if image.format == "TIFF" else 1
     image.load()
     profile = image.info.get("icc_profile")
+    info = image.info
+    image = _reduced(image, notes)
+    image.info = info
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         grey, alpha = _deep_grey(image, bits, path, notes)
         if profile:  # colour management works on 8 bits
@@ -254,6 +346,14 @@ def _deep_grey(image: Image.Image, bits: int, path: Path, notes: list[str]) -> t
             path,
             f"greyscale values from {low:.6g} to {high:.6g}, expected 0 to {top}; scale them and save it as PNG",
         )
+    if image.mode != "F" and top == 65535 and 0 < high <= 4095:
+        # Cameras and microscopes store 8, 10 or 12 bits in files of 16, and in files of 32.
+        held = next(count for count in (8, 10, 12) if high < 2**count)
+        if image.format == "TIFF":
+            top = 2**held - 1
+            notes.append(f"values up to {high} are taken for {held} bits")
+        else:  # a PNG's depth is what it says
+            notes.append(f"dark: no value above {high} of {top}; if it holds {held} bits, scale it")
     notes.append(f"{kind} greyscale expanded to RGB")
     key = image.info.get("transparency")
     alpha = None if key is None else (values != key).astype(np.float32)

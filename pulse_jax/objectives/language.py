@@ -3,6 +3,7 @@
 That table (`objectives.terms`) needs JAX, so it is imported when a loss is read, not when this module is.
 """
 
+import collections
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def parse_loss(text: str) -> tuple[LossTerm, ...]:
     """
     terms = tuple(_parse_term(term, text) for term in _PLUS.split(text))
     names = [term.name for term in terms]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in collections.Counter(names).items() if count > 1)
     if repeated:
         raise ValueError(f"loss: expected each term once, got {', '.join(repeated)} repeated in {text!r}")
     return terms

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.problems import Solution, Status
 from pulse_jax.search.space import latent_shape
+from pulse_jax.system.arrays import opened_arrays
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.files import write_whole
 from pulse_jax.system.text import printable, reason_of
@@ -36,7 +38,7 @@ __all__ = [
 # collected at once for one.
 _STACKED = {"latent": "latents", "key": "keys"}
 _AT_ONCE = 2**26
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, NotImplementedError)
 
 
 def file_names(solutions: int, suffix: str = ".png") -> list[tuple[str, str]]:
@@ -149,7 +151,7 @@ def _noise_names(arrays: Mapping[str, Any]) -> list[str]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+        with opened_arrays(path) as stored:
             yield stored
     except _DAMAGED as error:
         raise RunError(f"{printable(path)}: cannot be read; give the same command again") from error
@@ -187,8 +189,10 @@ def write_solutions(
     at_once: dict[str, np.ndarray] = {}
     if len(ranked) == 1 and sum(array.nbytes for array in apart.values()) <= _AT_ONCE:
         at_once = {_STACKED.get(name, name): array[None] for name, array in apart.items()}
+    # In memory first: an archive is written in many small pieces, which cost more than all else of a small one.
+    buffer = io.BytesIO()
     np.savez(
-        folder / "solutions.npz",
+        buffer,
         allow_pickle=False,
         low_res=low_res,
         status=np.array([solution.status.name for solution in ranked]),
@@ -197,6 +201,7 @@ def write_solutions(
         **{name: np.array([getattr(solution, name) for solution in ranked]) for name in numbers},
         **at_once,
     )
+    (folder / "solutions.npz").write_bytes(buffer.getvalue())
     if at_once:
         return
     with zipfile.ZipFile(folder / "solutions.npz", "a") as archive:
@@ -275,7 +280,7 @@ def read_solutions(path: Path) -> StoredSolutions:
     name = printable(path)
     try:
         check_regular(path)
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+        with opened_arrays(path) as stored:
             latents, *noise = (stored[key] for key in ("latents", *_noise_names(stored)))
             if latents.ndim == 3 and latents.shape[0] and not latents.shape[1]:
                 raise RunError(f"{name}: its pictures are interpolated and have no latents; name a search's solutions")
