@@ -293,12 +293,17 @@ def _check_free(target: pathlib.Path, name: str, overwrite: bool) -> None:
     if not os.path.lexists(target):
         return
     try:
-        read_description(target, name)
-        ours = set(os.listdir(target)) <= {"config.json", "params", _REPORTS}
-    except GeneratorError:
+        hashes = read_description(target, name)["sha256"]
+        found = _files(target, name)
+        del found["config.json"]
+        # Each of its files as it was written, and no other.
+        ours = all(key in hashes and sha256_of(path) == hashes[key] for key, path in found.items())
+    except (GeneratorError, OSError):
         ours = False
     if not ours:
-        raise GeneratorError(f"{name}: exists already and is not a generator folder; choose another folder")
+        raise GeneratorError(
+            f"{name}: exists already and is not a generator folder as it was written; choose another folder"
+        )
     if not overwrite:
         raise GeneratorError(f"{name}: exists already; choose another folder, or replace it with overwrite=True")
 

@@ -233,7 +233,9 @@ def test_nothing_but_a_generator_folder_is_replaced(make, tmp_path):
     make(tmp_path / "there")
     before = sorted(tmp_path.rglob("*"))
     for overwrite in (False, True):
-        with pytest.raises(GeneratorError, match="exists already and is not a generator folder; choose another"):
+        with pytest.raises(
+            GeneratorError, match="exists already and is not a generator folder as it was written; choose"
+        ):
             tiny_generator().save(tmp_path / "there", overwrite=overwrite)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -440,3 +442,12 @@ def test_a_description_of_other_files_is_refused(copy, damage, match):
     damage(copy)
     with pytest.raises(GeneratorError, match=match):
         storage.describe_folder(copy)
+
+
+@pytest.mark.parametrize("place", ["params/mine.txt", "reports/mine.txt", "mine.txt"])
+def test_a_generator_folder_with_a_users_own_file_is_not_replaced(copy, place):
+    (copy / place).parent.mkdir(exist_ok=True)
+    (copy / place).write_text("mine")
+    with pytest.raises(GeneratorError, match="is not a generator folder as it was written"):
+        tiny_generator(seed=1).save(copy, overwrite=True)
+    assert (copy / place).read_text() == "mine"
