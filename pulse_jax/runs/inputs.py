@@ -82,17 +82,19 @@ def find_inputs(inputs: Sequence[Path], output: Path) -> tuple[list[Path], list[
 
 
 def read_each(
-    paths: Sequence[Path], prepare: Callable[[Path, ReadImage], _Prepared]
+    paths: Sequence[Path], prepare: Callable[[Path, ReadImage], _Prepared], *, shortest_side: int | None = None
 ) -> Iterator[_Prepared | ImageError]:
     """Read pictures and yield what is made of each, or why nothing is; only one picture is ever in memory.
 
     Args:
         paths: Files to read, one by one.
         prepare: Makes something smaller of a picture, or raises `ImageError`.
+        shortest_side: Pixels that the shorter side must keep where a picture is too large to be read whole; None if
+            none may be reduced.
     """
     for path in paths:
         try:
-            prepared = prepare(path, read_image(path))
+            prepared = prepare(path, read_image(path, shortest_side=shortest_side))
         except ImageError as error:
             # A copy: the error itself would keep the picture in memory, by its traceback.
             prepared = ImageError(error.source, error.message)

@@ -133,7 +133,9 @@ class RunPlan:
             # Solved is exactly what input.png holds, so that anybody can check the results against it.
             return Input(index[path], path, from_uint8(to_uint8(fitted)), (*picture.notes, *more))
 
-        return read_each(paths, prepare)
+        # Four pixels for one: what is resampled then hardly shows that it was reduced before.
+        shortest_side = 4 * sizes[-1] if self.fit == "resize" else None
+        return read_each(paths, prepare, shortest_side=shortest_side)
 
     def factor(self, one: Input) -> int:
         """Return how many pixels of a delivered picture become one of the input's, along each side."""
