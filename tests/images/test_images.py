@@ -218,6 +218,50 @@ def test_32_bit_integers_of_16_bit_range(tmp_path):
     assert "values from 1 to 65536, expected 0 to 65535" in refusal(tmp_path / "b.tif")
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_a_range_that_the_file_names_is_taken(tmp_path, bits):
+    values = np.array([[0, 2**bits - 1], [2 ** (bits - 1), 3]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={281: 2**bits - 1})
+    shifted = bytearray(png(values[..., None], GREY_TYPE))
+    body = b"sBIT" + bytes([bits])
+    shifted[33:33] = struct.pack(">I", 1) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "a.png").write_bytes(shifted)
+    for name in ("a.tif", "a.png"):
+        read = read_image(tmp_path / name)
+        np.testing.assert_array_equal(read.pixels[..., 0], (values / (2**bits - 1)).astype(np.float32))
+        assert read.notes == (f"16-bit greyscale holding {bits} bits expanded to RGB",)
+
+
+def test_a_range_that_is_named_but_exceeded_is_none(tmp_path):
+    values = np.array([[0, 40_000]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={281: 4095})
+    Image.fromarray(values).save(tmp_path / "b.tif", tiffinfo={281: 40_000})  # what happens to occur, not a range
+    for name in ("a.tif", "b.tif"):
+        assert read_image(tmp_path / name).pixels.max() == np.float32(40_000 / 65535)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_32_bit_integers_of_8_bit_range(tmp_path, compression):
+    values = np.array([[0, 255], [100, 3]], np.int32)
+    Image.fromarray(values).save(tmp_path / "a.tif", compression=compression)
+    read = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read.pixels[..., 0], (values / 255).astype(np.float32))
+    assert read.notes == ("32-bit greyscale holding 8 bits expanded to RGB",)
+
+
+@pytest.mark.parametrize(("high", "bits"), [(200, 8), (1023, 10), (4095, 12)])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_darkness_is_told_where_the_range_is_a_guess(tmp_path, kind, high, bits):
+    Image.fromarray(np.array([[0, high]], np.uint16)).save(tmp_path / "a", kind)
+    note = read_image(tmp_path / "a").notes[-1]
+    assert note == f"all but black: no value above {high} of 65535; if it holds {bits} bits, scale its values"
+
+
+def test_dark_16_bit_colour_is_told(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(np.full((2, 2, 3), 4000), RGB_TYPE))
+    assert "all but black" in read_image(tmp_path / "a.png").notes[-1]
+
+
 def test_float_grey(tmp_path):
     values = np.array([[0.0, 0.25], [0.5, 1.0]], np.float32)
     Image.fromarray(values).save(tmp_path / "a.tif")
