@@ -3,6 +3,7 @@ import os
 import pickle
 import stat
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -64,6 +65,33 @@ def test_a_jpeg_is_close(tmp_path):
     ramp = np.repeat(np.linspace(0, 1, 64)[:, None, None], 64, 1).repeat(3, 2)
     Image.fromarray(to_uint8(ramp)).save(tmp_path / "a.jpg", quality=95)
     np.testing.assert_allclose(read_image(tmp_path / "a.jpg").pixels, ramp, atol=0.03)
+
+
+def test_avif(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "a.jpg", "AVIF", quality=100, subsampling="4:4:4")
+    np.testing.assert_allclose(read_image(tmp_path / "a.jpg").pixels, from_uint8(picture), atol=0.05)
+
+
+def test_heic_names_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert "HEIC needs pillow-heif: pip install pulse-jax[heic]" in refusal(tmp_path / "a.jpg")
+
+
+def test_heic(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    levels = np.kron(np.array([[20, 80, 140], [200, 230, 250]], np.uint8), np.ones((32, 32), np.uint8))
+    image = Image.fromarray(levels).convert("RGB")
+    image.info["exif"] = exif.tobytes()  # written as a rotation of the format's own
+    image.save(tmp_path / "a.heic", quality=95)
+    pixels = read_image(tmp_path / "a.heic").pixels
+    expected = np.rot90(levels, -1)[16::32, 16::32] / 255
+    np.testing.assert_allclose(pixels[16::32, 16::32, 0], expected, atol=0.03)
+    (tmp_path / "cut.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:300])
+    assert "damaged" in refusal(tmp_path / "cut.heic")
 
 
 def encoded(kind, **options):
