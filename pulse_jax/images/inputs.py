@@ -1,11 +1,11 @@
 """The inputs of a run: finding picture files in what the user names, and fitting them to what a generator takes."""
 
+import glob
 import os
 import re
 import stat
-import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,40 +13,45 @@ import numpy as np
 from PIL import Image
 
 from pulse_jax.images.files import FORMATS_TEXT, ImageError, centre_crop, check_regular, file_status
-from pulse_jax.system.text import printable, reason_of
+from pulse_jax.system.text import reason_of
 
 __all__ = ["find_images", "fit_low_res", "reducible_square"]
 
 FitMode = Literal["crop", "pad", "resize"]
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
+_SUFFIXES |= {".heic", ".heif", ".hif"}
 # Pictures too, but of formats that are never opened: found in a folder they are reported by name, not passed over.
-_SUFFIXES |= {".gif", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".svg", ".ico", ".tga", ".ppm", ".pgm"}
+_SUFFIXES |= {".gif", ".jp2", ".jxl", ".psd", ".svg", ".ico", ".tga", ".ppm", ".pgm"}
 
 
 def find_images(
-    paths: Iterable[str | os.PathLike[str]], *, exclude: str | os.PathLike[str] | None = None
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    exclude: str | os.PathLike[str] | None = None,
+    recursive: bool = False,
 ) -> tuple[list[Path], list[ImageError]]:
-    """Expand files and folders into picture files, in the order given.
+    """Expand files, folders and patterns into picture files, in the order given.
 
-    A folder gives its files with a picture's suffix, naturally sorted (`a2` before `a10`); sub-folders and hidden files
-    are left alone. A file named twice counts once. Links to files are followed.
+    A folder gives its files with a picture's suffix, naturally sorted (`a2` before `a10`); hidden files are left alone,
+    and so are sub-folders unless `recursive`. A path that does not exist is a pattern if it holds `*`, `?` or `[`, for
+    shells that do not expand it. A file named twice counts once. Links to files are followed.
 
     Args:
-        paths: Files and folders.
+        paths: Files, folders and patterns.
         exclude: Output folder; a picture inside it is an error, for results would mix with inputs.
+        recursive: Whether sub-folders are searched, each behind the pictures of the folder that it lies in; hidden
+            ones, links and `exclude` are not.
 
     Returns:
-        The files, and one error for each path that gives none: missing, empty, a device, a dangling link, a link from a
-        folder to another, or a file whose name without suffix (and case) another has already, since results carry it.
+        The files, and one error for each path that gives none: missing, empty, a device, a dangling link, or a link
+        from a folder to another.
     """
     output = None if exclude is None else Path(exclude).resolve()
-    found: list[Path] = []
+    found: dict[Path, Path] = {}
     errors: list[ImageError] = []
-    seen: set[Path] = set()
-    stems: dict[str, Path] = {}
-    for given in map(Path, paths):
+    for given in _matched(map(Path, paths), errors):
         try:
-            files = _expand(given, errors)
+            files = _expand(given, errors, output if recursive else None, recursive=recursive)
         except ImageError as error:
             errors.append(error)
             continue
@@ -54,36 +59,58 @@ def find_images(
             errors.append(ImageError(given, "this input lies inside the output folder; choose another output folder"))
             continue
         for file in files:
-            real = file.resolve()
-            stem = unicodedata.normalize("NFC", file.stem).casefold()
-            if real in seen:
-                continue
-            seen.add(real)
-            if stem in stems:
-                errors.append(
-                    ImageError(
-                        file,
-                        f"its results would have the same name as those of {printable(stems[stem])}; "
-                        "rename one of the two, or run them apart",
-                    )
-                )
-            else:
-                stems[stem] = file
-                found.append(file)
-    return found, errors
+            found.setdefault(file.resolve(), file)
+    return [*found.values()], errors
 
 
-def _expand(path: Path, errors: list[ImageError]) -> list[Path]:
+def _matched(paths: Iterable[Path], errors: list[ImageError]) -> Iterator[Path]:
+    """Yield paths, and what matches those that are patterns."""
+    for path in paths:
+        if "\0" in str(path) or not glob.has_magic(str(path)) or os.path.lexists(path):
+            yield path
+            continue
+        matches = sorted(glob.glob(str(path), recursive=True), key=_natural)
+        if not matches:
+            errors.append(ImageError(path, "no file matches this pattern; check the path"))
+        yield from map(Path, matches)
+
+
+def _expand(path: Path, errors: list[ImageError], output: Path | None, *, recursive: bool) -> list[Path]:
     """Return the files that one given path stands for; faults of single entries of a folder go to `errors`."""
-    try:
-        if not stat.S_ISDIR(file_status(path).st_mode):
-            check_regular(path)
-            return [path]
-        entries = sorted(path.iterdir(), key=lambda entry: _natural(entry.name))
-    except OSError as error:
-        raise ImageError(path, f"the folder cannot be read ({reason_of(error)}); check its permissions") from error
+    if not stat.S_ISDIR(file_status(path).st_mode):
+        check_regular(path)
+        return [path]
     files: list[Path] = []
     faults: list[ImageError] = []
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = sorted(folder.iterdir(), key=lambda entry: _natural(entry.name))
+        except OSError as error:
+            reason = f"the folder cannot be read ({reason_of(error)}); check its permissions"
+            faults.append(ImageError(folder, reason))
+            continue
+        if recursive:  # the first is to be popped first
+            folders += [entry for entry in reversed(entries) if _is_searched(entry, output)]
+        _sort_out(entries, files, faults)
+    if not files and not faults:
+        where = "directly in it (--recursive searches its sub-folders too)"
+        where = "in it or its sub-folders" if recursive else where
+        raise ImageError(path, f"no pictures in this folder; expected {FORMATS_TEXT} files {where}")
+    errors.extend(faults)
+    return files
+
+
+def _is_searched(entry: Path, output: Path | None) -> bool:
+    """Whether it is a sub-folder that is searched too."""
+    if entry.name.startswith(".") or entry.is_symlink() or not entry.is_dir():
+        return False
+    return entry.resolve() != output
+
+
+def _sort_out(entries: Sequence[Path], files: list[Path], faults: list[ImageError]) -> None:
+    """Add a folder's pictures to `files`, and what is wrong with entries that look like some to `faults`."""
     for entry in entries:
         is_picture = entry.suffix.lower() in _SUFFIXES
         if entry.name.startswith(".") or not (is_picture or entry.is_symlink()):
@@ -99,13 +126,6 @@ def _expand(path: Path, errors: list[ImageError]) -> list[Path]:
             continue
         if is_picture:
             files.append(entry)
-    if not files and not faults:
-        raise ImageError(
-            path,
-            f"no pictures in this folder; expected {FORMATS_TEXT} files directly in it (sub-folders are not searched)",
-        )
-    errors.extend(faults)
-    return files
 
 
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:

@@ -1,6 +1,9 @@
 """The inputs of a run: finding and reading them, what is wanted of each, and how far it is."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +15,10 @@ from pulse_jax.images.inputs import find_images
 from pulse_jax.runs.folder import HIDDEN, RESERVED
 from pulse_jax.system.screen import Screen
 
-__all__ = ["Input", "Quota", "find_inputs", "read_each", "report_failures"]
+__all__ = ["Input", "Quota", "find_inputs", "read_each", "report_failures", "result_names"]
+
+# What a file system takes, less what names of files add.
+_LONGEST_NAME = 240
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Input:
     Attributes:
         index: Its place among all inputs of the run.
         path: Picture file.
+        name: The name of its folder.
         low_res: Pixels (h, h, 3) that are solved, in [0, 1].
         notes: What was done to the picture to make them.
         ended: Restarts that have ended, and whether their solutions are feasible.
@@ -52,47 +59,95 @@ class Input:
 
     index: int
     path: Path
+    name: str
     low_res: np.ndarray
     notes: tuple[str, ...]
     ended: dict[int, bool] = field(default_factory=dict)
     is_complete: bool = False
 
-    @property
-    def name(self) -> str:
-        """The name of its folder."""
-        return self.path.stem
-
 
 _Prepared = TypeVar("_Prepared")
 
 
-def find_inputs(inputs: Sequence[Path], output: Path) -> tuple[list[Path], list[ImageError]]:
+def find_inputs(
+    inputs: Sequence[Path], output: Path, *, recursive: bool = False
+) -> tuple[list[Path], list[ImageError]]:
     """Return the picture files whose names results can carry, and what failed.
 
     Args:
-        inputs: Files, and folders of them.
+        inputs: Files, folders of them, and patterns.
         output: Output folder, in which no input may lie.
+        recursive: Whether sub-folders are searched too.
     """
-    found, failures = find_images(inputs, exclude=output)
-    unsuitable = [path for path in found if path.stem in (".", "..", *RESERVED) or path.stem.startswith(HIDDEN)]
+    found, failures = find_images(inputs, exclude=output, recursive=recursive)
+    unsuitable = [path for path in found if not _is_suitable(path.stem)]
     failures += [
         ImageError(path, f"its results cannot be called {path.stem!r}; rename the file") for path in unsuitable
     ]
     return [path for path in found if path not in unsuitable], failures
 
 
+def result_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """Return what the results of each input are called: as its file without suffix, if that is free.
+
+    Otherwise they are called as the file with its suffix, `IMG_1.jpg` beside `IMG_1.HEIC`, or after its folders too,
+    `b-0001` beside `a/0001.png`. A name depends on the inputs before it only: more of them behind change none.
+
+    Args:
+        paths: Files of the inputs, in order.
+    """
+    names: dict[Path, str] = {}
+    taken: dict[str, Path] = {}
+    for path in paths:
+        free = (name for name in _names(path, taken) if _folded(name) not in taken)
+        names[path] = name = next(n for n in free if n == path.stem or (_is_suitable(n) and _is_short(n)))
+        taken[_folded(name)] = path
+    return names
+
+
+def _names(path: Path, taken: Mapping[str, Path]) -> Iterator[str]:
+    """Yield names for an input's results, the plainest first; a suffix tells files of one folder apart only."""
+    parent = path.absolute().parent
+    folders = parent.parts[1:]
+    for depth in range(len(folders) + 1):
+        before = folders[len(folders) - depth :]
+        name = "-".join((*before, path.stem))
+        yield name
+        holder = taken.get(_folded(name))
+        if holder is not None and holder.absolute().parent == parent:
+            yield "-".join((*before, path.name))
+    for number in itertools.count(2):
+        yield f"{path.stem}-{number}"
+
+
+def _folded(name: str) -> str:
+    """Return what is the same of two names that some file system takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _is_suitable(name: str) -> bool:
+    """Whether a folder of results can be called so: it is nothing that a run itself calls its files."""
+    return name not in (".", "..", *RESERVED) and not name.startswith(HIDDEN)
+
+
+def _is_short(name: str) -> bool:
+    return len(os.fsencode(name)) <= _LONGEST_NAME
+
+
 def read_each(
-    paths: Sequence[Path], prepare: Callable[[Path, ReadImage], _Prepared]
+    paths: Sequence[Path], prepare: Callable[[Path, ReadImage], _Prepared], *, shortest_side: int | None = None
 ) -> Iterator[_Prepared | ImageError]:
     """Read pictures and yield what is made of each, or why nothing is; only one picture is ever in memory.
 
     Args:
         paths: Files to read, one by one.
         prepare: Makes something smaller of a picture, or raises `ImageError`.
+        shortest_side: Pixels that the shorter side must keep where a picture is too large to be read whole; None if
+            none may be reduced.
     """
     for path in paths:
         try:
-            prepared = prepare(path, read_image(path))
+            prepared = prepare(path, read_image(path, shortest_side=shortest_side))
         except ImageError as error:
             # A copy: the error itself would keep the picture in memory, by its traceback.
             prepared = ImageError(error.source, error.message)

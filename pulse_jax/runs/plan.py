@@ -1,5 +1,6 @@
 """The plan of a run of `upsample`: all that is decided before it begins, made once from its options."""
 
+import functools
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ from pulse_jax.images.inputs import FitMode, fit_low_res, reducible_square
 from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.runs.additions import Additions
 from pulse_jax.runs.formats import GeneratorRecord
-from pulse_jax.runs.inputs import Input, Quota, read_each
+from pulse_jax.runs.inputs import Input, Quota, read_each, result_names
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Start
 from pulse_jax.search.requirements import admissible_sizes
+from pulse_jax.system.text import printable
 
 __all__ = ["AutomaticLanes", "RunPlan"]
 
@@ -120,6 +122,11 @@ class RunPlan:
         """Whether every search is a program by itself, so that the number of lanes decides nothing."""
         return by_themselves(self.device["platform"], strict=self.strict)
 
+    @functools.cached_property
+    def names(self) -> Mapping[Path, str]:
+        """What the folder of each input's results is called."""
+        return result_names(self.inputs)
+
     def read(self, paths: Sequence[Path]) -> Iterator[Input | ImageError]:
         """Yield each input as it is solved, or what is wrong with it; only one whole picture is ever in memory.
 
@@ -135,9 +142,13 @@ class RunPlan:
             else:
                 fitted, more = self._reduce(picture.pixels, self.input_size, path)
             # Solved is exactly what input.png holds, so that anybody can check the results against it.
-            return Input(index[path], path, from_uint8(to_uint8(fitted)), (*picture.notes, *more))
+            low_res, name = from_uint8(to_uint8(fitted)), self.names[path]
+            renamed = () if name == path.stem else (f"its results are called {name}",)
+            return Input(index[path], path, name, low_res, (*picture.notes, *more, *map(printable, renamed)))
 
-        return read_each(paths, prepare)
+        # Four pixels for one: what is resampled then hardly shows that it was reduced before.
+        shortest_side = 4 * sizes[-1] if self.fit == "resize" else None
+        return read_each(paths, prepare, shortest_side=shortest_side)
 
     def _reduce(self, pixels: np.ndarray, side: int, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         """The centre square of a picture, downscaled by D."""

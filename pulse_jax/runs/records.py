@@ -77,9 +77,8 @@ def result_files(plan: RunPlan) -> list[str]:
     pictures = [file for pair in pairs for file in pair]
     sheet = ["sheet.png"] if plan.sheets else []
     each = ["input.png", *pictures, *moving, "solutions.npz", SOLUTIONS_FILE, *sheet]
-    return (
-        [f"{path.stem}/{file}" for path in plan.inputs for file in each] + sheet + ([RUN_FILE] if plan.options else [])
-    )
+    files = [f"{plan.names[path]}/{file}" for path in plan.inputs for file in each]
+    return files + sheet + ([RUN_FILE] if plan.options else [])
 
 
 def run_settings(plan: RunPlan, lanes: int) -> Settings:

@@ -99,7 +99,7 @@ def _read(plan: RunPlan, file: str) -> np.ndarray:
 
 def _row(plan: RunPlan, record: InputRecord, low_res: np.ndarray, tiles: Sequence[SheetTile]) -> SheetRow:
     path, more = Path(record["input"]), len(record["solutions"]) - len(tiles)
-    original = plan.originals.get(path.stem)
+    original = plan.originals.get(record["solved"].partition("/")[0])
     shown = [] if original is None else [SheetTile(original, "the original", "not shown to the search")]
     return SheetRow(path.name, low_res, [*tiles, *shown], ", ".join(record["notes"]), more)
 

@@ -207,9 +207,9 @@ def test_one_picture_at_a_time_is_in_memory(fake, inputs, tmp_path, monkeypatch,
     (inputs / "3b.png").write_bytes(b"")
     earlier = []
 
-    def read(path):
+    def read(path, **options):
         assert all(picture() is None for picture in earlier)
-        picture = read_image(path)
+        picture = read_image(path, **options)
         earlier.append(weakref.ref(picture.pixels))
         return picture
 

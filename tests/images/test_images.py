@@ -3,13 +3,14 @@ import os
 import pickle
 import stat
 import struct
+import sys
 import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pulse_jax.images import files
+from pulse_jax.images import decoding, files
 from pulse_jax.images.files import ImageError, centre_crop, read_image, save_png
 from pulse_jax.images.rounding import from_uint8, to_uint8
 
@@ -66,6 +67,33 @@ def test_a_jpeg_is_close(tmp_path):
     np.testing.assert_allclose(read_image(tmp_path / "a.jpg").pixels, ramp, atol=0.03)
 
 
+def test_avif(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "a.jpg", "AVIF", quality=100, subsampling="4:4:4")
+    np.testing.assert_allclose(read_image(tmp_path / "a.jpg").pixels, from_uint8(picture), atol=0.05)
+
+
+def test_heic_names_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert "HEIC needs pillow-heif: pip install pulse-jax[heic]" in refusal(tmp_path / "a.jpg")
+
+
+def test_heic(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    levels = np.kron(np.array([[20, 80, 140], [200, 230, 250]], np.uint8), np.ones((32, 32), np.uint8))
+    image = Image.fromarray(levels).convert("RGB")
+    image.info["exif"] = exif.tobytes()  # written as a rotation of the format's own
+    image.save(tmp_path / "a.heic", quality=95)
+    pixels = read_image(tmp_path / "a.heic").pixels
+    expected = np.rot90(levels, -1)[16::32, 16::32] / 255
+    np.testing.assert_allclose(pixels[16::32, 16::32, 0], expected, atol=0.03)
+    (tmp_path / "cut.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:300])
+    assert "damaged" in refusal(tmp_path / "cut.heic")
+
+
 def encoded(kind, **options):
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8)).save(buffer, kind, **options)
@@ -98,12 +126,10 @@ def test_a_truncated_compressed_tiff(tmp_path, capfd):
         (encoded("EPS"), "another format (PostScript)"),
         (encoded("PDF"), "another format (PDF)"),
         (encoded("PPM"), "another format (Netpbm)"),
-        (encoded("AVIF"), "another format (AVIF)"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "another format (XML or web)"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "another format (HEIC)"),
         (png(np.zeros((1, 1, 3)), RGB_TYPE, 8, size=(20000, 20)), "20x20000 is too large"),
         (png(np.zeros((1, 1, 3)), RGB_TYPE, 8, size=(9000, 9000)), "9000x9000 is too large"),
-        (png(np.zeros((1, 1, 3)), RGB_TYPE, 8, size=(12000, 12000)), "12000x12000 is too large; at most 67.11 million"),
+        (png(np.zeros((1, 1, 3)), RGB_TYPE, 8, size=(12000, 12000)), "12000x12000 is too large"),
         (png(np.zeros((1, 1, 3)), RGB_TYPE, 8, size=(2**31 - 1, 2**31 - 1)), "far too large"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -117,10 +143,52 @@ def test_refused_content(tmp_path, data, text):
 
 def test_no_size_is_decoded_before_it_is_checked(tmp_path, monkeypatch, picture):
     Image.fromarray(picture).save(tmp_path / "a.png")
-    monkeypatch.setattr(files, "_decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(files, "decode", lambda *_: pytest.fail("decoded"))
     monkeypatch.setattr(files, "_MAX_PIXELS", 95)
     with pytest.raises(ImageError, match="12x8 is too large"):
         read_image(tmp_path / "a.png")
+
+
+def test_a_picture_too_large_to_be_read_whole_is_reduced_where_it_may_be(tmp_path, monkeypatch):
+    levels = np.random.default_rng(0).integers(0, 256, (20, 12, 3), np.uint8)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    monkeypatch.setattr(files, "_MAX_PIXELS", 60)
+    read = read_image(tmp_path / "a.png", shortest_side=6)
+    np.testing.assert_allclose(read.pixels, levels.reshape(10, 2, 6, 2, 3).mean((1, 3)) / 255, atol=0.6 / 255)
+    assert read.notes == ("reduced by 2 from 12x20, it is too large to be read whole",)
+    with pytest.raises(ImageError, match="12x20 is too large"):
+        read_image(tmp_path / "a.png", shortest_side=7)
+    monkeypatch.setattr(files, "_MAX_PIXELS", 240)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png", shortest_side=6).pixels, from_uint8(levels))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "RGBA", "I;16", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_every_kind_of_picture_can_be_reduced(tmp_path, monkeypatch, mode, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    levels = np.kron(np.array([[0, 255], [255, 255]], np.uint8), np.ones((6, 8), np.uint8))
+    image = Image.fromarray(levels.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(levels).convert(mode)
+    image.save(tmp_path / "a", "TIFF" if mode == "CMYK" else "PNG", exif=exif)
+    monkeypatch.setattr(files, "_MAX_PIXELS", 60)
+    pixels = read_image(tmp_path / "a", shortest_side=6).pixels
+    expected = np.kron([[0, 1], [1, 1]], np.ones((3, 4)))
+    expected = expected.T[:, ::-1] if orientation == 6 else expected
+    np.testing.assert_allclose(pixels, expected[..., None].repeat(3, 2), atol=0.01)
+
+
+def test_strips_make_no_difference(tmp_path, monkeypatch):
+    levels = np.random.default_rng(0).integers(0, 256, (31, 12, 4), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 7
+    for name, array in (("a.png", levels), ("b.png", levels[..., 0].astype(np.uint16) * 200)):
+        Image.fromarray(array).save(tmp_path / name, exif=exif, icc_profile=matrix_profile(SRGB_D50, 1.0))
+        whole = read_image(tmp_path / name)
+        with monkeypatch.context() as patch:
+            patch.setattr(decoding, "_STRIP_PIXELS", 40)
+            parts = read_image(tmp_path / name)
+        np.testing.assert_array_equal(parts.pixels, whole.pixels)
+        assert parts.notes == whole.notes
 
 
 def test_files_of_too_many_bytes(tmp_path, monkeypatch, picture):
@@ -144,7 +212,7 @@ def test_paths_that_are_no_files(tmp_path, monkeypatch):
     assert "permission" in refusal(path)
 
 
-@pytest.mark.parametrize(("kind", "text"), [("PNG", "3 frames"), ("WEBP", "3 frames"), ("TIFF", "several pages")])
+@pytest.mark.parametrize(("kind", "text"), [("PNG", "3 frames"), ("WEBP", "3 frames"), ("TIFF", "3 pages")])
 def test_several_frames_are_refused(tmp_path, kind, text):
     first, *rest = (Image.new("RGB", (8, 8), (60 * i, 0, 0)) for i in range(3))
     first.save(tmp_path / "a.png", kind, save_all=True, append_images=rest)
@@ -176,6 +244,50 @@ def test_32_bit_integers_of_16_bit_range(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif").pixels[..., 0], (values / 65535).astype(np.float32))
     Image.fromarray(values + 1).save(tmp_path / "b.tif")
     assert "values from 1 to 65536, expected 0 to 65535" in refusal(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_a_range_that_the_file_names_is_taken(tmp_path, bits):
+    values = np.array([[0, 2**bits - 1], [2 ** (bits - 1), 3]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={281: 2**bits - 1})
+    shifted = bytearray(png(values[..., None], GREY_TYPE))
+    body = b"sBIT" + bytes([bits])
+    shifted[33:33] = struct.pack(">I", 1) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "a.png").write_bytes(shifted)
+    for name in ("a.tif", "a.png"):
+        read = read_image(tmp_path / name)
+        np.testing.assert_array_equal(read.pixels[..., 0], (values / (2**bits - 1)).astype(np.float32))
+        assert read.notes == (f"16-bit greyscale holding {bits} bits expanded to RGB",)
+
+
+def test_a_range_that_is_named_but_exceeded_is_none(tmp_path):
+    values = np.array([[0, 40_000]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={281: 4095})
+    Image.fromarray(values).save(tmp_path / "b.tif", tiffinfo={281: 40_000})  # what happens to occur, not a range
+    for name in ("a.tif", "b.tif"):
+        assert read_image(tmp_path / name).pixels.max() == np.float32(40_000 / 65535)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_32_bit_integers_of_8_bit_range(tmp_path, compression):
+    values = np.array([[0, 255], [100, 3]], np.int32)
+    Image.fromarray(values).save(tmp_path / "a.tif", compression=compression)
+    read = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read.pixels[..., 0], (values / 255).astype(np.float32))
+    assert read.notes == ("32-bit greyscale holding 8 bits expanded to RGB",)
+
+
+@pytest.mark.parametrize(("high", "bits"), [(200, 8), (1023, 10), (4095, 12)])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_darkness_is_told_where_the_range_is_a_guess(tmp_path, kind, high, bits):
+    Image.fromarray(np.array([[0, high]], np.uint16)).save(tmp_path / "a", kind)
+    note = read_image(tmp_path / "a").notes[-1]
+    assert note == f"all but black: no value above {high} of 65535; if it holds {bits} bits, scale its values"
+
+
+def test_dark_16_bit_colour_is_told(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(np.full((2, 2, 3), 4000), RGB_TYPE))
+    assert "all but black" in read_image(tmp_path / "a.png").notes[-1]
 
 
 def test_float_grey(tmp_path):

@@ -84,12 +84,50 @@ def test_an_unreadable_folder_is_an_error(tmp_path, monkeypatch):
     assert "cannot be read (Permission denied)" in str(error)
 
 
-def test_two_inputs_with_one_stem(tmp_path):
-    first, *others = (touch(tmp_path / name) for name in ("x/a.png", "x/A.jpg", "y/a.png"))
-    found, errors = find_images([first, *others])
-    assert found == [first]
-    assert [error.source for error in errors] == [str(other) for other in others]
-    assert all(str(first) in error.message and "rename" in error.message for error in errors)
+def test_inputs_of_one_name_are_all_found(tmp_path):
+    paths = [touch(tmp_path / name) for name in ("x/a.png", "x/A.jpg", "y/a.png")]
+    assert find_images(paths) == (paths, [])
+
+
+@pytest.mark.parametrize("name", ["a.HEIC", "a.heif", "a.hif", "a.avif"])
+def test_pictures_of_phones_are_found(tmp_path, name):
+    path = touch(tmp_path / name)
+    assert find_images([tmp_path]) == ([path], [])
+
+
+def test_sub_folders_are_searched_if_asked_for(tmp_path):
+    names = ("b/2.png", "b/10.png", "b/deep/er/1.png", "z.png", "a/1.png", ".git/x.png", "out/old.png", "b/notes.txt")
+    for name in names:
+        touch(tmp_path / name)
+    (tmp_path / "b" / "round").symlink_to(tmp_path)
+    found, errors = find_images([tmp_path], exclude=tmp_path / "out", recursive=True)
+    assert [str(file.relative_to(tmp_path)) for file in found] == [
+        "z.png",
+        "a/1.png",
+        "b/2.png",
+        "b/10.png",
+        "b/deep/er/1.png",
+    ]
+    assert [error.source for error in errors] == [str(tmp_path / "b" / "round")]
+    assert [file.name for file in find_images([tmp_path])[0]] == ["z.png"]
+    (tmp_path / "none" / "at" / "all").mkdir(parents=True)
+    ((), (error,)) = find_images([tmp_path / "none"], recursive=True)
+    assert "in it or its sub-folders" in error.message
+    ((), (error,)) = find_images([tmp_path / "none"])
+    assert "--recursive" in error.message
+
+
+def test_patterns_are_expanded_where_no_shell_did(tmp_path, monkeypatch):
+    for name in ("a10.png", "a2.png", "b.jpg", "in/c.png"):
+        touch(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert [str(file) for file in find_images(["a*.png", "[b].jpg"])[0]] == ["a2.png", "a10.png", "b.jpg"]
+    assert [str(file) for file in find_images(["**/c.png", "i?"])[0]] == ["in/c.png"]
+    ((), (error,)) = find_images(["*.bmp"])
+    assert "no file matches" in str(error)
+    literal = touch(tmp_path / "x[1].png")
+    touch(tmp_path / "x1.png")
+    assert find_images([literal]) == ([literal], [])
 
 
 def test_inputs_inside_the_output_folder_are_refused(tmp_path):
