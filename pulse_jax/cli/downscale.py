@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pulse_jax.images.inputs import reducible_square
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import DownscaledRecord
-from pulse_jax.runs.inputs import find_inputs, read_each, report_failures
+from pulse_jax.runs.inputs import find_inputs, read_each, report_failures, result_names
 from pulse_jax.system import devices
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
@@ -39,9 +39,11 @@ def run_downscale(options: Downscale, screen: Screen) -> int:
     """
     folder = RunFolder(options.output, overwrite=options.overwrite)
     check_output_apart(options.output, options.inputs)
-    found, failures = find_inputs(options.inputs, options.output)
+    found, failures = find_inputs(options.inputs, options.output, recursive=options.recursive)
     total = len(found) + len(failures)
-    small = _usable(read_each(found, functools.partial(_shrink, options)), failures)
+    names = result_names(found)
+    kept = None if options.size is None else 4 * options.size
+    small = _usable(read_each(found, functools.partial(_shrink, options, names), shortest_side=kept), failures)
     first = next(small, None)
     if first is not None:
         records: list[DownscaledRecord] = []
@@ -53,7 +55,7 @@ def run_downscale(options: Downscale, screen: Screen) -> int:
             "inputs": records,
             "failed": [],
         }
-        with folder.write_once([f"{path.stem}.png" for path in found], summary) as part:
+        with folder.write_once([f"{names[path]}.png" for path in found], summary) as part:
             for pixels, record in itertools.chain([first], small):
                 save_png(part / record["image"], pixels)
                 records.append(record)
@@ -77,7 +79,9 @@ def _usable(
             yield result
 
 
-def _shrink(options: Downscale, path: Path, picture: ReadImage) -> tuple[np.ndarray, DownscaledRecord]:
+def _shrink(
+    options: Downscale, names: Mapping[Path, str], path: Path, picture: ReadImage
+) -> tuple[np.ndarray, DownscaledRecord]:
     """The centre square of a picture, as large as the factor allows, downscaled; and its entry of `summary.json`."""
     step = options.size or options.factor or 1
     square, cropped = reducible_square(picture.pixels, step, path)
@@ -97,5 +101,5 @@ def _shrink(options: Downscale, path: Path, picture: ReadImage) -> tuple[np.ndar
         "notes": notes,
         "factor": factor,
         "size": len(small),
-        "image": f"{path.stem}.png",
+        "image": f"{names[path]}.png",
     }

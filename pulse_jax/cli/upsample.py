@@ -73,7 +73,7 @@ def run_upsample(
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=replaces, resumes=True)
     for source in (options.init, options.perceptual):
         check_output_apart(options.output, options.inputs, source)
-    found, failures = find_inputs(options.inputs, options.output)
+    found, failures = find_inputs(options.inputs, options.output, recursive=options.recursive)
     total = len(found) + len(failures)
     if not found:
         report_failures(failures, total, screen)
@@ -259,8 +259,9 @@ class _Run:
 
     def _tell_done(self) -> None:
         count = len(self._plan.inputs)
+        finished = count - len(self._failures) + len(self._plan.unusable)
         self._screen.result(
-            f"Nothing left to do: {count} of {count} inputs are finished in {printable(self._plan.output)}"
+            f"Nothing left to do: {finished} of {count} inputs are finished in {printable(self._plan.output)}"
         )
 
     def _write_options(self) -> None:

@@ -142,6 +142,7 @@ class RunFolder:
             raise
 
     def _begin(self, files: Sequence[str], summary: Mapping[str, Any], settings: dict[str, Any] | None) -> bool:
+        self._check_state()
         if self._before is not None:
             if _read_summary(self.path) != self._before:
                 raise UsageError(f"{printable(self.path)}: another process has just been writing there; try again")
@@ -149,7 +150,6 @@ class RunFolder:
             command = self._before.get("command")
             told += [] if command == summary.get("command") else [f"command was {command}, is {summary.get('command')}"]
             if not told:
-                self._check_state()
                 own = _inventory(self.path, {**self._before, "replaced": []}) - {*files, "summary.json"}
                 self._carried = sorted(own)
                 self._files = [*files, *self._carried]

@@ -147,7 +147,8 @@ class RunPlan:
             return Input(index[path], path, name, low_res, (*picture.notes, *more, *map(printable, renamed)))
 
         # Four pixels for one: what is resampled then hardly shows that it was reduced before.
-        shortest_side = 4 * sizes[-1] if self.fit == "resize" else None
+        is_resampled = self.fit == "resize" or self.input_size is not None
+        shortest_side = 4 * (self.input_size or sizes[-1]) if is_resampled else None
         return read_each(paths, prepare, shortest_side=shortest_side)
 
     def _reduce(self, pixels: np.ndarray, side: int, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:

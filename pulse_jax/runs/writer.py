@@ -91,7 +91,7 @@ class InputWriter:
 
     def is_finished(self, path: Path) -> bool:
         """Whether an input's folder is there already, by an earlier process of this run."""
-        return self._read_record(path.stem) is not None
+        return self._read_record(self._plan.names[path]) is not None
 
     def is_unchanged(self, path: Path, one: Input | ImageError) -> bool:
         """Whether an input's folder is there already, and is that of the picture as it is now; judges nothing again.
@@ -100,7 +100,7 @@ class InputWriter:
             path: Picture file of the input.
             one: What is read of it now; or why nothing is: then it has no folder that it could go on from.
         """
-        record = self._read_record(path.stem)
+        record = self._read_record(self._plan.names[path])
         if isinstance(one, ImageError):
             return record is None
         return record is not None and record["image_number"] == image_number(one.low_res)
@@ -119,13 +119,17 @@ class InputWriter:
             ImageError: The picture is another, but somebody's file lies among its results; or a result is not what
                 was recorded of it. All of them remain and count.
         """
-        record = self._read_record(path.stem)
+        record = self._read_record(self._plan.names[path])
         assert record is not None
+        if record["input"] != str(path.absolute()) and not (
+            isinstance(one, Input) and record["image_number"] == image_number(one.low_res)
+        ):
+            raise ImageError(path, f"its results would replace those of {record['input']}; rename one of the two")
         if isinstance(one, Input) and record["image_number"] != image_number(one.low_res):
-            foreign = self._folder.foreign(path.stem)
+            foreign = self._folder.foreign(self._plan.names[path])
             if foreign is None:
                 self._tell_changed(path)
-                self._folder.withdraw(path.stem)
+                self._folder.withdraw(self._plan.names[path])
                 return False
             self._count(record)
             raise ImageError(path, f"changed since it was solved; move {printable(foreign)}, which is in the way")
@@ -332,7 +336,7 @@ class InputWriter:
 
     def records(self) -> Iterator[InputRecord]:
         """Yield the entries of `summary.json` of finished inputs, in order, read one by one."""
-        mine = [path.stem for path in self._plan.inputs]
+        mine = [self._plan.names[path] for path in self._plan.inputs]
         for name in [*mine, *self._folder.carried(mine)]:
             record = self._read_record(name)
             if record is not None:
@@ -340,7 +344,7 @@ class InputWriter:
 
     def carry(self) -> None:
         """Count the finished inputs that an earlier process had, and that are none of this one's."""
-        for name in self._folder.carried(path.stem for path in self._plan.inputs):
+        for name in self._folder.carried(self._plan.names[path] for path in self._plan.inputs):
             record = self._read_record(name)
             if record is not None:
                 self._count(record)

@@ -402,12 +402,11 @@ def test_a_planted_link_harms_nobody(tmp_path, linked, finished):
     folder.close()
     (out / linked).parent.mkdir(exist_ok=True)
     (out / linked).symlink_to(victim)
-    with pytest.raises(UsageError, match="a link, or no folder, where a run keeps what is under way"):
-        RunFolder(out, resumes=True).begin(["face/input.png"], {}, settings)
-    folder = RunFolder(out, overwrite=True)
-    folder.begin(["face/input.png"], {})
-    folder.forget()
-    folder.close()
+    for options in ({"resumes": True}, {"overwrite": True}, {"overwrite": True, "resumes": True}):
+        folder = RunFolder(out, **options)
+        with pytest.raises(UsageError, match="a link, or no folder, where a run keeps what is under way"):
+            folder.begin(["face/input.png"], {}, settings)
+        folder.forget()
     assert (victim / "face" / "mine.txt").read_text() == "mine"
 
 

@@ -17,6 +17,8 @@ class Downscale(Everywhere):
 
     inputs: Pictures
     """Pictures (PNG, JPEG, WebP, BMP, TIFF), or folders of them; of each, the centre square is used."""
+    recursive: bool = False
+    """Search the sub-folders of folders too."""
     output: Folder
     """Folder for the results; made if missing."""
     size: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None

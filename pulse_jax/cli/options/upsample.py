@@ -33,7 +33,9 @@ class Upsample(Everywhere):
     """Find high-resolution pictures that downscale to the given low-resolution ones."""
 
     inputs: Annotated[Pictures, Role(decides="plan")]
-    """Low-resolution pictures (PNG, JPEG, WebP, BMP, TIFF), or folders of them."""
+    """Low-resolution pictures (PNG, JPEG, WebP, AVIF, BMP, TIFF; HEIC with pillow-heif), or folders of them."""
+    recursive: Annotated[bool, Role(decides="nothing")] = False
+    """Search the sub-folders of folders too."""
     output: Annotated[Folder, Role(decides="nothing")]
     """Folder for the results, made if missing: a folder per input, a contact sheet and summary.json."""
     generator: Annotated[GeneratorFolder, Role(decides="plan", repeated="given")] = None
