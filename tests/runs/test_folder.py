@@ -406,7 +406,7 @@ def test_a_planted_link_harms_nobody(tmp_path, linked, finished):
         folder = RunFolder(out, **options)
         with pytest.raises(UsageError, match="a link, or no folder, where a run keeps what is under way"):
             folder.begin(["face/input.png"], {}, settings)
-        folder.forget()
+    RunFolder(out, resumes=True).forget()
     assert (victim / "face" / "mine.txt").read_text() == "mine"
 
 
