@@ -6,8 +6,7 @@ lanes stays one ordinary convolution.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,10 +31,8 @@ __all__ = [
     "instance_norm",
     "leaky_relu",
     "modulated_conv",
-    "modulated_layer",
     "pixel_norm",
     "pointwise",
-    "scale_channels",
     "split_rows",
     "upsample_conv",
     "upsample_image",
@@ -51,7 +48,6 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 # On CPUs, XLA hands convolutions with more than 16 channels, on either side, to a library whose sums do not depend on
 # the number of threads; the sums of those that it does itself do.
 _MANY = 32
-_GAIN = 2.0**0.5
 
 
 def dense(x: Float[Array, "... i"], weight: Float[Array, "i o"], bias: Float[Array, "..."]) -> Float[Array, "... o"]:
@@ -169,73 +165,6 @@ def _kernel_gradient(x: Activations, kernel: Kernel, padding: Padding, cotangent
 _conv.defvjp(_conv_forward, _conv_backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _by_platform(x: Activations, kernel: Kernel, forms: "_Forms") -> Any:
-    return jax.lax.platform_dependent(x, kernel, cpu=forms.cpu, default=forms.other)
-
-
-def _by_platform_backward(
-    forms: "_Forms", residuals: tuple[Activations, Kernel], cotangent: Activations
-) -> tuple[Activations, Kernel]:
-    def backward(form: Callable[[Activations, Kernel], Activations]) -> Callable[..., tuple[Activations, Kernel]]:
-        return lambda x, kernel, cotangent: jax.vjp(form, x, kernel)[1](cotangent)
-
-    return jax.lax.platform_dependent(*residuals, cotangent, cpu=backward(forms.cpu), default=backward(forms.other))
-
-
-# A choice by platform that is differentiated as it is would keep what either form needs.
-_by_platform.defvjp(
-    lambda x, kernel, forms: (_by_platform(x, kernel, forms), (x, kernel)),
-    _by_platform_backward,
-)
-
-
-class _Forms(NamedTuple):
-    """One function of an input and a kernel, linear in both, as CPUs and as other devices do it best."""
-
-    cpu: Callable[[Activations, Kernel], Activations]
-    other: Callable[[Activations, Kernel], Activations]
-
-
-@jax.custom_vjp
-def _spread_conv(x: Activations, kernel: Kernel) -> Any:
-    """Correlate the input, zeros between its pixels, with a kernel; zero padding 2."""
-    # XLA takes cuDNN's transposed convolution where it finds the kernel reversed by the program itself.
-    stored = jax.lax.optimization_barrier(jnp.flip(kernel, (0, 1)))
-    return jax.lax.conv_general_dilated(
-        x,
-        jnp.flip(stored, (0, 1)),
-        (1, 1),
-        ((2, 2), (2, 2)),
-        lhs_dilation=(2, 2),
-        dimension_numbers=_LAYOUT,
-        precision=jax.lax.Precision.HIGHEST,
-    )
-
-
-def _spread_conv_backward(residuals: tuple[Activations, Kernel], cotangent: Activations) -> tuple[Activations, Kernel]:
-    x, kernel = residuals
-    pad = kernel.shape[0] - 3
-
-    def strided(y: Activations, kernel: Kernel) -> Activations:
-        flipped = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-        return jax.lax.conv_general_dilated(
-            y,
-            flipped,
-            (2, 2),
-            ((pad, pad), (pad, pad)),
-            dimension_numbers=_LAYOUT,
-            precision=jax.lax.Precision.HIGHEST,
-        )
-
-    # The sum of the cotangent times this function is linear in the kernel too.
-    grad_kernel = jax.grad(lambda k: jnp.vdot(x, strided(cotangent, k)))(kernel)
-    return strided(cotangent, kernel), grad_kernel
-
-
-_spread_conv.defvjp(lambda x, kernel: (_spread_conv(x, kernel), (x, kernel)), _spread_conv_backward)
-
-
 def _interleave(phases: list[list[Activations]]) -> Activations:
     """Weave four phases, by parity of row and column, into (n, h, w, c); even ones may be one longer than odd ones.
 
@@ -268,21 +197,6 @@ def upsample_conv(x: Activations, kernel: Kernel, form: Upsampling | None = None
     """
     if form is not None:
         return upsampling_conv(x, form)
-    result: Any = _by_platform(x, kernel, _Forms(_upsample_conv_phases, _upsample_conv_spread))
-    return result
-
-
-def _upsample_conv_spread(x: Activations, kernel: Kernel) -> Activations:
-    """As a transposed convolution with a window of 4×4: each pixel that is repeated meets two taps."""
-    for axis in (0, 1):
-        before, after = ([(0, 0)] * 4 for _ in range(2))
-        before[axis], after[axis] = (1, 0), (0, 1)
-        kernel = jnp.pad(kernel, before) + jnp.pad(kernel, after)
-    result: Any = _spread_conv(x, kernel)
-    return result
-
-
-def _upsample_conv_phases(x: Activations, kernel: Kernel) -> Activations:
     pair = {0: lambda k: jnp.stack([k[0], k[1] + k[2]]), 1: lambda k: jnp.stack([k[0] + k[1], k[2]])}
     pads = {0: (1, 0), 1: (0, 1)}
     phases = [
@@ -359,10 +273,7 @@ def _smooth_phases(phases: list[list[Activations]]) -> list[tuple[Activations, A
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def _fir(x: Activations, taps: tuple[float, ...], pad: int) -> Any:
-    """Correlate rows and columns with `taps` as shifted sums, zero padding `pad` on every side.
-
-    A pass for each axis: all taps at once would read memory once, but take three times as long on an H100.
-    """
+    """Correlate rows and columns with `taps` as shifted sums, zero padding `pad` on every side."""
     for axis in (1, 2):
         padding = [(0, 0)] * 4
         padding[axis] = (pad, pad)
@@ -418,55 +329,10 @@ def _pointwise_backward(residuals: tuple[Array, Array], cotangent: Array) -> tup
 pointwise.defvjp(lambda x, matrix: (pointwise(x, matrix), (x, matrix)), _pointwise_backward)
 
 
-@jax.custom_vjp
-def scale_channels(x: Activations, scale: Float[Array, "n c"]) -> Any:
-    """Return x times a scale of each channel of each image, in x's arithmetic."""
-    return x * scale[:, None, None, :].astype(x.dtype)
-
-
-def _scale_channels_backward(residuals: tuple[Activations, Array], cotangent: Activations) -> tuple[Activations, Array]:
-    x, scale = residuals
-    # A sum over as many terms as there are pixels: in bfloat16 nothing would be left of it.
-    along = jnp.sum(cotangent.astype(scale.dtype) * x.astype(scale.dtype), axis=(1, 2))
-    return scale_channels(cotangent, scale), along
-
-
-scale_channels.defvjp(lambda x, scale: (scale_channels(x, scale), (x, scale)), _scale_channels_backward)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
-def _activate(y: Activations, scale: Array, noise: Array, bias: Array, clamp: float | None) -> Any:
-    # Noise and bias one after the other: their sum is the same in every step, and XLA would keep it, as large as y.
-    z = y * scale[:, None, None, :].astype(y.dtype) + noise.astype(y.dtype) + bias.astype(y.dtype)
-    z = jnp.maximum(z, 0.2 * z) * _GAIN
-    return z if clamp is None else jnp.clip(z, -clamp, clamp)
-
-
-def _activate_forward(y: Activations, scale: Array, noise: Array, bias: Array, clamp: float | None) -> tuple[Any, Any]:
-    result = _activate(y, scale, noise, bias, clamp)
-    return result, (result, scale, noise, bias)
-
-
-def _activate_backward(clamp: float | None, residuals: Any, cotangent: Activations) -> tuple[Array, ...]:
-    # Only the result is kept, which the next layer needs anyway: what went in comes back from it.
-    result, scale, noise, bias = residuals
-    slope = jnp.where(result > 0, _GAIN, 0.2 * _GAIN)
-    pull = cotangent.astype(jnp.float32) * slope
-    if clamp is not None:
-        pull = jnp.where(jnp.abs(result) < clamp, pull, 0)
-    scaled = result.astype(jnp.float32) / slope - noise - bias
-    along_scale = jnp.sum(pull * scaled, axis=(1, 2)) / scale
-    along_noise = jnp.sum(pull, axis=-1, keepdims=True)
-    grad_y = pull * scale[:, None, None, :]
-    return grad_y.astype(cotangent.dtype), along_scale, along_noise, jnp.sum(pull, axis=(0, 1, 2))
-
-
-_activate.defvjp(_activate_forward, _activate_backward)
-
-
-def _demodulation(kernel: Kernel, style: Float[Array, "n c_in"]) -> Float[Array, "n c_out"]:
+def _demodulate(y: Activations, kernel: Kernel, style: Float[Array, "n c_in"]) -> Activations:
     squares = jnp.sum(jnp.square(kernel.astype(style.dtype)), axis=(0, 1))
-    return jax.lax.rsqrt(dense(jnp.square(style), squares, jnp.float32(1e-8)))
+    scale = jax.lax.rsqrt(dense(jnp.square(style), squares, jnp.float32(1e-8)))
+    return y * scale[:, None, None, :].astype(y.dtype)
 
 
 def modulated_conv(
@@ -485,12 +351,12 @@ def modulated_conv(
     """
     if style.ndim == 3:
         return _filter_conv(x, kernel, style, upsample=False, demodulate=demodulate)
-    scaled = scale_channels(x, style)
+    scaled = x * style[:, None, None, :].astype(x.dtype)
     if kernel.shape[0] == 1:
         y = pointwise(scaled, kernel[0, 0].astype(x.dtype))
     else:
         y = conv3x3(scaled, kernel.astype(x.dtype), form)
-    return scale_channels(y, _demodulation(kernel, style)) if demodulate else y
+    return _demodulate(y, kernel, style) if demodulate else y
 
 
 def upsample_modulated_conv(x: Activations, kernel: Kernel, style: Float[Array, "n *c_out c_in"]) -> Activations:
@@ -500,44 +366,8 @@ def upsample_modulated_conv(x: Activations, kernel: Kernel, style: Float[Array, 
     """
     if style.ndim == 3:
         return _fir(_filter_conv(x, kernel, style, upsample=True, demodulate=True), (0.25, 0.75, 0.75, 0.25), 1)
-    return scale_channels(_upsampled(scale_channels(x, style), kernel.astype(x.dtype)), _demodulation(kernel, style))
-
-
-def modulated_layer(
-    x: Activations,
-    kernel: Kernel,
-    style: Float[Array, "n *c_out c_in"],
-    noise: Activations,
-    bias: Float[Array, "c_out"],
-    *,
-    upsample: bool,
-    clamp: float | None,
-    form: Winograd | None = None,
-) -> Activations:
-    """A 3×3 `modulated_conv` or `upsample_modulated_conv`, plus noise and bias, leaky ReLU · √2, clamp."""
-    if style.ndim == 3:
-        y = upsample_modulated_conv(x, kernel, style) if upsample else modulated_conv(x, kernel, style)
-        scale = jnp.ones((len(y), y.shape[-1]))
-    else:
-        x, flat = scale_channels(x, style), kernel.astype(x.dtype)
-        y = _upsampled(x, flat) if upsample else conv3x3(x, flat, form)
-        scale = _demodulation(kernel, style)
-    result: Any = _activate(y, scale, noise, bias, clamp)
-    return result
-
-
-def _upsampled(x: Activations, kernel: Kernel) -> Activations:
-    """Transposed convolution, then the filter."""
-    result: Any = _by_platform(x, kernel, _Forms(_upsampled_phases, _upsampled_spread))
-    return result
-
-
-def _upsampled_phases(x: Activations, kernel: Kernel) -> Activations:
-    return weave(_smooth_phases(_transposed_conv(x, kernel)))
-
-
-def _upsampled_spread(x: Activations, kernel: Kernel) -> Activations:
-    return _fir(_spread_conv(x, kernel), (0.25, 0.75, 0.75, 0.25), 1)
+    phases = _transposed_conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype))
+    return _demodulate(weave(_smooth_phases(phases)), kernel, style)
 
 
 def _filter_conv(

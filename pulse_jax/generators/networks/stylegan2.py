@@ -21,10 +21,10 @@ from pulse_jax.generators.networks.layers import (
     dense,
     leaky_relu,
     modulated_conv,
-    modulated_layer,
     pixel_norm,
     split_rows,
     upsample_image,
+    upsample_modulated_conv,
 )
 
 __all__ = ["Mapping", "Synthesis"]
@@ -99,10 +99,13 @@ class _Layer(nn.Module):
         kernel = self.param("kernel", _normal, (3, 3, x.shape[-1], self.channels))
         strength = self.param("noise_strength", nn.initializers.zeros, ())
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        form = None if self.upsample else conv_form(self, "kernel", kernel, x.shape[1])
-        return modulated_layer(
-            x, kernel, style, noise * strength, bias, upsample=self.upsample, clamp=self.clamp, form=form
-        )
+        if self.upsample:
+            x = upsample_modulated_conv(x, kernel, style)
+        else:
+            x = modulated_conv(x, kernel, style, form=conv_form(self, "kernel", kernel, x.shape[1]))
+        # One after the other: their sum is the same in every step, and XLA would keep it, as large as x.
+        x = leaky_relu(x + (noise * strength).astype(x.dtype) + bias.astype(x.dtype)) * _GAIN
+        return x if self.clamp is None else jnp.clip(x, -self.clamp, self.clamp)
 
 
 class _ToRGB(nn.Module):
