@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
-from pulse_jax.cli.words import given_options
+from pulse_jax.cli.words import given_options, unknown_option
 from pulse_jax.system.errors import UsageError
 from pulse_jax.system.text import printable, reason_of
 
@@ -41,16 +41,14 @@ def expanded(options: type, words: Sequence[str]) -> list[str]:
     for key, value in _read(path, name).items():
         field = known.get(key.replace("-", "_"))
         if field is None:
-            # as an unknown flag is told
-            list(given_options(options, [f"--{key}"]))
-            raise UsageError(f"{name}: {printable(key)} is no option of this command")
+            raise unknown_option(options, f"--{key}")
         values = value if isinstance(value, list) else [value]
         if any(isinstance(one, dict | list) for one in values):
             raise UsageError(f"{name}: {printable(key)}: expected a value or a list of values, got a table or deeper")
         is_positional = field.name == "inputs"
         if field.name in beside or (is_positional and "" in beside):
             continue
-        if field.type is bool or isinstance(field.default, bool):
+        if isinstance(field.default, bool):
             if not isinstance(value, bool):
                 raise UsageError(f"{name}: {printable(key)}: expected true or false, got {printable(value)!r}")
             found += [f"--{key}"] if value else []

@@ -248,12 +248,18 @@ class _Run:
     def _is_done(self) -> bool:
         """Whether a finished run has each of the inputs, unchanged."""
         writer = InputWriter(self._plan, self._lanes, self._folder, self._screen)
+        known: dict[bool, list[Path]] = {True: [], False: []}
+        for path in self._plan.inputs:
+            known[writer.is_finished(path)].append(path)
         failures: list[ImageError] = []
-        for path, one in zip(self._plan.inputs, self._plan.read(self._plan.inputs), strict=True):
-            if isinstance(one, ImageError):
-                failures.append(one)
-            if not writer.is_unchanged(path, one):
+        # First what has no results: one that can be used is enough to know, and the others need not be read.
+        for one in self._plan.read(known[False]):
+            if isinstance(one, Input):
                 return False
+            failures.append(one)
+        again = zip(known[True], self._plan.read(known[True]), strict=True)
+        if not all(writer.is_unchanged(path, one) for path, one in again):
+            return False
         self._failures += failures
         return True
 
@@ -343,11 +349,11 @@ class _Run:
         )
         if tally.missed:
             eps = plan.config.eps
-            told = [f"{printable(name)} ({short(error, eps)})" for name, error in [*tally.missed.items()][:5]]
+            told = [f"{printable(name)} ({short(error, eps)})" for name, error in tally.missed[:5]]
             told += [f"{len(tally.missed) - 5} more"] if len(tally.missed) > 5 else []
             self._screen.result(f"Not feasible, with their lowest errors: {', '.join(told)}.", "yellow")
             if plan.compiles:
-                self._screen.result(_advice(eps, statistics.median(tally.missed.values())), "yellow")
+                self._screen.result(_advice(eps, statistics.median(error for _, error in tally.missed)), "yellow")
         if plan.command == "upsample" and plan.sheets:
             self._screen.result(f"Look at {printable(plan.output / 'sheet.png')}", "bold")
 

@@ -1,17 +1,17 @@
 """The words of a command line before they are parsed: what cannot be meant is told in one line, and what may be."""
 
-import difflib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import Field, fields
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from pulse_jax.system.errors import UsageError
-from pulse_jax.system.text import printable
+from pulse_jax.system.text import meant, printable
 
-__all__ = ["Given", "check_words", "given_options", "options_by_flag", "unknown_command"]
+__all__ = ["Given", "check_words", "given_options", "unknown_command", "unknown_option"]
 
 _KINDS: dict[type, str] = {int: "a whole number", float: "a number"}
+_HELP = "; --help lists all"
 
 
 class Given(NamedTuple):
@@ -19,21 +19,15 @@ class Given(NamedTuple):
 
     Attributes:
         name: Name of its field; "" of words that belong to no option.
-        words: The words, the flag among them.
-        values: Those of them that are its values.
+        values: Words that are its values.
     """
 
     name: str
-    words: list[str]
     values: list[str]
 
 
-def options_by_flag(options: type) -> dict[str, Field[Any]]:
-    """Return the fields of a command's options by their flags, `--like-this`; what has no flag is left out.
-
-    Args:
-        options: Dataclass of the options.
-    """
+def _by_flag(options: type) -> dict[str, Field[Any]]:
+    """The fields of a command's options by their flags, `--like-this`; what has no flag is left out."""
     return {f"--{field.name.replace('_', '-')}": field for field in fields(options) if not _is_positional(field)}
 
 
@@ -47,7 +41,7 @@ def given_options(options: type, words: Sequence[str]) -> Iterator[Given]:
     Raises:
         UsageError: A flag is none of the command's.
     """
-    known = options_by_flag(options)
+    known = _by_flag(options)
     hints = get_type_hints(options, include_extras=True)
     left = list(words)
     while left:
@@ -55,15 +49,14 @@ def given_options(options: type, words: Sequence[str]) -> Iterator[Given]:
         flag, _, attached = word.partition("=")
         flag = flag.replace("_", "-")
         if not word.startswith("--") or word == "--":
-            yield Given("", [word], [word])
+            yield Given("", [word])
         elif flag in ("--help", "--version"):
-            yield Given("", [word], [])
+            yield Given("", [])
         elif flag not in known:
-            raise UsageError(f"unknown option {printable(flag)}{_meant(flag, known)}")
+            raise unknown_option(options, flag)
         else:
             kind = hints[known[flag].name]
-            values = [attached] if "=" in word else _values(kind, left)
-            yield Given(known[flag].name, [word, *values[bool("=" in word) :]], values)
+            yield Given(known[flag].name, [attached] if "=" in word else _values(kind, left))
 
 
 def check_words(options: type, words: Sequence[str]) -> None:
@@ -85,12 +78,12 @@ def check_words(options: type, words: Sequence[str]) -> None:
 
 def unknown_command(word: str, known: Collection[str]) -> UsageError:
     """Return the error that a word is none of the commands."""
-    return UsageError(f"unknown command {printable(word)}{_meant(word, known)} (all: {', '.join(known)})")
+    return UsageError(f"unknown command {printable(word)}{meant(word, known) or _HELP} (all: {', '.join(known)})")
 
 
-def _meant(word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
-    return f"; did you mean {close[0]}?" if close else "; --help lists all"
+def unknown_option(options: type, flag: str) -> UsageError:
+    """Return the error that a flag is none of a command's, whose options these are."""
+    return UsageError(f"unknown option {printable(flag)}{meant(flag, _by_flag(options)) or _HELP}")
 
 
 def _is_positional(field: Field[Any]) -> bool:
@@ -138,8 +131,5 @@ def _check_value(flag: str, kind: Any, value: str) -> None:
                 told.append(_KINDS[one])
         else:
             return
-    close = difflib.get_close_matches(value, told, 1)
     listed = " or ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)
-    raise UsageError(
-        f"{flag}: expected {listed}, got {printable(value)!r}" + (f"; did you mean {close[0]}?" if close else "")
-    )
+    raise UsageError(f"{flag}: expected {listed}, got {printable(value)!r}{meant(value, told)}")

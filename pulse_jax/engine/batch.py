@@ -1,7 +1,6 @@
 """All problems in, all solutions out, as arrays: `upsample`."""
 
 import base64
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from PIL import Image
 from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.generators.generator import Generator
+from pulse_jax.images.formats import encoded
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.search.config import UpsamplingConfig
 from pulse_jax.search.problems import Solution, as_pixels, as_problems, rank
@@ -75,12 +75,10 @@ class Solutions:
         rows = self.images[:_SHOWN, :_SHOWN]
         side = min(_SHOWN_SIDE, rows.shape[2])
         sheet = Image.new("RGB", (side * rows.shape[1], side * rows.shape[0]))
-        for (row, column), picture in np.ndenumerate(np.empty(rows.shape[:2])):
+        for row, column in np.ndindex(rows.shape[:2]):
             picture = Image.fromarray(to_uint8(rows[row, column]))
             sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (side * column, side * row))
-        buffer = io.BytesIO()
-        sheet.save(buffer, "PNG")
-        return buffer.getvalue()
+        return encoded(np.asarray(sheet), "png")
 
     def _repr_html_(self) -> str:
         """The same pictures with the line that `repr` gives."""

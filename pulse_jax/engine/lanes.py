@@ -24,7 +24,7 @@ from pulse_jax.search import step as search
 from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.problems import Start, Status, image_number, problem_key
 from pulse_jax.search.step import SearchState
-from pulse_jax.system.devices import Device, give_back_memory, program_memory, usable_cores
+from pulse_jax.system.devices import Device, give_back_memory, usable_cores
 from pulse_jax.system.programs import Program, compile_watched
 
 __all__ = ["Ended", "Lanes", "by_themselves", "groups", "kept_leaves", "placed", "start_all"]
@@ -289,20 +289,6 @@ class Lanes:
         placed = jax.device_put(leaves, self._device)
         restored = jax.tree.unflatten(jax.tree.structure(kept), placed)
         return restored._replace(target=fresh.target, fixed_noise=fresh.fixed_noise, key=fresh.key)
-
-    def memory(self) -> int:
-        """Return the bytes that a chunk takes on the device, the generator included; compiles, but runs nothing.
-
-        By XLA's account; 0 where it gives none.
-        """
-
-        def filled(targets: Array, seeds: Array, numbers: Array, restarts: Array) -> SearchState:
-            return start_all.function(self._generator, self._config, targets, seeds, numbers, restarts, Start(None))[0]
-
-        state = jax.eval_shape(filled, self._targets, *self._numbers)
-        chunk = _chunk.on(self._device.platform)
-        program = chunk.lower(self._generator, self._config, self._given, state, np.int32(1), np.int32(1)).compile()
-        return program_memory(program) or 0
 
     def dispatch(self, limit: int, *, waiting: bool) -> None:
         """Start a chunk of at most `limit` steps and return at once; `waiting` says that tasks wait for free lanes."""

@@ -14,7 +14,6 @@ import json
 import math
 import os
 import pathlib
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,6 +28,7 @@ from pulse_jax.generators.networks.initialization import init_params
 from pulse_jax.generators.priors.flow import init_blocks
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.keys import random_key
+from pulse_jax.system.removal import remove_tree
 
 __all__ = ["GeneratorError", "describe_folder", "flatten", "read_description", "read_folder", "write_folder"]
 
@@ -119,7 +119,7 @@ def write_folder(
         raise GeneratorError(f"{name}: cannot be written ({reason}); choose another folder") from error
     finally:
         if part is not None:
-            shutil.rmtree(part, ignore_errors=True)
+            _discard(part)
 
 
 def read_folder(folder: str | os.PathLike[str]) -> tuple[ArchitectureConfig, dict[str, Any]]:
@@ -320,7 +320,12 @@ def _put_in_place(part: pathlib.Path, target: pathlib.Path) -> None:
         if replaced:
             old.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _discard(old)
+
+
+def _discard(folder: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):
+        remove_tree(folder.parent, folder.name)
 
 
 def _files(folder: pathlib.Path, name: str) -> dict[str, pathlib.Path]:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-__all__ = ["PictureFormat", "as_read", "save_picture", "suffix_of"]
+__all__ = ["PictureFormat", "as_read", "encoded", "is_exact", "save_picture", "suffix_of"]
 
 PictureFormat = Literal["png", "webp", "jpeg"]
 """PNG and lossless WebP hold every pixel as it is; JPEG of the best quality does not quite."""
@@ -26,11 +26,14 @@ def suffix_of(kind: PictureFormat) -> str:
     return _SUFFIXES[kind]
 
 
+def is_exact(kind: PictureFormat) -> bool:
+    """Return whether a reader of such files gets every pixel as it was."""
+    return kind != "jpeg"
+
+
 def as_read(picture: UInt8[np.ndarray, "h w 3"], kind: PictureFormat) -> UInt8[np.ndarray, "h w 3"]:
     """Return the pixels that a reader of the file gets, which `save_picture` would write."""
-    if kind != "jpeg":
-        return picture
-    with Image.open(io.BytesIO(_encoded(picture, kind))) as image:
+    with Image.open(io.BytesIO(encoded(picture, kind))) as image:
         return np.asarray(image.convert("RGB"))
 
 
@@ -45,10 +48,11 @@ def save_picture(path: Path, picture: UInt8[np.ndarray, "h w 3"], kind: PictureF
     Raises:
         OSError: The folder is missing or not writable, or the disk is full.
     """
-    path.write_bytes(_encoded(picture, kind))
+    path.write_bytes(encoded(picture, kind))
 
 
-def _encoded(picture: np.ndarray, kind: PictureFormat) -> bytes:
+def encoded(picture: UInt8[np.ndarray, "h w 3"], kind: PictureFormat) -> bytes:
+    """Return the file of a picture."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format=kind.upper(), **_SETTINGS[kind])
     return buffer.getvalue()

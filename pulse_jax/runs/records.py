@@ -52,7 +52,7 @@ class Tally:
     searches: int = 0
     solutions: int = 0
     feasible: int = 0
-    missed: dict[str, float] = field(default_factory=dict)
+    missed: list[tuple[str, float]] = field(default_factory=list)
 
     def add(self, record: InputRecord) -> None:
         """Count one more finished input."""
@@ -63,7 +63,8 @@ class Tally:
         self.feasible += feasible
         if not feasible:
             errors = [entry["downscaling_error"] for entry in record["solutions"]]
-            self.missed[Path(record["input"]).name] = min((e for e in errors if e is not None), default=math.inf)
+            lowest = min((e for e in errors if e is not None), default=math.inf)
+            self.missed.append((Path(record["input"]).name, lowest))
 
 
 def result_files(plan: RunPlan) -> list[str]:

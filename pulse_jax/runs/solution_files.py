@@ -79,8 +79,7 @@ class KeptSolution:
             RunError: The file is missing or damaged.
         """
         with _opened(path) as stored:
-            names = [field.name for field in dataclasses.fields(cls) if field.name != "path"]
-            values: dict[str, Any] = {name: stored[name].item() for name in names}
+            values: dict[str, Any] = {name: stored[name].item() for name in _number_names()}
             return cls(path=path, **{**values, "status": Status(values["status"])})
 
     def read(self) -> Solution:
@@ -97,6 +96,10 @@ class KeptSolution:
             return Solution(**values)
 
 
+def _number_names() -> list[str]:
+    return [field.name for field in dataclasses.fields(KeptSolution) if field.name != "path"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeldSolution(KeptSolution):
     """A solution that is in memory, since making it again costs less than keeping it.
@@ -110,8 +113,7 @@ class HeldSolution(KeptSolution):
     @classmethod
     def of(cls, solution: Solution) -> "HeldSolution":
         """Return a solution as one that was kept."""
-        names = [field.name for field in dataclasses.fields(KeptSolution) if field.name != "path"]
-        values: dict[str, Any] = {name: getattr(solution, name) for name in names}
+        values: dict[str, Any] = {name: getattr(solution, name) for name in _number_names()}
         return cls(path=Path(), solution=solution, **values)
 
     def read(self) -> Solution:

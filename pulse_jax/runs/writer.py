@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pulse_jax.images.files import ImageError, read_image, save_png
-from pulse_jax.images.formats import as_read, save_picture, suffix_of
+from pulse_jax.images.formats import as_read, is_exact, save_picture, suffix_of
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.reports.contact_sheet import MAX_PER_ROW, SheetTile
 from pulse_jax.runs.additions import save_animation
@@ -94,16 +94,14 @@ class InputWriter:
         return self._read_record(self._plan.names[path]) is not None
 
     def is_unchanged(self, path: Path, one: Input | ImageError) -> bool:
-        """Whether an input's folder is there already, and is that of the picture as it is now; judges nothing again.
+        """Whether the folder of a finished input is that of the picture as it is now; judges nothing again.
 
         Args:
             path: Picture file of the input.
-            one: What is read of it now; or why nothing is: then it has no folder that it could go on from.
+            one: What is read of it now; or why nothing is.
         """
         record = self._read_record(self._plan.names[path])
-        if isinstance(one, ImageError):
-            return record is None
-        return record is not None and record["image_number"] == image_number(one.low_res)
+        return record is not None and _is_of(record, one)
 
     def resume(self, path: Path, one: Input | ImageError) -> bool:
         """Count a finished input; if its picture is another now, remove its folder instead.
@@ -121,11 +119,9 @@ class InputWriter:
         """
         record = self._read_record(self._plan.names[path])
         assert record is not None
-        if record["input"] != str(path.absolute()) and not (
-            isinstance(one, Input) and record["image_number"] == image_number(one.low_res)
-        ):
+        if record["input"] != str(path.absolute()) and not _is_of(record, one):
             raise ImageError(path, f"its results would replace those of {record['input']}; rename one of the two")
-        if isinstance(one, Input) and record["image_number"] != image_number(one.low_res):
+        if isinstance(one, Input) and not _is_of(record, one):
             foreign = self._folder.foreign(self._plan.names[path])
             if foreign is None:
                 self._tell_changed(path)
@@ -240,7 +236,7 @@ class InputWriter:
         record = input_record(plan, one, entries)
         with self._folder.publish(one.name) as part:
             write_solutions(part, one.low_res, ranked, plan.config, plan.generator_record["sha256"])
-            tiles = self._write_pictures(one, ranked, entries, part)
+            tiles = self._write_pictures(one, list(zip(ranked, files, entries, strict=True)), part)
             self._animate(one, ranked, record, part)
             if plan.sheets:
                 save_png(part / "sheet.png", input_sheet(plan, record, one.low_res, tiles))
@@ -274,16 +270,16 @@ class InputWriter:
         return {"degradation": degradation, "folder": self._state(one)}
 
     def _write_pictures(
-        self, one: Input, ranked: Sequence[KeptSolution], entries: Sequence[SolutionRecord], part: Path
+        self, one: Input, ranked: Iterable[tuple[KeptSolution, tuple[str, str], SolutionRecord]], part: Path
     ) -> list[SheetTile]:
         """Writes solutions and their variations, noted in the entries; returns the tiles that a sheet has room for."""
         tiles = []
-        files = file_names(len(ranked), suffix_of(self._plan.format))
-        for kept, names, entry in zip(ranked, files, entries, strict=True):
+        for kept, names, entry in ranked:
             solution = kept.read()
-            self._save_pair(one, part, names, solution)
+            judged = self._judged_as_read(one, solution)
+            self._save_pair(part, names, solution, judged)
             if self._plan.sheets and len(tiles) < MAX_PER_ROW:
-                tiles.append(tile(entry, solution.image, solution.downscaled, self._plan.config.eps))
+                tiles.append(tile(entry, judged.image, judged.downscaled, self._plan.config.eps))
             self._vary(one, solution, names, entry, part)
         return tiles
 
@@ -297,27 +293,28 @@ class InputWriter:
         with self._adding:
             for variation in variations.of(self._plan.problem(one), solution):
                 files = variations.picture_names(names, variation.variation)
-                variation = self._judged_as_read(one, variation)
-                if not variation.feasible:  # any more, in the file's format
+                judged = self._judged_as_read(one, variation)
+                if not judged.feasible:  # any more, in the file's format
                     continue
-                self._save_pair(one, part, files, variation)
+                self._save_pair(part, files, variation, judged)
                 image, small = (f"{one.name}/{file}" for file in files)
-                entry["variations"].append(variation_record(variation, (image, small)))
+                entry["variations"].append(variation_record(judged, (image, small)))
 
-    def _save_pair(self, one: Input, part: Path, files: tuple[str, str], solution: Solution) -> None:
+    def _save_pair(self, part: Path, files: tuple[str, str], solution: Solution, judged: Solution) -> None:
+        """Writes a solution as it was found, of which the file makes what was judged, and what that downscales to."""
         save_picture(part / files[0], to_uint8(solution.image), self._plan.format)
-        save_picture(part / files[1], to_uint8(self._judged_as_read(one, solution).downscaled), "png")
+        save_picture(part / files[1], to_uint8(judged.downscaled), "png")
 
     def _as_read(self, one: Input, kept: KeptSolution) -> KeptSolution:
         """The numbers of a solution, judged by the pixels that a reader of its file gets."""
-        if self._plan.format != "jpeg":
+        if is_exact(self._plan.format):
             return kept
         judged = self._judged_as_read(one, kept.read())
         numbers = {name: getattr(judged, name) for name in ("downscaling_error", "feasible", "status")}
         return dataclasses.replace(kept, **numbers)
 
     def _judged_as_read(self, one: Input, solution: Solution) -> Solution:
-        if self._plan.format != "jpeg":
+        if is_exact(self._plan.format):
             return solution
         read = as_read(to_uint8(solution.image), self._plan.format)
         return judge_again(solution, read, one.low_res, self._plan.config)
@@ -389,6 +386,11 @@ class InputWriter:
     def _count(self, record: InputRecord) -> None:
         with self._counting:
             self.tally.add(record)
+
+
+def _is_of(record: InputRecord, one: Input | ImageError) -> bool:
+    """Whether a record is of the picture that is read now."""
+    return isinstance(one, Input) and record["image_number"] == image_number(one.low_res)
 
 
 def _is_entry(entry: dict[str, Any], name: str) -> bool:

@@ -50,9 +50,7 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
         config: Settings that it was made with; ε and D count.
         key: Data of the random key that the start was drawn from.
     """
-    exact = np.asarray(result.picture) / 255
-    target = problem.low_res
-    downscaled, error = degradation_of(config, len(exact), len(target)).compare(exact, target)
+    exact, downscaled, error = _compared(np.asarray(result.picture), problem.low_res, config)
     feasible = bool(error <= config.eps)
     return Solution(
         index=problem.index,
@@ -84,8 +82,7 @@ def judge_again(
         target: Low-resolution image (h, h, 3) that it is for.
         config: Settings that it was made with; ε and D count.
     """
-    exact = picture / 255
-    downscaled, error = degradation_of(config, len(exact), len(target)).compare(exact, target)
+    exact, downscaled, error = _compared(picture, target, config)
     feasible = bool(error <= config.eps)
     status = solution.status
     if feasible != solution.feasible:
@@ -112,5 +109,14 @@ def holds(
         error: Its `downscaling_error`, as recorded.
         feasible: Whether it was called feasible.
     """
-    _, found = degradation_of(config, len(picture), len(target)).compare(picture / 255, target)
+    _, _, found = _compared(picture, target, config)
     return bool(np.isclose(error, found, rtol=_RELATIVE, atol=_ABSOLUTE)) and feasible == (error <= config.eps)
+
+
+def _compared(
+    picture: np.ndarray, target: np.ndarray, config: UpsamplingConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An 8-bit picture in [0, 1], what D makes of it, and how far that is from the target, in float64."""
+    exact = picture / 255
+    downscaled, error = degradation_of(config, len(exact), len(target)).compare(exact, target)
+    return exact, downscaled, error

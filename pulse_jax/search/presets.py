@@ -9,11 +9,11 @@ CSGM, "Compressed sensing using generative models", Bora et al. 2017. II2S, "Imp
 2020. ILO, "Intermediate layer optimization", Daras et al. 2021.
 """
 
-import difflib
 from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
 from pulse_jax.search.config import InterpolationConfig, Phase, SearchConfig, UpsamplingConfig
+from pulse_jax.system.text import meant
 
 # Of an `UpsamplingConfig` each; most of those who look a name up want a `SearchConfig`, and say so.
 PRESETS: dict[str, Callable[..., Any]] = {}
@@ -45,9 +45,8 @@ def named(name: str) -> UpsamplingConfig:
         ValueError: There is none.
     """
     if name not in PRESETS:
-        close = difflib.get_close_matches(name, PRESETS, 1)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"config: expected the name of a preset ({', '.join(PRESETS)}), got {name!r:.80}{meant}")
+        expected = f"the name of a preset ({', '.join(PRESETS)})"
+        raise ValueError(f"config: expected {expected}, got {name!r:.80}{meant(name, PRESETS)}")
     return PRESETS[name]()
 
 

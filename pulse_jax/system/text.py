@@ -1,10 +1,12 @@
 """One printable line each: paths, reasons, durations, errors, differences of settings."""
 
+import difflib
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["differences", "duration", "pace", "printable", "reason_of", "short"]
+__all__ = ["differences", "duration", "meant", "pace", "printable", "reason_of", "short"]
 
 
 def differences(earlier: Any, now: Any, name: str = "") -> list[str]:
@@ -48,6 +50,12 @@ def reason_of(error: Exception) -> str:
     """Return why an error came, in one short printable line without the file's name."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return printable(text, 120)
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean NAME?` where one of the known names is close to a word, else nothing."""
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def duration(seconds: float) -> str:

@@ -70,8 +70,12 @@ def test_a_run_without_sheets_draws_none(fake, inputs, tmp_path):
 def test_what_is_judged_are_the_pixels_of_the_file(fake, inputs, tmp_path, kind, suffix):
     draw(inputs / "a.png")
     out = tmp_path / kind
-    assert run("upsample", inputs, "--output", out, "--format", kind, "--restarts", 2, "--preset", "pulse") == 0
-    for entry in summary_of(out)["inputs"][0]["solutions"]:
+    words = ["upsample", inputs, "--output", out, "--format", kind, "--restarts", 2, "--eps", 0.5, "--noise-samples", 2]
+    assert run(*words) == 0
+    solutions = summary_of(out)["inputs"][0]["solutions"]
+    varied = [variation for solution in solutions for variation in solution["variations"]]
+    assert varied
+    for entry in (*solutions, *varied):
         assert entry["image"].endswith(f".{suffix}")
         picture, small = (read_image(out / entry[name]).pixels.astype(float) for name in ("image", "downscaled"))
         from pulse_jax.images.degradations.bicubic import Bicubic
@@ -81,4 +85,4 @@ def test_what_is_judged_are_the_pixels_of_the_file(fake, inputs, tmp_path, kind,
         assert entry["downscaling_error"] == pytest.approx(error, rel=1e-6)
         assert entry["feasible"] == (error <= summary_of(out)["config"]["eps"])
         np.testing.assert_allclose(small, again, atol=0.5 / 255 + 1e-6)
-    assert run("upsample", inputs, "--output", out, "--format", kind, "--restarts", 2, "--preset", "pulse") == 0
+    assert run(*words) == 0
