@@ -265,7 +265,7 @@ def _expected_shapes(config: ArchitectureConfig, names: Mapping[str, Any]) -> di
     if any(name.startswith("principal/") for name in names):
         tree["principal"] = {"mean": vector, "basis": matrix, "std": vector}
     blocks = names.get("flow/blocks/bias_1")
-    if isinstance(blocks, tuple) and len(blocks) == 2 and all(type(size) is int and size > 0 for size in blocks):
+    if isinstance(blocks, tuple) and len(blocks) == 2 and all(type(n) is int and 0 < n < 2**24 for n in blocks):
         count, hidden = blocks
         rows = jax.ShapeDtypeStruct((count, config.latent_dim), jnp.float32)
         made = jax.eval_shape(functools.partial(init_blocks, blocks=count, hidden=hidden, width=config.latent_dim), key)

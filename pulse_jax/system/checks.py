@@ -6,7 +6,7 @@ import math
 import types
 from typing import Any, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["check_count", "check_positive", "conforms", "is_whole"]
+__all__ = ["check_count", "check_positive", "conforms", "is_whole", "shortened"]
 
 
 def check_positive(name: str, value: object) -> None:
@@ -20,7 +20,7 @@ def check_positive(name: str, value: object) -> None:
         ValueError: It is no number, not positive, or 1e30 or more.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
-        raise ValueError(f"{name}: expected a positive number, got {value!r:.80}")
+        raise ValueError(f"{name}: expected a positive number, got {shortened(value)}")
 
 
 def is_whole(value: object) -> bool:
@@ -39,7 +39,17 @@ def check_count(name: str, value: object) -> None:
         ValueError: It is no whole number, or none from 1 on.
     """
     if not is_whole(value) or not value >= 1:  # pyright: ignore[reportOperatorIssue]
-        raise ValueError(f"{name}: expected a whole number, 1 or more, got {value!r:.80}")
+        raise ValueError(f"{name}: expected a whole number, 1 or more, got {shortened(value)}")
+
+
+def shortened(value: object) -> str:
+    """Return a value as a part of a line; of numbers too long to be written, how long they are."""
+    if type(value) is int and abs(value) >= 10**80:
+        return f"a number of {value.bit_length()} bits"
+    try:
+        return f"{value!r:.80}"
+    except (ValueError, RecursionError):  # such a number, or what is deep, in a list
+        return f"a {type(value).__name__}"
 
 
 def conforms(value: object, kind: Any) -> bool:
