@@ -223,6 +223,12 @@ def fill(plan: Plan, state: State) -> dict[str, np.ndarray]:
     faults: list[str] = []
     known = {entry.key for entry in plan.entries} | {ignored.key for ignored in plan.ignored}
     for entry in plan.entries:
+        kind = _other_kind(entry, shapes[entry.target], found.get(entry.key))
+        if kind:
+            expected = entry.change.source_shape(shapes[entry.target])
+            shown_shapes = "; ".join(array_faults(entry.key, found[entry.key], expected))
+            raise state.refuse(f"looks like {plan.name}, but {kind} ({shown_shapes})")
+    for entry in plan.entries:
         expected = entry.change.source_shape(shapes[entry.target])
         if entry.key not in found:
             faults.append(state.missing(entry.key, expected))
@@ -248,6 +254,31 @@ def fill(plan: Plan, state: State) -> dict[str, np.ndarray]:
         if not np.isfinite(array).all():
             raise state.refuse(f"looks like {plan.name}, but '{shown(entry.key)}' holds NaN, infinite or huge values")
     return filled
+
+
+def _other_kind(entry: Entry, shape: Shape, array: np.ndarray | None) -> str:
+    """What a network does that no network here does, by the array that tells of it; or nothing."""
+    if array is None or not entry.target.endswith(("torgb/kernel", "torgb_kernel", "synthesis/const", "dense0_weight")):
+        return ""
+    if entry.target.endswith("dense0_weight"):
+        marked = entry.change.source_shape((-1, shape[1]))
+        z = array.shape[marked.index(-1)] if array.ndim == len(marked) else shape[0]
+        # With labels, their embedding stands beside z.
+        equal = z == shape[0] or shape[0] != shape[1]
+        return (
+            "" if equal else f"takes a z of {z} numbers and has a w of {shape[1]}: only equally wide ones are supported"
+        )
+    is_const = entry.target.endswith("const")
+    # The axes that count are found by sizes that no array has.
+    marked = entry.change.source_shape((-1, -2, shape[2]) if is_const else (*shape[:-1], -1))
+    if array.ndim != len(marked):
+        return ""
+    if is_const:
+        height, width = array.shape[marked.index(-1)], array.shape[marked.index(-2)]
+        return "" if height == width else f"starts from {height}x{width}: only square pictures are supported"
+    colours = array.shape[marked.index(-1)]
+    channels = "1 channel" if colours == 1 else f"{colours} channels"
+    return "" if colours == 3 else f"makes pictures of {channels}: only RGB networks are supported"
 
 
 def array_faults(key: str, array: np.ndarray, shape: Shape) -> list[str]:

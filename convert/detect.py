@@ -39,6 +39,14 @@ _UNSUPPORTED = (
         r"style_conv1\.bias|style_convs\.\d+\.bias",
     ),
     (
+        "a face-restoration network (GFPGAN), not a generator",
+        (
+            r"stylegan_decoder\..*",
+            r"(conv_body_(first|up|down)|final_conv|final_linear|toRGB|condition_(scale|shift))\..*",
+        ),
+        r"stylegan_decoder\..*|condition_(scale|shift)\..*",
+    ),
+    (
         "a discriminator alone; the generator is needed",
         (
             r"b\d+\.(fromrgb|conv0|conv1|skip|fc|out|conv|mbstd|resample_filter).*",

@@ -65,8 +65,19 @@ class Inference:
         return size
 
     def depth(self, pattern: str, *, first: int = 0) -> int:
-        """How many layers the mapping network has, from names that count them from `first`."""
-        return self.largest(pattern, "mapping layer", MAX_MAPPING_LAYERS - 1 + first) + 1 - first
+        """How many layers the mapping network has, from names that count them from `first`.
+
+        Raises:
+            CheckpointError: there are too many, or none where names say that there is no mapping network at all.
+        """
+        depth = self.largest(pattern, "mapping layer", MAX_MAPPING_LAYERS - 1 + first) + 1 - first
+        if depth < 0:
+            raise self.without_mapping()
+        return depth
+
+    def without_mapping(self) -> CheckpointError:
+        """The error for a synthesis network alone."""
+        return self.refuse("a network without its mapping: only synthesis; give the whole generator, or both files")
 
     def size(self, key: str, axis: int, rank: int) -> int:
         """The length of one axis of an array.
@@ -135,6 +146,12 @@ class Inference:
         """
         shape = self.state.arrays[first].shape if first in self.state.arrays else ()
         wide = len(shape) == 2 and max(shape) == 2 * min(shape) > 0
+        said = self.value("c_dim", 0) or self.value("label_size", 0)
+        if wide and shape[axis] > shape[1 - axis] and key not in self.state.arrays and not said:
+            raise self.refuse(
+                f"but its first mapping layer takes {max(shape)} numbers for a w of {min(shape)}: either z is wider "
+                f"than w, which is not supported, or it takes labels and {self.state.missing(key)}"
+            )
         return self.size(key, axis, 2) if wide or key in self.state.arrays else 0
 
     def expect(self, name: str, allowed: Iterable[Plain], why: str) -> None:

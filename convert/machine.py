@@ -37,6 +37,7 @@ AGAIN = "download the file again"
 DISTRUST = "no honest checkpoint does this, do not trust the file"
 _SHORT = 1024
 _LINE = 4096
+_MEMO_LEAST, _MEMO_GAPS = 4096, 16
 _INTEGER_BYTES = 255
 _INTEGER = re.compile(rb"[+-]?[0-9]{1,300}")
 _INDEX = re.compile(rb"[0-9]{1,18}")
@@ -173,8 +174,9 @@ class Machine:
         self.push(self.persistent(identity))
 
     def remember(self, index: int) -> None:
-        # Whoever writes memos counts them; numbers of any size could be chosen to collide.
-        if index > len(self.data):
+        # Whoever writes memos counts them, but may leave out what is never used; numbers of any size could be chosen so
+        # that they collide.
+        if index > _MEMO_LEAST + _MEMO_GAPS * len(self.memo):
             raise CheckpointError(f"a memo entry numbered {index} before byte {self.at}; {DISTRUST}")
         self.memo[index] = self.top()
 

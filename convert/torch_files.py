@@ -9,6 +9,7 @@ import dataclasses
 import re
 import struct
 import sys
+import zlib
 from typing import Any
 
 from convert.budget import Budget
@@ -138,6 +139,7 @@ class _Member:
     name: str
     header: int
     size: int
+    checksum: int
 
 
 def load_zip(data: Buffer, budget: Budget) -> Any:
@@ -178,8 +180,8 @@ def _zip_members(data: Buffer) -> dict[str, memoryview]:
     """The members of a zip archive that holds them as they are, by name, as views.
 
     Raises:
-        CheckpointError: damaged, or compressed, encrypted, duplicate or overlapping members, two headers that
-            disagree, or names that are not plain relative paths.
+        CheckpointError: damaged, by a member's checksum or otherwise, or compressed, encrypted, duplicate or
+            overlapping members, two headers that disagree, or names that are not plain relative paths.
     """
     view = memoryview(data)
     directory, count, start = _directory(view)
@@ -189,7 +191,9 @@ def _zip_members(data: Buffer) -> dict[str, memoryview]:
         if at + 46 > len(directory) or bytes(directory[at : at + 4]) != b"PK\x01\x02":
             raise CheckpointError(f"the archive's directory is damaged; {_AGAIN}")
         flags, method, *_ = struct.unpack("<HH", directory[at + 8 : at + 12])
-        packed, size, name_size, extra_size, comment_size = struct.unpack("<IIHHH", directory[at + 20 : at + 34])
+        checksum, packed, size, name_size, extra_size, comment_size = struct.unpack(
+            "<IIIHHH", directory[at + 16 : at + 34]
+        )
         (header,) = struct.unpack("<I", directory[at + 42 : at + 46])
         end = at + 46 + name_size + extra_size + comment_size
         if end > len(directory):
@@ -201,7 +205,7 @@ def _zip_members(data: Buffer) -> dict[str, memoryview]:
             raise CheckpointError(
                 f"the archive's member '{shown(name)}' is compressed or encrypted; {_SAVE_AGAIN}, or unpack it"
             )
-        members.append(_Member(name, header, size))
+        members.append(_Member(name, header, size, checksum))
         at = end
     if at != len(directory):
         raise CheckpointError(f"the archive's directory is damaged; {_AGAIN}")
@@ -219,7 +223,16 @@ def _zip_members(data: Buffer) -> dict[str, memoryview]:
                 f"the archive's member '{shown(member.name)}' of {member.size} bytes leaves the file; {_AGAIN}"
             )
         found[member.name] = view[begin:free]
+    _check_sums(members, found)
     return found
+
+
+def _check_sums(members: list[_Member], found: dict[str, memoryview]) -> None:
+    for member in members:
+        if zlib.crc32(found[member.name]) != member.checksum:
+            raise CheckpointError(
+                f"the archive's member '{shown(member.name)}' is damaged (another checksum); {_AGAIN}, or {_SAVE_AGAIN}"
+            )
 
 
 def _directory(view: memoryview) -> tuple[memoryview, int, int]:

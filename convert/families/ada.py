@@ -65,6 +65,8 @@ def _ignored(config: StyleGAN2Config) -> Iterator[Ignored]:
 
 def _plan(state: State, clamp: Clamp) -> Plan:
     inference = Inference(state, _NAME)
+    if not state.has(r"mapping\..*"):
+        raise inference.without_mapping()
     labels = inference.labels("mapping.embed.weight", 1, "mapping.fc0.weight")
     if state.has(r"synthesis\.b\d+\.skip\..*"):
         raise inference.refuse("but has residual connections (architecture 'resnet'); only 'skip' is supported")

@@ -50,6 +50,8 @@ def _mapping(config: StyleGANConfig) -> Iterator[Entry]:
 
 def _common(inference: Inference, embedding: str) -> dict[str, object]:
     """The mapping network's sizes and the resolution, and the settings that both architectures may not change."""
+    if not inference.state.has(r"mapping/.*|dlatent_avg"):
+        raise inference.without_mapping()
     labels = inference.labels(f"mapping/{embedding}/weight", 0, "mapping/Dense0/weight")
     inference.expect("static_kwargs.label_size", (labels,), f"its arrays are those of {labels} labels")
     for name, allowed in {

@@ -1,7 +1,6 @@
 """The demonstration: eight inputs that come with the package, solved and then verified from the files alone."""
 
 import importlib.resources
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pulse_jax.images.files import read_image
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.runs.formats import SolutionRecord
 from pulse_jax.system.errors import RunError
+from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable, short
 
@@ -55,7 +55,7 @@ def verify(output: Path) -> list[list[Check]]:
         OSError: A file is missing or cannot be read.
         ValueError: A file is damaged.
     """
-    summary = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+    summary = parse_json((output / "summary.json").read_bytes())
     config = summary["config"]
     eps, blur = config["eps"], config["blur_at_factor_one"]
     kind = find_degradation(config.get("degradation", "bicubic"))

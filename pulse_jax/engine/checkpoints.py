@@ -27,6 +27,7 @@ from pulse_jax.search.config import UpsamplingConfig
 from pulse_jax.system.arrays import opened_arrays
 from pulse_jax.system.devices import Device, kind_of_device
 from pulse_jax.system.files import UNFINISHED, write_whole
+from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import remove_file
 from pulse_jax.system.text import differences
 
@@ -88,7 +89,7 @@ class Checkpoint:
             write_whole(path, lambda file: file.write(json.dumps(fingerprint, indent=1).encode()))
             return
         try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
+            earlier = parse_json(path.read_bytes())
         except ValueError as error:
             raise CheckpointError(f"{path}: damaged; remove {self._folder} to begin its searches again") from error
         if other_device and isinstance(earlier, dict):
@@ -170,10 +171,10 @@ def _check_own(folder: Path) -> None:
 def lanes_begun_with(folder: str | os.PathLike[str]) -> int | None:
     """Return how many lanes the programs had that searches in a folder began with; None where nothing says so."""
     try:
-        lanes = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))["lanes"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        lanes = parse_json((Path(folder) / "run.json").read_bytes())["lanes"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return lanes if isinstance(lanes, int) and lanes > 0 else None
+    return lanes if type(lanes) is int and lanes > 0 else None
 
 
 def digest(tree: Any) -> str:

@@ -134,8 +134,18 @@ def _fitting(
 
 
 def _of_sizes(problems: Iterable[Problem | np.ndarray], sizes: Sequence[int]) -> Iterator[Problem]:
+    # All indices below `seen` have been there, and those in `others`: where they count up, nothing is remembered.
+    seen, others = 0, set[int]()
     for place, given in enumerate(problems):
         problem = given if isinstance(given, Problem) else Problem(low_res=given, index=place)
+        if 0 <= problem.index < seen or problem.index in others:
+            raise ValueError(
+                f"index: expected another one for each problem, got {problem.index} twice; give each Problem its index="
+            )
+        others.add(problem.index)
+        while seen in others:
+            others.remove(seen)
+            seen += 1
         if len(problem.low_res) not in sizes:
             raise ValueError(f"low_res: expected a side of {', '.join(map(str, sizes))}, got {len(problem.low_res)}")
         yield problem

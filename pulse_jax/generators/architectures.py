@@ -126,6 +126,8 @@ class StyleGANConfig(ArchitectureConfig):
         if not 1 <= self.latent_dim <= _MAX_WIDTH:
             raise ValueError(f"latent_dim: expected 1 to {_MAX_WIDTH}, got {self.latent_dim!s:.80}")
         check_positive("mapping_lr_multiplier", self.mapping_lr_multiplier)
+        # A whole number from a file, within range, may be larger than JAX's own.
+        object.__setattr__(self, "mapping_lr_multiplier", float(self.mapping_lr_multiplier))
         if not 0 <= self.label_dim <= _MAX_LABELS:
             raise ValueError(f"label_dim: expected 0 to {_MAX_LABELS}, got {self.label_dim!s:.80}")
         if self.label_dim and not self.mapping_layers:
@@ -190,6 +192,7 @@ class StyleGAN1Config(StyleGANConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_positive("instance_norm_eps", self.instance_norm_eps)
+        object.__setattr__(self, "instance_norm_eps", float(self.instance_norm_eps))
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
@@ -245,6 +248,7 @@ class StyleGAN2Config(StyleGANConfig):
         super().__post_init__()
         if self.conv_clamp is not None:
             check_positive("conv_clamp", self.conv_clamp)
+            object.__setattr__(self, "conv_clamp", float(self.conv_clamp))
         if self.label_norm not in ("separate", "joint"):
             raise ValueError(f"label_norm: expected separate or joint, got {self.label_norm!r:.80}")
 

@@ -2,7 +2,8 @@
 
 `params/` holds the arrays (orbax), `config.json` the architecture, the storage dtype, every array's shape and the
 sha256 of every file. All of it is verified, because orbax itself notices neither a flipped bit nor a wrong shape. Sizes
-are checked before anything is allocated; no code from the folder is run and no link in it is followed.
+are checked before anything is allocated or inflated, and what is hashed is what is then read (`array_store`); no code
+from the folder is run and no link in it is followed.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from pulse_jax.generators.architectures import ArchitectureConfig, architecture_from_dict, architecture_to_dict
+from pulse_jax.generators.array_store import ArrayStore, StoreError
 from pulse_jax.generators.networks.initialization import init_params
 from pulse_jax.generators.priors.flow import init_blocks
 from pulse_jax.system.files import sha256_of
+from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.keys import random_key
 from pulse_jax.system.removal import remove_tree
 
@@ -37,9 +40,10 @@ _DTYPES = ("float32", "float16")
 _CAST = ("networks/", "flow/blocks/")  # what is stored in another type than float32, if any is
 _REPORTS = "reports"
 _CONFIG_LIMIT = 16 * 2**20
-# Arrays may take this much memory whatever the files' size, and beyond it so many times the files' size.
-_FREE_BYTES = 256 * 2**20
-_BYTES_PER_STORED_BYTE = 16
+# Arrays may take this much memory beyond the files' size: with the files themselves, and as float32 where they are
+# stored in half of it, a folder costs no more than 512 MB and twice its size.
+_FREE_BYTES = 192 * 2**20
+_PARAMS = "params/"
 _COPY = "copy the folder again"
 _CONVERT = "make the folder again with Generator.save"
 
@@ -142,7 +146,9 @@ def describe_folder(folder: str | os.PathLike[str]) -> tuple[ArchitectureConfig,
     with _readable(folder):
         description = read_description(place, name)
         config = _architecture(name, description)
-        _checked_files(place, name, description["sha256"])
+        files = _own_files(place, name, description["sha256"])
+        for key, path in sorted(files.items()):
+            _check_hash(name, key, sha256_of(path), description["sha256"])
     # By its hash it is what was written: the shapes need not be held against the architecture, which takes long.
     _check_unchanged(name, description)
     return config, {key: tuple(shape) for key, shape in description["arrays"].items()}
@@ -165,8 +171,6 @@ def _architecture(name: str, description: Mapping[str, Any]) -> ArchitectureConf
 
 
 def _read(folder: pathlib.Path, name: str) -> tuple[ArchitectureConfig, dict[str, Any]]:
-    import orbax.checkpoint as ocp
-
     description = read_description(folder, name)
     config = _architecture(name, description)
     stated = {key: tuple(value) if isinstance(value, list) else None for key, value in description["arrays"].items()}
@@ -174,35 +178,38 @@ def _read(folder: pathlib.Path, name: str) -> tuple[ArchitectureConfig, dict[str
     _check_shapes(name, stated, shapes)
     dtypes = {key: _dtype_of(key, description["dtype"]) for key in shapes}
 
-    files = _checked_files(folder, name, description["sha256"])
+    files = _own_files(folder, name, description["sha256"])
     needed = sum(math.prod(shape) * np.dtype(dtypes[key]).itemsize for key, shape in shapes.items())
-    held = sum(path.stat().st_size for path in files.values())
-    if needed > _FREE_BYTES + _BYTES_PER_STORED_BYTE * held:
+    held = sum(path.lstat().st_size for path in files.values())
+    if needed > _FREE_BYTES + held:
         raise GeneratorError(f"{name}: config.json claims arrays of {needed} bytes, the files hold {held}; {_CONVERT}")
+    contents = _contents(files, name, description["sha256"])
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            # The arrays' own shapes come first: restoring one allocates it.
-            stored = flatten(checkpointer.metadata(folder / "params").item_metadata.tree)  # pyright: ignore
-            _check_shapes(name, {key: tuple(array.shape) for key, array in stored.items()}, shapes)
-            for key, array in stored.items():
-                if array.dtype != dtypes[key]:
-                    raise GeneratorError(
-                        f"{name}: array {key!r:.80}: expected {dtypes[key]}, as config.json says, got {array.dtype}; "
-                        f"{_CONVERT}"
-                    )
-            template = _nest({key: np.zeros(shape, dtypes[key]) for key, shape in shapes.items()})
-            tree = checkpointer.restore(folder / "params", template)
-    except GeneratorError:
-        raise
-    except Exception as error:
-        first = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise GeneratorError(f"{name}: params cannot be read ({first:.120}); {_COPY} or {_CONVERT}") from error
-    for key, array in flatten(tree).items():
-        if not np.isfinite(array).all():
-            raise GeneratorError(f"{name}: array {key!r:.80} holds NaN or infinite values; {_CONVERT}")
+        arrays = _arrays(name, ArrayStore(contents), shapes, dtypes)
+    except StoreError as error:
+        raise GeneratorError(f"{name}: params cannot be read ({error}); {_COPY} or {_CONVERT}") from error
     # Last, because the checks before it say what is wrong. It alone notices a changed epsilon or clamp.
     _check_unchanged(name, description)
-    return config, tree
+    return config, _nest(arrays)
+
+
+def _arrays(
+    name: str, store: ArrayStore, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Every array by its path; all are described as expected before the first is read."""
+    described = {key: found for key in shapes if (found := store.describe(key)) is not None}
+    _check_shapes(name, {key: shape for key, (shape, _) in described.items()}, shapes)
+    for key, (_, dtype) in described.items():
+        if dtype != dtypes[key]:
+            raise GeneratorError(
+                f"{name}: array {key!r:.80}: expected {dtypes[key]}, as config.json says, got {dtype}; {_CONVERT}"
+            )
+    arrays: dict[str, np.ndarray] = {}
+    for key in shapes:
+        arrays[key] = store.read(key)
+        if not np.isfinite(arrays[key]).all():
+            raise GeneratorError(f"{name}: array {key!r:.80} holds NaN or infinite values; {_CONVERT}")
+    return arrays
 
 
 def _check_unchanged(name: str, description: Mapping[str, Any]) -> None:
@@ -258,7 +265,7 @@ def _expected_shapes(config: ArchitectureConfig, names: Mapping[str, Any]) -> di
     if any(name.startswith("principal/") for name in names):
         tree["principal"] = {"mean": vector, "basis": matrix, "std": vector}
     blocks = names.get("flow/blocks/bias_1")
-    if isinstance(blocks, tuple) and len(blocks) == 2 and all(type(size) is int and size > 0 for size in blocks):
+    if isinstance(blocks, tuple) and len(blocks) == 2 and all(type(n) is int and 0 < n < 2**24 for n in blocks):
         count, hidden = blocks
         rows = jax.ShapeDtypeStruct((count, config.latent_dim), jnp.float32)
         made = jax.eval_shape(functools.partial(init_blocks, blocks=count, hidden=hidden, width=config.latent_dim), key)
@@ -345,8 +352,8 @@ def _files(folder: pathlib.Path, name: str) -> dict[str, pathlib.Path]:
     return files
 
 
-def _checked_files(folder: pathlib.Path, name: str, hashes: Mapping[str, Any]) -> Mapping[str, pathlib.Path]:
-    """Every file but `config.json`, which says these hashes of them."""
+def _own_files(folder: pathlib.Path, name: str, hashes: Mapping[str, Any]) -> dict[str, pathlib.Path]:
+    """Every file but `config.json`, which names these and no others."""
     files = _files(folder, name)
     del files["config.json"]
     for key in sorted(set(files) | set(hashes)):
@@ -354,9 +361,27 @@ def _checked_files(folder: pathlib.Path, name: str, hashes: Mapping[str, Any]) -
             raise GeneratorError(f"{name}: {key!r:.120} is foreign; remove it, or {_COPY}")
         if key not in files:
             raise GeneratorError(f"{name}: {key!r:.120} is missing; {_COPY}")
-        if sha256_of(files[key]) != hashes[key]:
-            raise GeneratorError(f"{name}: {key!r:.120} is damaged (another sha256); {_COPY}")
     return files
+
+
+def _contents(files: Mapping[str, pathlib.Path], name: str, hashes: Mapping[str, Any]) -> dict[str, bytes]:
+    """What the files below `params/` hold, by their names there; every file is opened once and has its hash."""
+    contents: dict[str, bytes] = {}
+    for key, path in sorted(files.items()):
+        if key.startswith(_PARAMS):
+            # As much as there was when sizes were added up: a file that has grown since has another hash.
+            with open(path, "rb") as file:
+                content = file.read(path.lstat().st_size)
+            _check_hash(name, key, hashlib.sha256(content).hexdigest(), hashes)
+            contents[key.removeprefix(_PARAMS)] = content
+        else:
+            _check_hash(name, key, sha256_of(path), hashes)
+    return contents
+
+
+def _check_hash(name: str, key: str, found: str, hashes: Mapping[str, Any]) -> None:
+    if found != hashes[key]:
+        raise GeneratorError(f"{name}: {key!r:.120} is damaged (another sha256); {_COPY}")
 
 
 def read_description(folder: pathlib.Path, name: str) -> dict[str, Any]:
@@ -374,8 +399,8 @@ def read_description(folder: pathlib.Path, name: str) -> dict[str, Any]:
     if path.stat().st_size > _CONFIG_LIMIT:
         raise GeneratorError(f"{name}: config.json is larger than {_CONFIG_LIMIT >> 20} MiB; {wanted}")
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+        description = parse_json(path.read_bytes())
+    except ValueError:
         raise GeneratorError(f"{name}: config.json is not valid JSON; {_COPY}") from None
     kinds = {"format": int, "architecture": dict, "dtype": str, "arrays": dict, "sha256": dict}
     if not isinstance(description, dict) or any(type(description.get(key)) is not kind for key, kind in kinds.items()):

@@ -369,7 +369,11 @@ class Generator:
         """
         start_jax()
         config, tree = read_folder(folder)
-        tree = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), tree)
+        # One by one, so that what is stored in half precision is not there twice.
+        leaves, structure = jax.tree.flatten(tree)
+        del tree
+        leaves.reverse()
+        tree = structure.unflatten([jnp.asarray(leaves.pop(), jnp.float32) for _ in range(len(leaves))])
         return cls(
             config=config,
             params={"mapping": {}, **tree["networks"]},  # a mapping network of no layers has no arrays

@@ -25,6 +25,7 @@ import filelock
 from pulse_jax.runs.formats import FORMAT
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.files import sha256_of
+from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import is_plain_folder, remove_file, remove_folder_if_empty, remove_tree
 from pulse_jax.system.text import differences, printable, reason_of
 
@@ -409,8 +410,8 @@ def _read_summary(path: Path) -> dict[str, Any] | None:
     try:
         if file.is_symlink() or not file.is_file() or file.stat().st_size > _SUMMARY_LIMIT:
             return None
-        summary = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        summary = parse_json(file.read_bytes())
+    except (OSError, ValueError):
         return None
     if isinstance(summary, dict) and summary.get("program") == _PROGRAM and isinstance(summary.get("files"), list):
         return summary

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pulse_jax.generators.architectures import MAX_RESOLUTION
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, check_regular
 from pulse_jax.images.formats import save_picture
@@ -22,6 +23,7 @@ from pulse_jax.search.space import latent_shape
 from pulse_jax.system.arrays import opened_arrays
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.files import write_whole
+from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.text import printable, reason_of
 
 __all__ = [
@@ -38,6 +40,18 @@ __all__ = [
 # collected at once for one.
 _STACKED = {"latent": "latents", "key": "keys"}
 _AT_ONCE = 2**26
+# The kinds of a solution's numbers, by NumPy's letters.
+_NUMBERS = {
+    "restart": "iu",
+    "loss": "f",
+    "downscaling_error": "f",
+    "search_error": "f",
+    "feasible": "b",
+    "status": "iu",
+    "steps": "iu",
+    "feasible_at": "iu",
+    "evaluations": "iu",
+}
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, NotImplementedError)
 
 
@@ -79,8 +93,7 @@ class KeptSolution:
             RunError: The file is missing or damaged.
         """
         with _opened(path) as stored:
-            values: dict[str, Any] = {name: stored[name].item() for name in _number_names()}
-            return cls(path=path, **{**values, "status": Status(values["status"])})
+            return cls(path=path, **_numbers(stored))
 
     def read(self) -> Solution:
         """Return the solution, bit for bit.
@@ -89,15 +102,14 @@ class KeptSolution:
             RunError: The file is missing or damaged.
         """
         with _opened(self.path) as stored:
-            arrays = dict(stored)
+            numbers, arrays = _numbers(stored), dict(stored)
+            image = arrays["image"]
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or max(image.shape) > MAX_RESOLUTION:
+                raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape!s:.80} {image.dtype!s:.40}")
             noise = tuple(arrays.pop(name) for name in _noise_names(arrays))
             values: dict[str, Any] = {name: array if array.ndim else array.item() for name, array in arrays.items()}
-            values |= {"image": from_uint8(values["image"]), "status": Status(values["status"]), "noise": noise}
+            values |= {**numbers, "image": from_uint8(image), "noise": noise}
             return Solution(**values)
-
-
-def _number_names() -> list[str]:
-    return [field.name for field in dataclasses.fields(KeptSolution) if field.name != "path"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +125,7 @@ class HeldSolution(KeptSolution):
     @classmethod
     def of(cls, solution: Solution) -> "HeldSolution":
         """Return a solution as one that was kept."""
-        values: dict[str, Any] = {name: getattr(solution, name) for name in _number_names()}
+        values: dict[str, Any] = {name: getattr(solution, name) for name in _NUMBERS}
         return cls(path=Path(), solution=solution, **values)
 
     def read(self) -> Solution:
@@ -143,6 +155,17 @@ def _kept_rows(kept: Sequence[KeptSolution], names: Sequence[str]) -> Iterator[l
         with _opened(one.path) as stored:
             arrays = [stored[name] for name in names]
         yield arrays
+
+
+def _numbers(stored: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """A kept solution's numbers by name; raises `ValueError` for what is no number of its kind."""
+    values: dict[str, Any] = {}
+    for name, kinds in _NUMBERS.items():
+        array = stored[name]
+        if array.ndim or array.dtype.kind not in kinds:
+            raise ValueError(f"{name}: expected one number, got {array.shape!s:.80} {array.dtype!s:.40}")
+        values[name] = array.item()
+    return {**values, "status": Status(values["status"])}
 
 
 def _noise_names(arrays: Mapping[str, Any]) -> list[str]:
@@ -286,7 +309,7 @@ def read_solutions(path: Path) -> StoredSolutions:
             latents, *noise = (stored[key] for key in ("latents", *_noise_names(stored)))
             if latents.ndim == 3 and latents.shape[0] and not latents.shape[1]:
                 raise RunError(f"{name}: its pictures are interpolated and have no latents; name a search's solutions")
-            settings = json.loads(str(stored["config"]))
+            settings = parse_json(str(stored["config"]))
             config, generator = SearchConfig.from_dict(settings), str(stored["generator"])
     except RunError:
         raise

@@ -6,6 +6,7 @@ Nothing of a finished search is lost however a run ends, and memory does not gro
 import contextlib
 import dataclasses
 import json
+import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -32,7 +33,9 @@ from pulse_jax.search.diversity import choose, nearest_distances
 from pulse_jax.search.judge import holds, judge_again
 from pulse_jax.search.problems import Solution, image_number, rank
 from pulse_jax.system.background import WriteBehind
+from pulse_jax.system.checks import conforms
 from pulse_jax.system.errors import RunError
+from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import remove_file, remove_tree
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable, short
@@ -40,6 +43,8 @@ from pulse_jax.system.text import printable, short
 __all__ = ["InputWriter"]
 
 _WRITERS = 4
+# What a picture may be called: nothing that leads elsewhere, or that no file can be called.
+_FILE = re.compile(r"[\w-][\w.-]{0,99}")
 
 
 class InputWriter:
@@ -369,8 +374,9 @@ class InputWriter:
         """The record in an input's folder; none if it is not there."""
         file = self._folder.path / name / SOLUTIONS_FILE
         try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            if not {"input", "searches", "solutions", "solved", "image_number"} <= set(record):
+            record = parse_json(file.read_bytes())
+            required = {"input", "searches", "solutions", "solved", "image_number"}
+            if not conforms(record, SolutionsFile) or not required <= set(record):
                 raise ValueError("not a record")
             if not all(_is_entry(entry, name) for entry in record["solutions"]):
                 raise ValueError("not a record of solutions")
@@ -379,7 +385,7 @@ class InputWriter:
                 raise ValueError("another format")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise RunError(f"{printable(file)}: damaged; remove its folder to solve that input again") from error
         return record
 
@@ -401,6 +407,6 @@ def _is_entry(entry: dict[str, Any], name: str) -> bool:
         isinstance(entry["feasible"], bool)
         and (error is None or isinstance(error, int | float))
         and folder == name
-        and "/" not in file
+        and _FILE.fullmatch(file) is not None
         and all(_is_entry(variation, name) for variation in variations)
     )

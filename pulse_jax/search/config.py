@@ -6,12 +6,11 @@ The command line's flags and a run's `summary.json` are made from these classes.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
 from pulse_jax.objectives.language import parse_loss
-from pulse_jax.system.checks import check_positive
+from pulse_jax.system.checks import check_positive, shortened
 
 __all__ = [
     "Coordinates",
@@ -136,12 +135,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         _check_shared(self.eps, self.steps, self.output_size)
-        object.__setattr__(self, "zeroed_noise_layers", tuple(self.zeroed_noise_layers))
-        for name in ("trainable_noise_layers", "patience"):
-            if type(getattr(self, name)) is not int:
-                raise ValueError(f"{name}: expected an integer, got {getattr(self, name)!r:.80}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate}")
+        self._check_types()
         if self.trainable_noise_layers < 0:
             raise ValueError(f"trainable_noise_layers: expected 0 or more, got {self.trainable_noise_layers}")
         if any(layer < 0 for layer in self.zeroed_noise_layers):
@@ -154,14 +148,30 @@ class SearchConfig:
                 raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r:.80}")
         parse_loss(self.loss)
         self._check_names()
-        for name in ("feature_radius", "noise_scale"):
+        for name in ("learning_rate", "feature_radius", "noise_scale"):
             check_positive(name, getattr(self, name))
-        if not 0.0 <= self.latent_noise < math.inf:
-            raise ValueError(f"latent_noise: expected 0 or more, got {self.latent_noise!r:.80}")
+        noise = self.latent_noise
+        if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < 1e30:
+            raise ValueError(f"latent_noise: expected 0 or more, got {shortened(noise)}")
         if self.start == "mean" and (self.geometry, self.space == "z") != ("euclidean", False):
             raise ValueError("start: expected geometry euclidean and a space of w where it is mean")
         if any(phase.block is not None for phase in self.phases) and self.space != "w+":
             raise ValueError(f"phases: expected space w+ where a block is searched, got {self.space!r}")
+
+    def _check_types(self) -> None:
+        """Settings may come from a file: raises `ValueError` for a list, say, where a truth value belongs."""
+        hints = get_type_hints(type(self))
+        expected = {bool: "True or False", str: "a text", int: "an integer"}
+        for name, kind in hints.items():
+            value = getattr(self, name)
+            if kind in expected and (type(value) is not kind or (kind is int and abs(value) >= 2**31)):
+                raise ValueError(f"{name}: expected {expected[kind]}, got {shortened(value)}")
+        layers, phases = self.zeroed_noise_layers, self.phases
+        if not isinstance(layers, list | tuple) or any(type(layer) is not int for layer in layers):
+            raise ValueError(f"zeroed_noise_layers: expected indices of 0 or more, got {shortened(layers)}")
+        if not isinstance(phases, tuple) or not all(isinstance(phase, Phase) for phase in phases):
+            raise ValueError(f"phases: expected a tuple of Phase, got {shortened(phases)}")
+        object.__setattr__(self, "zeroed_noise_layers", tuple(layers))
 
     def _check_names(self) -> None:
         # Imported here: these tables hold functions and load JAX, which settings alone must not.
@@ -291,11 +301,11 @@ class UpsamplingConfig(Protocol):
 
 def _check_shared(eps: float, steps: int, output_size: int | None) -> None:
     """See that what both kinds of settings have is in range; raises `ValueError`."""
-    if not (math.isfinite(eps) and 0 < eps <= 1):
-        raise ValueError(f"eps: expected a mean squared error in (0, 1], got {eps}")
+    if isinstance(eps, bool) or not isinstance(eps, int | float) or not 0 < eps <= 1:
+        raise ValueError(f"eps: expected a mean squared error in (0, 1], got {shortened(eps)}")
     if type(steps) is not int:
-        raise ValueError(f"steps: expected an integer, got {steps!r:.80}")
+        raise ValueError(f"steps: expected an integer, got {shortened(steps)}")
     if not 1 <= steps <= 1_000_000:
-        raise ValueError(f"steps: expected 1 to 1000000, got {steps}")
+        raise ValueError(f"steps: expected 1 to 1000000, got {shortened(steps)}")
     if output_size is not None and (type(output_size) is not int or output_size < 1):
         raise ValueError(f"output_size: expected a positive integer, got {output_size!r:.80}")

@@ -80,6 +80,8 @@ class Problem:
             value = getattr(self, name)
             if value is not None:
                 check_count(name, value)
+        if not is_whole(self.index):
+            raise ValueError(f"index: expected a whole number, got {self.index!r:.80}")
         if not is_whole(self.seed) or not 0 <= self.seed < 2**32:
             raise ValueError(f"seed: expected a whole number from 0 to {2**32 - 1}, got {self.seed!r:.80}")
 

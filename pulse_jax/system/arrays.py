@@ -5,13 +5,15 @@ import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 __all__ = ["opened_arrays"]
 
-# A file may grow to twice its size and so much more.
+# A file may grow to twice its size and so much more. Its directory, of which much more is made, is that of some arrays.
 _FREE_BYTES, _GROWTH = 512 * 2**20, 2
+_DIRECTORY_LIMIT = 2**17
 
 
 @contextlib.contextmanager
@@ -22,11 +24,12 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
         path: File that `numpy.savez` wrote.
 
     Raises:
-        ValueError: It would grow far beyond its size, is encrypted, or an array is larger than what is stored of it.
+        ValueError: It would grow far beyond its size, is encrypted, or an array is damaged or larger than what is
+            stored of it; an array that is asked for raises the same.
         OSError, zipfile.BadZipFile: It cannot be read, or is damaged.
     """
     with open(path, "rb") as file:
-        with zipfile.ZipFile(file) as archive:
+        with _damage_told(), zipfile.ZipFile(_Bounded(file)) as archive:  # pyright: ignore
             members = archive.infolist()
             grown, size = sum(member.file_size for member in members), path.stat().st_size
             if grown > _FREE_BYTES + _GROWTH * size:
@@ -37,7 +40,51 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
                 _check_array(archive, member)
         file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
-            yield stored
+            yield _Arrays(stored)
+
+
+class _Arrays(Mapping[str, np.ndarray]):
+    """Arrays by name, whose damage is told as such."""
+
+    def __init__(self, stored: Any) -> None:
+        self._stored = stored
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        with _damage_told():
+            return self._stored[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+
+class _Bounded:
+    """A file of which an archive's directory is read, which is read at once: a large one is refused."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        """See `io.RawIOBase`; of more than the limit, one byte more than that is read and the archive refused."""
+        data = self._file.read(_DIRECTORY_LIMIT + 1 if size < 0 else min(size, _DIRECTORY_LIMIT + 1))
+        if len(data) > _DIRECTORY_LIMIT:
+            raise ValueError(f"a directory or a piece of more than {_DIRECTORY_LIMIT} bytes")
+        return data
+
+
+@contextlib.contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        raise
+    except Exception as error:  # zlib, lzma, tokenize, zipfile and NumPy raise errors of many kinds for damaged bytes
+        raise ValueError(f"damaged ({type(error).__name__})") from error
 
 
 def _check_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
@@ -46,5 +93,7 @@ def _check_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
+    if dtype.itemsize == 0 or any(size < 0 for size in shape):
+        raise ValueError(f"{member.filename:.80} claims the shape {shape!s:.80} of {dtype!s:.40}")
     if dtype.hasobject or math.prod(shape) * dtype.itemsize > member.file_size:
         raise ValueError(f"{member.filename:.80} claims the shape {shape!s:.80} and has {member.file_size} bytes")

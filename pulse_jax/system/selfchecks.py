@@ -10,6 +10,7 @@ import platformdirs
 
 from pulse_jax.system.devices import kind_of_device, versions
 from pulse_jax.system.files import write_whole
+from pulse_jax.system.json_text import parse_json
 
 __all__ = ["last_passed", "note_outcome"]
 
@@ -26,8 +27,8 @@ def _what_computes() -> str:
 def _passed() -> dict[str, str]:
     """Times by what computed; nothing where the file is missing or is none of ours."""
     try:
-        stored = json.loads(_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        stored = parse_json(_file().read_bytes())
+    except (OSError, ValueError):
         return {}
     pairs = stored.items() if isinstance(stored, dict) else ()
     return {what: time for what, time in pairs if isinstance(time, str)}

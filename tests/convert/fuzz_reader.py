@@ -30,7 +30,7 @@ import warnings
 from typing import Any, NoReturn
 
 import convert
-from convert import CheckpointError, nodes, safetensors_file
+from convert import CheckpointError, nodes, safetensors_file, torch_files
 from tests.convert.files import CASES, write_files
 
 _SECONDS = 10
@@ -73,6 +73,8 @@ def _child(seed: int, count: int) -> None:
     # Of NumPy, which would print them.
     warnings.simplefilter("error")
     built = _count_tensors()
+    # Else hardly any changed archive would be read further.
+    torch_files._check_sums = lambda members, found: None
     counts: collections.Counter[str] = collections.Counter()
     failures: list[str] = []
     with tempfile.TemporaryDirectory() as name:

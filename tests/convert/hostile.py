@@ -409,6 +409,8 @@ def refused():
         "persistent-text": (b"}Pevil\n.", "persistent id"),
         "memo-missing": (memo + b"h\x07.", "memo entry 7"),
         "memo-huge": (memo + b"}r\xff\xff\xff\xffj\xfe\xff\xff\xff.", "memo entry"),
+        # Within the file's length, and still numbers that collide in a table.
+        "memo-far": (memo + b"B" + struct.pack("<I", 2**17) + bytes(2**17) + b"r\0\0\1\0.", "entry numbered 65536"),
         "memo-text": (memo + b"}p" + b"9" * 5000 + b"\n.", "line of"),
         "integer-digits": (b"(dI" + b"9" * 4000 + b"\n.", "integer"),
         "integer-bytes": (b"}\x8b" + struct.pack("<I", 4000) + b"\xff" * 4000 + b".", "4000 bytes"),
@@ -612,6 +614,10 @@ def _zip_refused():
     files["zip-member-larger"] = (bytes(other), "leaves the file")
     end = bytearray(whole)
     struct.pack_into("<HH", end, len(end) - 14, 60000, 60000)
+    for name in members:
+        other = bytearray(whole)
+        other[whole.index(members[name]) + len(members[name]) // 2] ^= 3
+        files[f"zip-flipped-{name}"] = (bytes(other), "another checksum")
     files["zip-many-members"] = (bytes(end), "60000 members")
     return files
 

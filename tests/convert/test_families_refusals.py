@@ -279,3 +279,68 @@ def test_two_arrays_of_one_name_are_told():
     arrays = {"": {"g_ema.w": np.zeros(1, np.float32)}, "g_ema": {"w": np.ones(1, np.float32)}}
     with pytest.raises(CheckpointError, match="'w' stands twice in the network g_ema"):
         account([writers.source(arrays)])
+
+
+def _other_shapes(source, network, changes):
+    """A checkpoint some of whose arrays have other shapes, all ones."""
+    keys = source.networks[network]
+    assert set(changes) <= set(keys)
+    return _edit(source, network, {key: np.ones(shape, np.float32) for key, shape in changes.items()})
+
+
+def _gfpgan():
+    keys = ("stylegan_decoder.style_mlp.1.weight", "stylegan_decoder.constant_input.weight", "conv_body_first.weight")
+    keys += ("conv_body_down.0.conv1.weight", "final_conv.weight", "final_linear.weight", "conv_body_up.0.skip.weight")
+    keys += ("condition_scale.0.0.weight", "condition_shift.0.2.bias", "toRGB.0.weight")
+    return writers.source({"params_ema": dict.fromkeys(keys, ONE)})
+
+
+def _without(source, network, *starts):
+    keys = [key for key in source.networks[network] if key.startswith(starts)]
+    assert keys
+    return _edit(source, network, drop=keys)
+
+
+WORDS = {
+    "no mapping, ADA": (lambda: _without(_ada(), "G_ema", "mapping."), "a network without its mapping: only synthesis"),
+    "no mapping, TensorFlow": (
+        lambda: _without(_tensorflow(), "Gs", "mapping/", "dlatent_avg"),
+        "a network without its mapping: only synthesis",
+    ),
+    "no mapping, BasicSR": (
+        lambda: _without(writers.basicsr(writers.random_stylegan2())[0], "params_ema", "style_mlp."),
+        "a network without its mapping: only synthesis",
+    ),
+    "GFPGAN": (_gfpgan, r"a face-restoration network \(GFPGAN\), not a generator; not supported"),
+    "narrow z": (
+        lambda: _other_shapes(_ada(), "G_ema", {"mapping.fc0.weight": (7, 3)}),
+        "takes a z of 3 numbers and has a w of 7: only equally wide ones are supported",
+    ),
+    "wide z": (
+        lambda: _other_shapes(_ada(), "G_ema", {"mapping.fc0.weight": (7, 14)}),
+        "takes 14 numbers for a w of 7: either z is wider than w, which is not supported",
+    ),
+    **{
+        f"{colours} channels": (
+            lambda colours=colours: _other_shapes(
+                _ada(),
+                "G_ema",
+                {f"synthesis.b{size}.torgb.weight": (colours, width, 1, 1) for size, width in ((4, 6), (8, 5))},
+            ),
+            f"makes pictures of {colours} channels?: only RGB networks are supported",
+        )
+        for colours in (1, 4, 12)
+    },
+    "not square": (
+        lambda: _other_shapes(_ada(), "G_ema", {"synthesis.b4.const": (6, 4, 8)}),
+        "starts from 4x8: only square pictures are supported",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_what_is_no_supported_generator_is_told_in_words(kind):
+    make, match = WORDS[kind]
+    with pytest.raises(CheckpointError, match=match):
+        found = account([make()])
+        fill(found.plan, found.state)

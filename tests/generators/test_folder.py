@@ -344,7 +344,7 @@ def _claim(folder, **changes):
 
 def test_a_claimed_huge_network_is_refused_before_anything_is_read(copy, monkeypatch):
     _claim(copy, latent_dim=16_384, mapping_layers=64, channels=(16_384, 16_384))
-    monkeypatch.setattr("orbax.checkpoint.StandardCheckpointer", _fail)
+    monkeypatch.setattr(storage, "ArrayStore", _fail)
     _assert_refused(copy, r"config\.json claims arrays of \d+ bytes, the files hold \d+")
 
 
@@ -406,11 +406,11 @@ def test_weights_that_are_no_numbers_are_told(tmp_path, value):
     _assert_refused(tmp_path / "broken", "array 'networks/synthesis/b8_conv1_bias' holds NaN or infinite values")
 
 
-def test_files_that_orbax_cannot_read_are_told(copy):
-    path = copy / "params" / "_METADATA"
+def test_files_that_cannot_be_read_are_told(copy):
+    path = copy / "params" / "manifest.ocdbt"
     path.write_text("{}")
     hashes = json.loads((copy / "config.json").read_text())["sha256"]
-    _edit(copy, sha256=hashes | {"params/_METADATA": sha256_of(path)})
+    _edit(copy, sha256=hashes | {"params/manifest.ocdbt": sha256_of(path)})
     _assert_refused(copy, r"params cannot be read \(.+\); copy the folder again")
 
 
@@ -421,7 +421,7 @@ def test_the_family_is_the_folders(tmp_path):
 
 def test_a_description_tells_architecture_and_shapes_without_the_arrays(saved, monkeypatch):
     config, tree = storage.read_folder(saved)
-    monkeypatch.setattr("orbax.checkpoint.StandardCheckpointer", None)
+    monkeypatch.setattr(storage, "ArrayStore", None)
     found, shapes = storage.describe_folder(saved)
     assert found == config and shapes == {key: array.shape for key, array in storage.flatten(tree).items()}
 

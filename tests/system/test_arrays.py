@@ -10,9 +10,9 @@ import pytest
 from pulse_jax.engine.checkpoints import CheckpointError
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.objectives.language import parse_loss
-from pulse_jax.runs.solution_files import read_solutions
+from pulse_jax.runs.solution_files import KeptSolution, read_solutions
 from pulse_jax.search import presets
-from pulse_jax.search.problems import Problem
+from pulse_jax.search.problems import Problem, Status
 from pulse_jax.system.arrays import opened_arrays
 from pulse_jax.system.errors import RunError
 from tests.tiny_networks import tiny_generator
@@ -82,3 +82,99 @@ def test_searches_under_way_are_kept_in_no_folder_of_other_things(tmp_path):
     with pytest.raises(CheckpointError, match="expected an empty folder for searches under way"):
         solve_stream([], generator, config=presets.pulse(steps=1), lanes=1, checkpoint_dir=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.tmp", "lanes_0.npz", "notes.txt"]
+
+
+def _raw_header(text):
+    data = text.encode("latin1") + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(data).to_bytes(2, "little") + data
+
+
+def _described(dtype, sizes):
+    return _raw_header(f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({sizes},)}}")
+
+
+def _broken_stream(path, compression):
+    """A member whose compressed bytes are none."""
+    np_bytes = header((4,)) + bytes(4096)
+    bomb(path, np_bytes, compression)
+    with zipfile.ZipFile(path) as archive:
+        info = archive.infolist()[0]
+    data = bytearray(path.read_bytes())
+    start = 30 + len("latents.npy")
+    data[start : start + info.compress_size] = b"\xff" * info.compress_size
+    path.write_bytes(data)
+
+
+def _encrypted(path):
+    bomb(path, header((1,)) + bytes(4), zipfile.ZIP_STORED)
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+
+
+DAMAGED = {
+    "zlib": lambda path: _broken_stream(path, zipfile.ZIP_DEFLATED),
+    "lzma": lambda path: _broken_stream(path, zipfile.ZIP_LZMA),
+    "bz2": lambda path: _broken_stream(path, zipfile.ZIP_BZIP2),
+    "encrypted": _encrypted,
+    "tokens": lambda path: bomb(path, _raw_header("{'descr': '<f4', 'fortran_order': False, 'shape': (((1,")),
+    "deep": lambda path: bomb(path, _raw_header("(" * 9000)),
+    "negative": lambda path: bomb(path, _described("<f4", "-1")),
+    "digits": lambda path: bomb(path, _described("<f4", f"0, {10**80}")),
+    "empty items": lambda path: bomb(path, _described("|S0", str(2**40))),
+    "no dtype": lambda path: bomb(path, _raw_header("{'descr': 7, 'fortran_order': False, 'shape': (1,)}")),
+    "no archive": lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damage_of_every_kind_is_told_in_one_line(tmp_path, kind):
+    path = tmp_path / "a.npz"
+    DAMAGED[kind](path)
+    with pytest.raises((ValueError, OSError, zipfile.BadZipFile)), opened_arrays(path) as stored:
+        dict(stored)
+    for read in (read_solutions, KeptSolution.find, lambda path: KeptSolution.read(_kept(path))):
+        with pytest.raises(RunError) as caught:
+            read(path)
+        assert str(caught.value).startswith(f"{path}: ") and str(caught.value).isprintable()
+        assert len(str(caught.value)) < len(str(path)) + 400
+
+
+def _kept(path):
+    numbers = {"restart": 0, "loss": 0.0, "downscaling_error": 0.0, "search_error": 0.0, "feasible": True, "steps": 1}
+    return KeptSolution(path=path, status=Status.FEASIBLE, **numbers)
+
+
+def test_a_directory_of_very_many_members_costs_nothing(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for k in range(5000):
+            archive.writestr(f"{k}.npy", b"")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="a directory"), opened_arrays(tmp_path / "a.npz"):
+        pass
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"loss": np.array("x")}, {"restart": np.array(0.5)}, {"feasible": np.zeros(3, bool)}, {"status": np.array(99)}],
+    ids=str,
+)
+def test_a_kept_solution_of_other_types_is_damaged(tmp_path, changes):
+    arrays = {"restart": 0, "loss": 0.0, "downscaling_error": 0.0, "search_error": 0.0, "feasible": True, "status": 1}
+    arrays |= {"steps": 1, "feasible_at": 0, "evaluations": 1}
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert KeptSolution.find(tmp_path / "a.npz").status is Status.FEASIBLE
+    np.savez(tmp_path / "a.npz", **(arrays | changes))
+    with pytest.raises(RunError, match="cannot be read; give the same command again"):
+        KeptSolution.find(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.zeros((2**16, 1, 3), np.uint8), np.zeros(3, np.uint8)])
+def test_a_kept_picture_that_is_none_is_damaged(tmp_path, image):
+    arrays = {"restart": 0, "loss": 0.0, "downscaling_error": 0.0, "search_error": 0.0, "feasible": True, "status": 1}
+    np.savez(tmp_path / "a.npz", **arrays, steps=1, feasible_at=0, evaluations=1, image=image)
+    with pytest.raises(RunError, match="cannot be read; give the same command again"):
+        _kept(tmp_path / "a.npz").read()
