@@ -20,6 +20,7 @@ from pulse_jax.cli import generators
 from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, architecture_to_dict
 from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.priors.bundle import MissingPrior
 from pulse_jax.generators.random_weights import random_generator
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
@@ -30,7 +31,7 @@ from pulse_jax.runs.folder import RunFolder
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.presets import PRESETS
 from pulse_jax.search.problems import Problem
-from pulse_jax.search.requirements import admissible_sizes
+from pulse_jax.search.requirements import admissible_sizes, check_fits
 from pulse_jax.system.devices import device_summary, versions
 from pulse_jax.system.errors import UsageError
 from pulse_jax.system.keys import random_key
@@ -74,6 +75,7 @@ def run_benchmark(options: Benchmark, screen: Screen) -> int:
         described = {"folder": None, "architecture": architecture_to_dict(architecture)}
         screen.note("drawing random weights ...")
         generator, label = random_generator(architecture), None
+        _check_fits(options, generator, config)
     factor = _factor(options, generator.resolution, config)
     generator = generators.with_fit(generator, options.generator, config, label, screen)
     report: dict[str, Any] = {
@@ -142,6 +144,16 @@ def _architecture(options: Benchmark) -> ArchitectureConfig | None:
         return kind(resolution=options.resolution or 1024, channels=options.channels)
     except ValueError as error:
         raise UsageError(f"--{error}") from error
+
+
+def _check_fits(options: Benchmark, generator: Generator, config: SearchConfig) -> None:
+    try:
+        check_fits(generator, config)
+    except MissingPrior as error:
+        needed = str(error).partition(";")[0]
+        raise UsageError(
+            f"--preset {options.preset}: {needed}, and random weights have none; give another preset or a --generator"
+        ) from error
 
 
 def _factor(options: Benchmark, resolution: int, config: SearchConfig) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from pulse_jax.cli.interrupts import Interrupt, Stopped
@@ -21,6 +22,8 @@ from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.settings import given_config, make_plan
 from pulse_jax.engine import stream as engine
 from pulse_jax.engine.checkpoints import CheckpointError
+from pulse_jax.engine.lanes import groups
+from pulse_jax.engine.memory import missing_memory
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
 from pulse_jax.runs.folder import RUN_FILE, RunFolder, check_output_apart
@@ -29,10 +32,11 @@ from pulse_jax.runs.inputs import Input, find_inputs, report_failures
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import result_files, run_settings, run_summary
 from pulse_jax.runs.writer import InputWriter
+from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.problems import Problem
 from pulse_jax.system.background import read_ahead
-from pulse_jax.system.devices import is_out_of_memory, usable_cores
-from pulse_jax.system.errors import RunError
+from pulse_jax.system.devices import is_out_of_memory
+from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.removal import remove_tree
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import duration, pace, printable, short
@@ -110,14 +114,25 @@ def _execute(plan: RunPlan, folder: RunFolder, screen: Screen) -> _Outcome:
 def _lanes(plan: RunPlan, folder: RunFolder, one: Input, screen: Screen) -> int:
     """The number asked for; an automatic one is decided once, for the whole of a run, however often it goes on."""
     if isinstance(plan.lanes, int):
-        cores = usable_cores()
-        if plan.device["platform"] == "cpu" and plan.lanes > cores:
-            screen.note(f"--lanes {plan.lanes}: on a CPU a search has a core to itself; {cores} run at once")
+        _check_lanes(plan, plan.lanes, screen)
         return plan.lanes
     decided = folder.earlier_settings.get("lanes")
     if isinstance(decided, int) and not plan.searches_by_itself:
         return decided
     return plan.lanes.count(len(one.low_res), len(plan.inputs) * plan.quota.searches)
+
+
+def _check_lanes(plan: RunPlan, lanes: int, screen: Screen) -> None:
+    device = jax.local_devices()[0]
+    running = sum(groups(device, lanes, strict=plan.strict))
+    if running < lanes:
+        screen.note(f"--lanes {lanes}: on a CPU a search has a core to itself; {running} run at once")
+    missing = isinstance(plan.config, SearchConfig) and missing_memory(plan.generator, plan.config, device, running)
+    if missing:
+        needed, free = (f"{size / 1e9:.1f} GB" for size in missing)
+        raise UsageError(
+            f"--lanes {lanes}: {running} searches at once take {needed} at least, {free} are free; use --lanes auto"
+        )
 
 
 class _Run:

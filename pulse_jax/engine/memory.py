@@ -7,7 +7,7 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.system.devices import Device, free_memory, usable_cores
 
-__all__ = ["fitting_lanes", "lane_memory"]
+__all__ = ["fitting_lanes", "lane_memory", "missing_memory"]
 
 # Lanes beyond these gain little speed and cost latency; of the free memory, the rest is left to others.
 _MOST = 64
@@ -15,6 +15,8 @@ _SHARE = 0.8
 # What a search takes, as a multiple of one activation of every block: 4.9 to 7.6 on CPUs, 3.4 to 4.6 on an H100, as
 # measured.
 _ACTIVATIONS = {"cpu": 8, "gpu": 5}
+# The least that was measured, as a share of that.
+_LEAST = 0.6
 _UNKNOWN_CHANNELS = 32
 # Libraries on GPUs number the elements of an array in 32 bits.
 _MOST_ELEMENTS = 2**31 - 1
@@ -73,3 +75,22 @@ def fitting_lanes(
         fixed, each = lane_memory(generator, config, device)
         most = max(1, min(most, int((_SHARE * free - fixed - beside) / each)))
     return most if on_cpu else 2 ** int(np.log2(most))
+
+
+def missing_memory(generator: Generator, config: SearchConfig, device: Device, lanes: int) -> tuple[int, int] | None:
+    """Return the bytes that searches take at least and those that are free, if they are fewer.
+
+    None where they may fit, where nobody knows what is free, and of a single search: there is none smaller.
+
+    Args:
+        generator: Generator, on any device.
+        config: Settings of the searches.
+        device: Device to run on.
+        lanes: Searches that run at once.
+    """
+    free = free_memory(device)
+    if free is None or lanes == 1:
+        return None
+    fixed, each = lane_memory(generator, config, device)
+    needed = fixed + int(_LEAST * lanes * each)
+    return (needed, free) if needed > free else None

@@ -7,6 +7,7 @@ import os
 import platform
 import stat
 import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -149,14 +150,32 @@ def program_memory(program: Any) -> int | None:
 
 
 def free_memory(device: Device) -> int | None:
-    """Return the bytes that are free on a device, for a CPU in the machine; None where nobody knows."""
+    """Return the bytes that are free on a device, for a CPU in the machine or container; None where nobody knows."""
     if device.platform == "cpu":
-        try:
-            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, ValueError, OSError):
-            return None
+        return min((free for free in (_available_memory(), _containers_memory()) if free is not None), default=None)
     counted = _counted_memory(device)
     return counted["bytes_limit"] - counted.get("bytes_in_use", 0) if "bytes_limit" in counted else None
+
+
+def _available_memory() -> int | None:
+    """What programs may still take of the machine: what caches files counts as free, where Linux tells."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _containers_memory(home: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a container's limit leaves to it, where there is one (cgroups of version 2)."""
+    try:
+        limit, used = (int((home / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no such files, or "max": no limit
+        return None
+    return max(0, limit - used)
 
 
 def give_back_memory() -> None:

@@ -1,5 +1,6 @@
 """`upsample`: pictures in, a folder of results for each out; the engine is a stand-in."""
 
+import re
 import shlex
 import threading
 import types
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pulse_jax.cli import upsample
 from pulse_jax.cli.demo import verify
+from pulse_jax.engine import memory
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image
 from pulse_jax.images.rounding import to_uint8
@@ -267,6 +270,20 @@ def test_lack_of_memory_is_told(fake, inputs, tmp_path, capsys):
     fake.interrupt_after, fake.error = 0, RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
     assert run("upsample", inputs, "--output", tmp_path / "out") == 1
     assert "not enough memory for this many searches at once; use fewer --lanes" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_lanes_than_memory_has_room_for_are_one_line(fake, inputs, tmp_path, monkeypatch, capsys):
+    draw(inputs / "a.png")
+    monkeypatch.setattr(memory, "free_memory", lambda device: 10**6)
+    monkeypatch.setattr(upsample, "groups", lambda device, lanes, strict: [lanes])
+    assert run("upsample", inputs, "--lanes", 30000, "--output", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert re.fullmatch(
+        r"pulse-jax: --lanes 30000: 30000 searches at once take \d+\.\d GB at least, 0\.0 GB are free; "
+        "use --lanes auto\n",
+        told,
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -67,6 +67,17 @@ def test_room_is_left_for_what_runs_beside_the_lanes(unchecked, monkeypatch, gen
     assert memory.fitting_lanes(generator, CONFIG, Card(1250), beside=10**6) == 1
 
 
+@pytest.mark.parametrize(
+    ("lanes", "free", "missing"),
+    [(2, 330, None), (2, 319, (320, 319)), (64, 4000, (4040, 4000)), (64, 4040, None), (1, 5, None), (64, None, None)],
+)
+def test_lanes_that_cannot_fit_are_told_before_they_are_tried(unchecked, monkeypatch, generator, lanes, free, missing):
+    """Of a guess of 100 bytes a lane, three fifths are the least that was measured."""
+    monkeypatch.setattr(memory, "lane_memory", lambda *some: (200, 100))
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    assert memory.missing_memory(generator, CONFIG, Card(0), lanes) == missing
+
+
 @pytest.mark.parametrize(("searches", "lanes"), [(1, 1), (3, 2), (8, 8), (100, 64)])
 def test_there_are_no_more_lanes_than_searches(unchecked, monkeypatch, generator, searches, lanes):
     monkeypatch.setattr(memory, "lane_memory", lambda *some: (200, 100))

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -120,3 +121,19 @@ def test_without_a_cache_folder_every_run_compiles(cache):
     folder.parent.mkdir()
     folder.write_text("a file")
     assert use() is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "free"), [("1000", "400", 600), ("1000", "1400", 0), ("max", "400", None), (None, None, None)]
+)
+def test_a_container_has_what_its_limit_leaves(tmp_path, limit, used, free):
+    for name, text in (("memory.max", limit), ("memory.current", used)):
+        if text is not None:
+            (tmp_path / name).write_text(f"{text}\n")
+    assert devices._containers_memory(tmp_path) == free
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").is_file(), reason="only Linux tells")
+def test_what_caches_files_counts_as_free():
+    counted = dict(line.split()[:2] for line in Path("/proc/meminfo").read_text().splitlines())
+    assert devices._available_memory() == pytest.approx(1024 * int(counted["MemAvailable:"]), rel=0.2)
