@@ -391,7 +391,7 @@ def read_description(folder: pathlib.Path, name: str) -> dict[str, Any]:
         GeneratorError: There is no such folder, or none that this program reads.
     """
     path = folder / "config.json"
-    wanted = "expected a folder written by Generator.save"
+    wanted = "expected a generator folder, as pulse-jax convert or Generator.save makes them"
     if not folder.is_dir():
         raise GeneratorError(f"{name}: no such folder; {wanted}")
     if not path.is_file():

@@ -273,6 +273,22 @@ def test_lack_of_memory_is_told(fake, inputs, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("error", "size", "folder", "told"),
+    [
+        (4e-3, None, "embedded", "saved as JPEG.*--eps 0.008 accepts"),
+        (4e-3, 8, "embedded", "^More --restarts or --steps may help; else a face must lie.*draws rendered heads"),
+        (0.1, None, "embedded", "^More searching hardly helps: a face must lie.*draws rendered heads"),
+        (0.1, 8, "/their/own", "must be able to draw it. eps is 0.001.$"),
+    ],
+)
+def test_advice_names_the_likeliest_reason(unchecked, error, size, folder, told):
+    missed = types.SimpleNamespace(
+        input_size=size, generator_record={"folder": folder}, config=types.SimpleNamespace(eps=1e-3)
+    )
+    assert re.search(told, upsample._advice(missed, error))
+
+
 def test_more_lanes_than_memory_has_room_for_are_one_line(fake, inputs, tmp_path, monkeypatch, capsys):
     draw(inputs / "a.png")
     monkeypatch.setattr(memory, "free_memory", lambda device: 10**6)

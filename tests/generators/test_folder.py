@@ -56,7 +56,7 @@ def _assert_refused(folder, match):
     assert text.startswith(f"{folder}: ")
     assert len(text.splitlines()) == 1
     assert len(text) < len(str(folder)) + 400
-    assert any(advice in text for advice in ("again", "expected a folder written by", "update pulse_jax"))
+    assert any(advice in text for advice in ("again", "expected a generator folder, as", "update pulse_jax"))
 
 
 def _assert_equal(a, b):
@@ -256,7 +256,7 @@ def test_a_parent_that_is_a_file_is_told(tmp_path):
 
 
 def test_a_missing_folder_is_told(tmp_path):
-    _assert_refused(tmp_path / "none", "no such folder; expected a folder written by")
+    _assert_refused(tmp_path / "none", "no such folder; expected a generator folder, as pulse-jax convert")
     _assert_refused(tmp_path / ("n" * 300), "cannot be read")
 
 
