@@ -1,6 +1,7 @@
 """StyleGAN checkpoints of any program as generator folders, read with NumPy alone and without running any of it.
 
 `inspect` says what a checkpoint is and `convert` writes it as a folder that `pulse_jax.load_generator` takes;
+`export_file` writes a generator as another program's checkpoint;
 `convert_perceptual` and `read_perceptual` are for the network of the loss LPIPS.
 """
 
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.accounting import Clamp, Entry, Plan, checked, fill
-from convert.detect import Account, account
-from convert.families import FAMILIES
+from convert.accounting import Clamp, Plan, fill
+from convert.exporting import export, export_file
+from convert.networks import Account, account
 from convert.perceptual import convert_perceptual, read_perceptual
 from convert.source import CheckpointError, read_source, shown
 
@@ -28,6 +29,7 @@ __all__ = [
     "convert",
     "convert_perceptual",
     "export",
+    "export_file",
     "inspect",
     "read_perceptual",
 ]
@@ -60,6 +62,7 @@ class Inspection:
             "sha256": ", ".join(source.sha256 for source in self.account.sources),
             "family": plan.family,
             "network": shown(self.account.network) or "the only one",
+            **({"left": shown("; ".join(self.account.left), 400)} if self.account.left else {}),
             "pictures": f"{config.resolution}x{config.resolution}",
             "widths": ", ".join(f"{r}: {width}" for r, width in zip(config.blocks, config.channels, strict=True)),
             "latents": f"{config.num_layers} rows of {config.latent_dim}",
@@ -92,13 +95,16 @@ class Inspection:
         ]
 
 
-def inspect(paths: Paths, *, clamp: Clamp = "file") -> Inspection:
+def inspect(paths: Paths, *, clamp: Clamp = "file", network: str | None = None) -> Inspection:
     """What a checkpoint, in one file or several, is and how it would be converted; writes nothing.
+
+    Args:
+        paths, clamp, network: see `convert`.
 
     Raises:
         CheckpointError: a file cannot be read, or no supported network is recognised.
     """
-    found = account([read_source(path) for path in _each(paths)], clamp)
+    found = account([read_source(path) for path in _each(paths)], clamp, network)
     try:
         fill(found.plan, found.state)
     except CheckpointError as error:
@@ -112,7 +118,9 @@ def convert(
     *,
     samples: int = 1_000_000,
     clamp: Clamp = "file",
+    network: str | None = None,
     overwrite: bool = False,
+    on_recognised: Callable[[Account], object] | None = None,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> Generator:
     """Convert a checkpoint into a generator folder, whole or not at all.
@@ -123,7 +131,10 @@ def convert(
         samples: over how many draws the Gaussian fit is made, where no file holds one; of a network with classes, every
             draw has a class of its own, all equally likely.
         clamp: StyleGAN2's bound on activations: a number or None instead of what the file says.
+        network: the name of the network to take, where a file holds several, or its last part; None for the averaged
+            weights of a generator.
         overwrite: replace an existing generator folder; anything else is never replaced.
+        on_recognised: is called with what the checkpoint is, before anything of it is read.
         on_progress: is called while the Gaussian is fitted with how many draws are done, and `samples`.
 
     Raises:
@@ -131,11 +142,15 @@ def convert(
         GeneratorError: the folder exists or cannot be written.
         ValueError: `samples` is less than 2.
     """
-    found = account([read_source(path) for path in _each(paths)], clamp)
+    found = account([read_source(path) for path in _each(paths)], clamp, network)
+    if on_recognised is not None:
+        on_recognised(found)
     if os.path.lexists(output) and not overwrite:
         raise CheckpointError(f"{shown(output, 400)}: exists already; choose another folder")
     generator = _generator(found.plan, fill(found.plan, found.state))
     if generator.gaussian_fit is None:
+        if not generator.config.has_mapping:
+            raise found.state.refuse("has no mapping network; give its file as well (mapping.pt), or gaussian_fit.pt")
         if samples < 2:
             raise ValueError(f"samples: expected at least 2, got {samples}")
         try:
@@ -168,62 +183,6 @@ def _generator(plan: Plan, arrays: dict[str, np.ndarray]) -> Generator:
     if "gaussian_fit/mean" in extras:
         fit = GaussianFit(extras["gaussian_fit/mean"], extras["gaussian_fit/std"])
     return Generator(config=plan.config, params=params, gaussian_fit=fit, w_avg=extras.get("w_avg"))
-
-
-def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndarray]:
-    """A generator's arrays under another program's names, shapes and scales, the inverse of a conversion.
-
-    Stored noise is not made up, and filters only where their program's files need them; the Gaussian fit goes as
-    `mean` and `std`, as PULSE keeps it.
-
-    Args:
-        generator: a StyleGAN; its clamp, epsilon and multiplier are settings that no naming holds.
-        naming: a family's name; by default StyleGAN2-ADA's PyTorch program's, or PULSE's for a StyleGAN1.
-
-    Raises:
-        ValueError: the generator is a user's own function or has a fixed label, or the naming is unknown, of another
-            architecture or without a place for its labels.
-    """
-    config = generator.config
-    if not config.family:
-        raise ValueError("generator: expected a StyleGAN, got a user's own function")
-    if generator.label is not None:
-        raise ValueError("generator: expected one whose label is not fixed, because no naming holds a fixed label")
-    offered = [family for family in FAMILIES if family.architecture == config.family and family.entries is not None]
-    if not offered:
-        raise ValueError(f"generator: no other program's naming is known for {config.family}")
-    wanted = naming or max(offered, key=lambda family: family.default).name
-    needed = set(config.array_shapes())
-    known = {family.name: family.entries(config) for family in offered if family.entries is not None}
-    fitting = [name for name, entries in known.items() if needed <= {entry.target for entry in entries}]
-    if wanted not in fitting:
-        kind = " for these labels" if config.label_dim else ""
-        raise ValueError(f"naming: expected one of {', '.join(fitting)}{kind}, got {wanted!r:.80}")
-    (family,) = (family for family in offered if family.name == wanted)
-    entries = known[wanted]
-    if generator.w_avg is None:
-        entries = tuple(entry for entry in entries if entry.target != "w_avg")
-    elif family.average and all(entry.target != "w_avg" for entry in entries):
-        entries = (*entries, Entry(family.average, "w_avg"))
-    if generator.gaussian_fit is not None:
-        entries = (*entries, *(Entry(name, f"gaussian_fit/{name}") for name in ("mean", "std")))
-    checked(Plan(wanted, config, entries))
-    written = {}
-    for entry in entries:
-        if entry.target == "w_avg":
-            array = generator.w_avg
-        elif entry.target.startswith("gaussian_fit/"):
-            assert generator.gaussian_fit is not None
-            array = getattr(generator.gaussian_fit, entry.key)
-        else:
-            array = generator.params
-            for part in entry.target.split("/"):
-                array = array[part]
-        written[entry.key] = entry.change.to_theirs(np.asarray(array))
-    for constant in family.constants(config):
-        assert constant.value is not None
-        written[constant.key] = np.array(constant.value, np.float32)
-    return written
 
 
 def _each(paths: Paths) -> list[str | os.PathLike[str]]:

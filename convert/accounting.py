@@ -8,6 +8,7 @@ allocated before the whole plan holds. Neither JAX nor PyTorch is imported.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
@@ -27,6 +28,7 @@ __all__ = [
     "State",
     "array_faults",
     "checked",
+    "compiled",
     "fill",
     "noise_buffers",
     "resample_filter",
@@ -141,6 +143,12 @@ class Plan:
         return f"{self.family}, {self.config.resolution}x{self.config.resolution}"
 
 
+@functools.cache
+def compiled(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """The regular expression of any of these patterns."""
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+
+
 @dataclasses.dataclass(frozen=True)
 class Family:
     """One program's naming.
@@ -156,6 +164,10 @@ class Family:
             for writing.
         average: Key of the mean of w, where files may hold it and need not.
         default: Whether `convert.export` writes this naming of its architecture when none is asked for.
+        short: What `convert.export_file` calls it; empty where it does not offer it.
+        place: Name under which the program's files hold the network; empty where they hold nothing else.
+        buffers: Function from an architecture to what the program's class keeps beside the weights, filters with their
+            values and noise images.
     """
 
     name: str
@@ -166,6 +178,13 @@ class Family:
     constants: Callable[[Any], Iterable[Ignored]] = lambda config: ()
     average: str = ""
     default: bool = False
+    short: str = ""
+    place: str = ""
+    buffers: Callable[[Any], Iterable[Ignored]] = lambda config: ()
+
+    def knows(self, key: str) -> bool:
+        """Whether a key belongs to it."""
+        return compiled(self.patterns).fullmatch(key) is not None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -115,7 +115,7 @@ class Inference:
                     f"but {shown(key)} = {shown(value, 40)} where other layers have {shown(result, 40)}; "
                     "one clamp for all layers is supported"
                 )
-        return None if result is None else float(result)
+        return None if result is None else float(result)  # pyright: ignore[reportArgumentType]
 
     def multiplier(self, pattern: str, default: float = 0.01) -> float:
         """The mapping network's learning rate multiplier, where the file says it; all layers must agree."""
@@ -146,8 +146,14 @@ class Inference:
         """
         shape = self.state.arrays[first].shape if first in self.state.arrays else ()
         wide = len(shape) == 2 and max(shape) == 2 * min(shape) > 0
-        said = self.value("c_dim", 0) or self.value("label_size", 0)
+        said = self.value("c_dim", None)
+        said = self.value("label_size", None) if said is None else said
         if wide and shape[axis] > shape[1 - axis] and key not in self.state.arrays and not said:
+            if said == 0:
+                raise self.refuse(
+                    f"but takes a z of {max(shape)} numbers and has a w of {min(shape)}: only equally wide ones are "
+                    "supported"
+                )
             raise self.refuse(
                 f"but its first mapping layer takes {max(shape)} numbers for a w of {min(shape)}: either z is wider "
                 f"than w, which is not supported, or it takes labels and {self.state.missing(key)}"
@@ -160,6 +166,22 @@ class Inference:
         for key, value in self.state.values.items():
             if _ends(key, name) and not any(value == good for good in allowed):
                 raise self.refuse(f"but says {shown(key)} = {shown(value, 40)}; {why}")
+
+    def filter(self, name: str, taps: tuple[int, ...]) -> None:
+        """Refuse a file that says, under any value whose dotted name ends with `name`, that it filters otherwise.
+
+        Taps count up to a factor: programs divide them by their sum.
+        """
+        for key in (*self.state.values, *self.state.inert):
+            if not _ends(key, name):
+                continue
+            said = self.state.values.get(key)
+            if isinstance(said, tuple) and len(said) == len(taps) and sum(said):
+                scale = sum(taps) / sum(said)
+                if all(abs(scale * one - tap) <= 1e-6 * tap for one, tap in zip(said, taps, strict=True)):
+                    continue
+            told = shown(self.state.inert.get(key, said), 60)
+            raise self.refuse(f"but says {shown(key)} = {told}; only a filter of the taps {taps} is supported")
 
     def architecture(self, kind: type[_Config], **sizes: Any) -> _Config:
         """Return the architecture of these sizes.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.accounting import Change, State, array_faults
-from convert.detect import gather
+from convert.networks import gather
 from convert.safetensors_file import save_safetensors
 from convert.source import CheckpointError, read_source, shown
 
@@ -104,7 +104,7 @@ def _shapes() -> dict[str, tuple[int, ...]]:
 def _arrays(paths: Paths) -> dict[str, np.ndarray]:
     """All arrays under the programs' keys, float32, once the accounts hold."""
     each = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    state, _ = gather([read_source(path) for path in each])
+    state, *_ = gather([read_source(path) for path in each])
     shapes, found = _shapes(), state.arrays
     _check_parts(state, shapes)
     faults: list[str] = []

@@ -24,10 +24,11 @@ from convert.unpickle import load
 __all__ = ["CheckpointError", "Container", "Plain", "Source", "read_source", "shown"]
 
 Container = Literal["tensorflow", "pickle", "torch-zip", "torch-legacy", "safetensors"]
-Plain = int | float | str | bool | None
+Plain = int | float | str | bool | tuple[int | float, ...] | None
 
 _MAX_KEY = 512
 _MAX_DEPTH = 32
+_MAX_NUMBERS = 16
 _MAX_ENTRIES = 100_000
 _MAX_CHARACTERS = 2**22
 _SLACK = 2**16
@@ -259,16 +260,20 @@ class _Collected:
             self.not_understood(network, key, node.name)
         elif kind is Symbol:
             self.not_understood(network, key, str(node))
-        elif kind is List or kind is tuple:
-            self.not_understood(network, key, "list")
         else:
             self.plain(network, key, node)
 
     def plain(self, network: str, key: str, value: Any) -> None:
-        """A number or a short text; anything else has no name of its own and is passed over."""
+        """A number, a few of them or a short text; anything else has no name of its own and is passed over."""
         kind = type(value)
-        if value is None or kind in (bool, float, str) or (kind is int and -(2**63) <= value < 2**63):
+        if value is None or kind is str or kind is bool or _is_number(value):
             self.value(network, key, value)
+        elif kind is List or kind is tuple:
+            parts = value.items if kind is List else value
+            if len(parts) <= _MAX_NUMBERS and all(map(_is_number, parts)):
+                self.value(network, key, tuple(parts))
+            else:
+                self.not_understood(network, key, "list")
         else:
             self._count(network, key)
 
@@ -341,6 +346,10 @@ class _Collected:
                 self.attribute(network, prefix + name, part, depth)
             elif name != "build_module_src":
                 self.plain(network, prefix + name, part)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and -(2**63) <= value < 2**63)
 
 
 def _full(network: str, key: str) -> str:

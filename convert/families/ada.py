@@ -35,7 +35,7 @@ def _entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
         if config.label_dim and config.label_norm == "separate":
             yield Entry("mapping.embed.weight", "mapping/label_weight", Change("oi->io"))
             yield Entry("mapping.embed.bias", "mapping/label_bias")
-        for i in range(config.mapping_layers):
+        for i in range(config.mapping_layers or 0):
             yield Entry(f"mapping.fc{i}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
             yield Entry(f"mapping.fc{i}.bias", f"mapping/dense{i}_bias")
         yield Entry("synthesis.b4.const", "synthesis/const", Change("chw->hwc"))
@@ -110,4 +110,6 @@ STYLEGAN2 = Family(
     _plan,
     _entries,
     default=True,
+    short="ada",
+    buffers=_ignored,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from convert.accounting import Change, Clamp, Entry, Family, Plan, State, noise_buffers
+from convert.accounting import Change, Clamp, Entry, Family, Ignored, Plan, State, noise_buffers
 from convert.families.kernels import equalised_kernel
 from convert.families.rosinality import counted_colours, counted_config, counted_convs
 from convert.inference import Inference
@@ -21,7 +21,7 @@ def _entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
         yield Entry(f"{theirs}.modulated_conv.modulation.bias", f"{ours}/style/bias")
 
     def entries() -> Iterator[Entry]:
-        for i in range(config.mapping_layers):
+        for i in range(config.mapping_layers or 0):
             yield Entry(f"style_mlp.{i + 1}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
             yield Entry(f"style_mlp.{i + 1}.bias", f"mapping/dense{i}_bias")
         yield Entry("constant_input.weight", "synthesis/const", Change("1chw->hwc"))
@@ -39,10 +39,14 @@ def _entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
     return tuple(entries())
 
 
+def _buffers(config: StyleGAN2Config) -> Iterator[Ignored]:
+    return noise_buffers(config, "noises.noise{}")
+
+
 def _plan(state: State, clamp: Clamp) -> Plan:
     inference = Inference(state, _NAME)
     config = counted_config(inference, clamp, prefix="style_", conv="modulated_conv", mapping="style_mlp")
-    return Plan(_NAME, config, _entries(config), tuple(noise_buffers(config, "noises.noise{}")))
+    return Plan(_NAME, config, _entries(config), tuple(_buffers(config)))
 
 
 _LAYER = r"(style_conv1|style_convs\.\d+|to_rgb1|to_rgbs\.\d+)"
@@ -60,4 +64,7 @@ STYLEGAN2 = Family(
     ),
     _plan,
     _entries,
+    short="basicsr",
+    place="params_ema",
+    buffers=_buffers,
 )

@@ -35,7 +35,7 @@ def _mapping(config: StyleGANConfig) -> Iterator[Entry]:
     yield Entry("truncation.w_avg", "w_avg")
     if config.label_dim and config.label_norm == "joint":
         yield Entry(_LABELS, "mapping/label_weight")
-    for i in range(config.mapping_layers):
+    for i in range(config.mapping_layers or 0):
         yield Entry(f"mapping.dense{i}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
         yield Entry(f"mapping.dense{i}.bias", f"mapping/dense{i}_bias")
 
@@ -195,4 +195,7 @@ STYLEGAN2 = Family(
     ),
     _stylegan2,
     _stylegan2_entries,
+    short="genforce",
+    place="generator_smooth",
+    buffers=_stylegan2_ignored,
 )

@@ -35,7 +35,7 @@ _BLUR = (1, 2, 1)
 
 def _body(config: StyleGAN1Config, mapping: str, blocks: list[str], rgb: str, epilogue: str) -> Iterator[Entry]:
     """The entries, from the names of the parts: the dense layers' prefix, one per block, the last toRGB, the noise."""
-    for i in range(config.mapping_layers):
+    for i in range(config.mapping_layers or 0):
         yield Entry(f"{mapping}{i}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
         yield Entry(f"{mapping}{i}.bias", f"mapping/dense{i}_bias")
     for size, block in zip(config.blocks, blocks, strict=True):
@@ -66,13 +66,15 @@ def _blurs(blocks: list[str]) -> Iterator[Ignored]:
         yield Ignored(f"{block}.conv0_up.intermediate.kernel", "the filter 1, 2, 1", (1, 1, 3, 3), value, required=True)
 
 
-def _config(inference: Inference, resolution: int, mapping: str, blocks: list[str], labels: int = 0) -> StyleGAN1Config:
+def _config(
+    inference: Inference, resolution: int, mapping: str | None, blocks: list[str], labels: int = 0
+) -> StyleGAN1Config:
     weights = [f"{block}.{'conv1' if i else 'conv'}.weight" for i, block in enumerate(blocks)]
     return inference.architecture(
         StyleGAN1Config,
         resolution=resolution,
         latent_dim=inference.size(f"{blocks[0]}.epi1.style_mod.lin.weight", 1, 2),
-        mapping_layers=inference.depth(rf"{mapping.replace('.', '[.]')}(\d+)[.].*"),
+        mapping_layers=None if mapping is None else inference.depth(rf"{mapping.replace('.', '[.]')}(\d+)[.].*"),
         channels=tuple(inference.size(weight, 0, 4) for weight in weights),
         label_dim=labels,
         instance_norm_eps=_EPS,
@@ -99,11 +101,10 @@ def _plan(state: State, clamp: Clamp) -> Plan:
     prefix, mapping = ("g_synthesis.", "g_mapping.dense") if joined else ("", "dense")
     resolution = inference.resolution(r"(?:g_synthesis\.)?blocks\.(\d+)x\d+\..*")
     blocks = _names(resolution, prefix)
-    if not state.has(rf"{mapping.replace('.', '[.]')}\d+[.].*"):
-        raise inference.refuse(f"but has no mapping network ({mapping}0.weight, …); give its file as well (mapping.pt)")
+    has_mapping = state.has(rf"{mapping.replace('.', '[.]')}\d+[.].*")
     if not state.has(r"(g_synthesis\.)?blocks\..*"):
         raise inference.refuse("but has no synthesis network (blocks.…); give its file as well (synthesis.pt)")
-    config = _config(inference, resolution, mapping, blocks)
+    config = _config(inference, resolution, mapping if has_mapping else None, blocks)
     epilogue = "top_epi." if state.has(r".*\.top_epi\..*") else ""
     entries = tuple(_body(config, mapping, blocks, f"{prefix}torgb", epilogue))
     return Plan(_NAME, config, entries, tuple(_blurs(blocks)), (0.7, 8))

@@ -45,7 +45,7 @@ def counted_colours(config: StyleGAN2Config) -> Iterator[tuple[str, str]]:
 
 def _entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
     def entries() -> Iterator[Entry]:
-        for i in range(config.mapping_layers):
+        for i in range(config.mapping_layers or 0):
             yield Entry(f"style.{i + 1}.weight", f"mapping/dense{i}_weight", Change("oi->io"))
             yield Entry(f"style.{i + 1}.bias", f"mapping/dense{i}_bias")
         yield Entry("input.input", "synthesis/const", Change("1chw->hwc"))
@@ -65,13 +65,12 @@ def _entries(config: StyleGAN2Config) -> tuple[Entry, ...]:
     return tuple(entries())
 
 
-def _ignored(config: StyleGAN2Config) -> Iterator[Ignored]:
+def _buffers(config: StyleGAN2Config) -> Iterator[Ignored]:
     taps = resample_filter((1, 3, 3, 1), 4.0, (4, 4))
     for j in range(len(config.blocks) - 1):
         yield Ignored(f"convs.{2 * j}.conv.blur.kernel", "the filter 1, 3, 3, 1 of gain 4", (4, 4), taps)
         yield Ignored(f"to_rgbs.{j}.upsample.kernel", "the filter 1, 3, 3, 1 of gain 4", (4, 4), taps)
     yield from noise_buffers(config, "noises.noise_{}")
-    yield Ignored("ada_aug_p", "how much the training augmented", ())
 
 
 def counted_config(
@@ -108,7 +107,7 @@ def _plan(state: State, clamp: Clamp) -> Plan:
     entries = _entries(config)
     if _AVERAGE in state.arrays:
         entries = (*entries, Entry(_AVERAGE, "w_avg"))
-    return Plan(_NAME, config, entries, tuple(_ignored(config)))
+    return Plan(_NAME, config, entries, tuple(_buffers(config)))
 
 
 _LAYER = r"(conv1|convs\.\d+|to_rgb1|to_rgbs\.\d+)"
@@ -127,4 +126,7 @@ STYLEGAN2 = Family(
     _plan,
     _entries,
     average=_AVERAGE,
+    short="rosinality",
+    place="g_ema",
+    buffers=_buffers,
 )

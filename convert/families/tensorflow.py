@@ -43,7 +43,7 @@ def _mapping(config: StyleGANConfig) -> Iterator[Entry]:
         yield Entry(f"mapping/{layer}/weight", "mapping/label_weight")
         if config.label_norm == "separate":
             yield Entry(f"mapping/{layer}/bias", "mapping/label_bias")
-    for i in range(config.mapping_layers):
+    for i in range(config.mapping_layers or 0):
         yield Entry(f"mapping/Dense{i}/weight", f"mapping/dense{i}_weight")
         yield Entry(f"mapping/Dense{i}/bias", f"mapping/dense{i}_bias")
 
@@ -112,6 +112,8 @@ def _stylegan1(state: State, clamp: Clamp) -> Plan:
         raise inference.refuse("which has no clamp; leave the option out")
     for name, allowed in {"use_styles": (True,), "use_instance_norm": (True,), "use_pixel_norm": (False,)}.items():
         inference.expect(f"static_kwargs.{name}", allowed, "this variant is not supported")
+    inference.filter("static_kwargs.blur_filter", (1, 2, 1))
+    inference.expect("static_kwargs.const_input_layer", (True,), "this variant is not supported")
     inference.full_resolution(_LOD)
     sizes = _common(inference, "LabelConcat")
     widths = [
@@ -172,6 +174,7 @@ def _stylegan2(state: State, clamp: Clamp) -> Plan:
     if state.has(r"synthesis/ToRGB_lod\d+/.*"):
         raise inference.refuse("but colours per level of detail (configurations B to D); only 'skip' is supported")
     inference.expect("static_kwargs.architecture", ("skip",), "only 'skip' is supported")
+    inference.filter("static_kwargs.resample_kernel", (1, 3, 3, 1))
     inference.full_resolution(_LOD)
     # ADA's program embeds labels by a layer of their own; the one before it, as StyleGAN's, does not.
     separate = state.has(r"mapping/LabelEmbed/.*")

@@ -67,6 +67,7 @@ def run_benchmark(options: Benchmark, screen: Screen) -> int:
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=("benchmark",))
     if architecture is None:
         generator = generators.open_generator(options.generator)
+        generators.check_mapping(generator, options.generator)
         described = generators.generator_record(generator, options.generator)
         # Any class: they are all as fast.
         label = 0 if generator.label_dim and generator.label is None else None

@@ -6,6 +6,7 @@ from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.cli.options.convert import Convert
 from pulse_jax.cli.options.demo import Demo
 from pulse_jax.cli.options.downscale import Downscale
+from pulse_jax.cli.options.export import Export
 from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.cli.options.info import Info
 from pulse_jax.cli.options.sample import Sample
@@ -34,6 +35,7 @@ COMMANDS = {
     "demo": Command(Demo, "pulse_jax.cli.demo:run_demo"),
     "sample": Command(Sample, "pulse_jax.cli.sample:run_sample"),
     "convert": Command(Convert, "pulse_jax.cli.convert:run_convert"),
+    "export": Command(Export, "pulse_jax.cli.export:run_export"),
     "fit-prior": Command(FitPrior, "pulse_jax.cli.fit_prior:run_fit_prior"),
     "benchmark": Command(Benchmark, "pulse_jax.cli.benchmark:run_benchmark"),
     "selfcheck": Command(Selfcheck, "pulse_jax.cli.selfcheck:run_selfcheck"),

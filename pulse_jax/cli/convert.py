@@ -1,5 +1,7 @@
 """The command `convert`: a generator folder from a checkpoint of another program."""
 
+from typing import TYPE_CHECKING
+
 import jax
 
 from pulse_jax.cli.options.convert import Convert
@@ -7,6 +9,9 @@ from pulse_jax.generators.folder import GeneratorError
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.screen import Count, Screen
 from pulse_jax.system.text import printable
+
+if TYPE_CHECKING:
+    from convert.networks import Account
 
 __all__ = ["run_convert"]
 
@@ -30,7 +35,7 @@ def run_convert(options: Convert, screen: Screen) -> int:
     clamp = "file" if options.clamp is None else options.clamp or None
     try:
         if options.inspect:
-            inspection = convert.inspect(options.paths, clamp=clamp)
+            inspection = convert.inspect(options.paths, clamp=clamp, network=options.network)
             for line in inspection.lines():
                 screen.result(line)
             return 1 if inspection.fault else 0
@@ -46,7 +51,9 @@ def run_convert(options: Convert, screen: Screen) -> int:
                 output,
                 samples=options.samples,
                 clamp=clamp,
+                network=options.network,
                 overwrite=options.overwrite,
+                on_recognised=lambda found: _tell(found, screen),
                 on_progress=count.update,
             )
     except (convert.CheckpointError, GeneratorError) as error:
@@ -54,4 +61,15 @@ def run_convert(options: Convert, screen: Screen) -> int:
     parameters = sum(leaf.size for leaf in jax.tree.leaves(generator.params))
     size = generator.resolution
     screen.result(f"{size}x{size}, {parameters:,} parameters in {printable(output)}", "bold")
+    if not generator.config.has_mapping:
+        screen.result("There is no mapping network: only searches of w can be made (pulse and its kin).", "yellow")
     return 0
+
+
+def _tell(found: "Account", screen: Screen) -> None:
+    """Which network is converted, where a file holds several."""
+    family = found.plan.family
+    if found.left:
+        screen.note(printable(f"{found.network}: {family}; left: {'; '.join(found.left)}", 600))
+    else:
+        screen.note(printable(family))

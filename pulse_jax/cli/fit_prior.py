@@ -58,6 +58,7 @@ def run_fit_prior(options: FitPrior, screen: Screen) -> int:
     generator = generators.open_generator(folder)
     if getattr(generator, _FIELDS[options.kind]) is not None and not options.overwrite:
         raise UsageError(f"{printable(folder)}: holds a {_NAMES[options.kind]} already; --overwrite replaces it")
+    generators.check_mapping(generator, folder)
     interrupt, finished = Interrupt(screen), False
     # Beside the folder, in which every file is accounted for.
     place = folder.absolute().with_name(f".{folder.absolute().name}.fit-prior")

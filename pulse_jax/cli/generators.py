@@ -12,7 +12,7 @@ from pulse_jax.generators import generator as generators
 from pulse_jax.generators.architectures import ArchitectureConfig, architecture_to_dict
 from pulse_jax.generators.folder import GeneratorError, describe_folder
 from pulse_jax.generators.generator import Generator
-from pulse_jax.generators.priors.bundle import MissingPrior
+from pulse_jax.generators.priors.bundle import MissingPrior, what_is_missing
 from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.requirements import check_fits
@@ -22,6 +22,7 @@ from pulse_jax.system.screen import Count, Screen
 from pulse_jax.system.text import printable, reason_of
 
 __all__ = [
+    "check_mapping",
     "describe_generator",
     "generator_record",
     "open_generator",
@@ -124,6 +125,16 @@ def with_fit(
         name = printable(folder)
         raise RunError(f"{name}: {str(error).replace('GENERATOR', name)}") from error
     return generator
+
+
+def check_mapping(generator: Generator, folder: Path | None) -> None:
+    """See that random styles can be drawn.
+
+    Raises:
+        RunError: The generator came without its mapping network.
+    """
+    if not generator.config.has_mapping:
+        raise RunError(f"{printable(folder)}: random styles need {what_is_missing('mapping')}")
 
 
 def with_perceptual(generator: Generator, path: Path | None) -> Generator:

@@ -54,6 +54,7 @@ def run_sample(options: Sample, screen: Screen) -> int:
     if stored is None:
         if truncation != 1.0 and generator.w_avg is None:
             raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
+        generators.check_mapping(generator, options.generator)
         images = to_uint8(np.asarray(generator.sample(random_key(seed), count, truncation=truncation)))
     else:
         # The loss, and what only it takes, has no part in drawing.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_type_hints
@@ -51,6 +52,7 @@ class ArchitectureConfig:
         blocks: Side of every block's output, which offsets may be added to.
         channels: Width of every block's output.
         filters: Filters per row of w, for styles of their own; empty where the synthesis network takes none.
+        has_mapping: Whether the mapping network is known; without it z stands for nothing.
     """
 
     resolution: int
@@ -62,6 +64,7 @@ class ArchitectureConfig:
     blocks: ClassVar[tuple[int, ...]] = ()
     channels: ClassVar[tuple[int, ...]] = ()
     filters: ClassVar[tuple[int, ...]] = ()
+    has_mapping: ClassVar[bool] = True
 
     def block_shape(self, block: int) -> tuple[int, int, int]:
         """Return the shape (r, r, c) of a block's output, numbered from 0.
@@ -101,7 +104,8 @@ class StyleGANConfig(ArchitectureConfig):
     """What both StyleGANs share.
 
     Attributes:
-        mapping_layers: Dense layers of the mapping network.
+        mapping_layers: Dense layers of the mapping network; None where that network is not known, as of those who have
+            PULSE's synthesis.pt and gaussian_fit.pt alone.
         mapping_lr_multiplier: Learning rate multiplier of the mapping network, by which its weights are scaled.
         channels: One width per block, from 4×4 up to `resolution`; empty for the published ones.
         label_norm: How labels enter the mapping network.
@@ -110,7 +114,7 @@ class StyleGANConfig(ArchitectureConfig):
 
     resolution: int = 1024
     latent_dim: int = 512
-    mapping_layers: int = 8
+    mapping_layers: int | None = 8
     mapping_lr_multiplier: float = 0.01
     channels: tuple[int, ...] = ()
     label_dim: int = 0
@@ -121,7 +125,7 @@ class StyleGANConfig(ArchitectureConfig):
         size = self.resolution
         if not (4 <= size <= MAX_RESOLUTION and size & (size - 1) == 0):
             raise ValueError(f"resolution: expected a power of two from 4 to {MAX_RESOLUTION}, got {size!s:.80}")
-        if not 0 <= self.mapping_layers <= MAX_MAPPING_LAYERS:
+        if not 0 <= (self.mapping_layers or 0) <= MAX_MAPPING_LAYERS:
             raise ValueError(f"mapping_layers: expected 0 to {MAX_MAPPING_LAYERS}, got {self.mapping_layers!s:.80}")
         if not 1 <= self.latent_dim <= _MAX_WIDTH:
             raise ValueError(f"latent_dim: expected 1 to {_MAX_WIDTH}, got {self.latent_dim!s:.80}")
@@ -144,6 +148,11 @@ class StyleGANConfig(ArchitectureConfig):
             raise ValueError(f"channels: expected {expected}, got {self.channels!s:.80}")
 
     @property
+    def has_mapping(self) -> bool:
+        """See `ArchitectureConfig`."""
+        return self.mapping_layers is not None
+
+    @property
     def num_layers(self) -> int:
         """Rows of w, L = 2·log2(resolution) − 2."""
         return 2 * (self.resolution.bit_length() - 1) - 2
@@ -161,7 +170,7 @@ class StyleGANConfig(ArchitectureConfig):
             shapes["mapping/label_weight"] = (self.label_dim, d)
             if self.label_norm == "separate":
                 shapes["mapping/label_bias"] = (d,)
-        for i in range(self.mapping_layers):
+        for i in range(self.mapping_layers or 0):
             # The label's embedding stands beside z.
             shapes[f"mapping/dense{i}_weight"] = (2 * d if self.label_dim and i == 0 else d, d)
             shapes[f"mapping/dense{i}_bias"] = (d,)
@@ -170,6 +179,8 @@ class StyleGANConfig(ArchitectureConfig):
 
     def details(self) -> dict[str, str]:
         """See `ArchitectureConfig`."""
+        if self.mapping_layers is None:
+            return {"mapping": "none: only w can be searched"}
         return {"mapping": f"{self.mapping_layers} layers, learning rate multiplier {self.mapping_lr_multiplier:g}"}
 
 
@@ -370,7 +381,9 @@ def architecture_from_dict(fields: Mapping[str, Any]) -> ArchitectureConfig:
         )
     hints = get_type_hints(kind)
     for name, value in settings.items():
-        if hints[name] is int and type(value) is not int:
+        if (hints[name] is int and type(value) is not int) or (
+            hints[name] == int | None and type(value) not in (int, types.NoneType)
+        ):
             raise ValueError(f"{name}: expected an integer, got {value!r:.80}")
         if hints[name] == tuple[int, ...]:
             if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):

@@ -21,7 +21,7 @@ from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, Fun
 from pulse_jax.generators.folder import read_folder, write_folder
 from pulse_jax.generators.networks.kernel_forms import COLLECTION, prepare
 from pulse_jax.generators.networks.lpips import Perceptual
-from pulse_jax.generators.priors.bundle import Priors
+from pulse_jax.generators.priors.bundle import MissingPrior, Priors, what_is_missing
 from pulse_jax.generators.priors.flow import Flow
 from pulse_jax.generators.priors.gaussian import GaussianFit, fit_gaussian
 from pulse_jax.generators.priors.moments import Mapping, measure_moments
@@ -185,8 +185,11 @@ class Generator:
                 leading axes are broadcast against z's.
 
         Raises:
+            MissingPrior: The generator came without its mapping network.
             ValueError: z has another width than the generator's, or a label is missing, not wanted or of another width.
         """
+        if not self.config.has_mapping:
+            raise MissingPrior(f"z: expected {what_is_missing('mapping')}")
         if z.shape[-1:] != (self.latent_dim,):
             raise ValueError(f"z: expected shape (…, {self.latent_dim}), got {z.shape}")
         count = self.label_dim
@@ -285,6 +288,7 @@ class Generator:
         """Draw n random images (n, H, W, 3), nominally [0, 1], unclipped; image i depends on `fold_in(key, i)` alone.
 
         Raises:
+            MissingPrior: The generator came without its mapping network.
             ValueError: n is negative, the generator knows no mean of w to truncate to, or its label is not fixed yet.
         """
         if n < 0:

@@ -18,12 +18,14 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
         MissingPrior: Something has not; the message says how to make it.
     """
     needed = {
+        "mapping": config.space == "z" or config.start == "mean",
         "gaussian_fit": config.space != "z" and config.coordinates == "whitened",
         "w_avg": config.start == "mean",
         "w_std": config.latent_noise > 0,
     }
     for name, wanted in needed.items():
-        if wanted and getattr(generator, name) is None:
+        known = generator.config.has_mapping if name == "mapping" else getattr(generator, name) is not None
+        if wanted and not known:
             raise MissingPrior(f"the search needs {what_is_missing(name)}")
     check_priors([term.name for term in parse_loss(config.loss)], generator.priors)
 

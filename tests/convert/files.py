@@ -24,6 +24,11 @@ def _modules(arrays, values, name):
     return hostile.module(name, parameters, buffers, modules, **attributes)
 
 
+def _variable(array):
+    """A variable as TensorFlow hands it over: one without axes is a scalar, no array."""
+    return hostile.scalar(array) if array.ndim == 0 else array
+
+
 def _pickle(naming, source, protocol):
     if naming.startswith("ada"):
         networks = {
@@ -39,12 +44,16 @@ def _pickle(naming, source, protocol):
         parts = {
             part: hostile.network(
                 f"G_{part}",
-                {key.removeprefix(f"{part}/"): array for key, array in arrays.items() if key.startswith(f"{part}/")},
+                {
+                    key.removeprefix(f"{part}/"): _variable(array)
+                    for key, array in arrays.items()
+                    if key.startswith(f"{part}/")
+                },
                 **kwargs,
             )
             for part in ("mapping", "synthesis")
         }
-        own = {key: array for key, array in arrays.items() if "/" not in key}
+        own = {key: _variable(array) for key, array in arrays.items() if "/" not in key}
         networks.append(hostile.network(name, own, parts, func_name="G_main", **kwargs))
     return hostile.pickled(tuple(networks), protocol)
 

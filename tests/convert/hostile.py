@@ -172,7 +172,9 @@ def network(name, variables, components=None, **kwargs):
         "components": components or {},
         "build_module_src": "raise SystemExit('ran')\n" * 100,
         "build_func_name": "G_main",
-        "variables": [(key, array(value)) for key, value in variables.items()],
+        "variables": [
+            (key, value if isinstance(value, Call | float) else array(value)) for key, value in variables.items()
+        ],
     }
     return Call(G("dnnlib.tflib.network", "Network"), (), state, new=True)
 

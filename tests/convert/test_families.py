@@ -10,8 +10,8 @@ import pytest
 
 import convert
 from convert.accounting import fill
-from convert.detect import account
 from convert.families.tensorflow import FUSED_FROM
+from convert.networks import account
 from convert.source import CheckpointError
 from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
 from pulse_jax.generators.folder import _expected_shapes

@@ -9,7 +9,7 @@ import pytest
 
 import convert
 from convert.accounting import fill
-from convert.detect import account
+from convert.networks import account
 from convert.source import CheckpointError, read_source
 from pulse_jax.generators.generator import load_generator
 from tests.convert import hostile, writers
@@ -50,7 +50,7 @@ def test_an_evil_weight_is_named(tmp_path):
 
 
 def test_reading_and_naming_need_no_jax():
-    program = "import convert, convert.detect, sys; print({'jax', 'jaxlib', 'flax', 'torch'} & set(sys.modules))"
+    program = "import convert, convert.networks, sys; print({'jax', 'jaxlib', 'flax', 'torch'} & set(sys.modules))"
     root = pathlib.Path(convert.__file__).parent.parent
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=root, check=True)
     assert run.stdout.strip() == "set()"

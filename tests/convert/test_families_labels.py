@@ -9,8 +9,8 @@ import pytest
 
 import convert
 from convert.accounting import fill
-from convert.detect import account
 from convert.families import FAMILIES
+from convert.networks import account
 from convert.source import CheckpointError
 from pulse_jax.generators.architectures import StyleGAN1Config
 from pulse_jax.generators.generator import Generator, load_generator

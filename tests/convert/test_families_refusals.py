@@ -9,8 +9,8 @@ import pytest
 
 import convert
 from convert.accounting import fill
-from convert.detect import account
 from convert.families import FAMILIES
+from convert.networks import account
 from convert.safetensors_file import save_safetensors
 from convert.source import CheckpointError
 from pulse_jax.generators.folder import GeneratorError
@@ -99,7 +99,14 @@ CASES = {
     "nothing known": (_flat(foo=ONE, bar=ONE), "of no known naming"),
     "nothing at all": (writers.source({}), "holds no arrays"),
     "a fit alone": (_flat(mean=ONE, std=ONE), "a Gaussian fit alone"),
-    "several networks": (writers.source({"x": {"a": ONE}, "y": {"b": ONE}}), "several networks"),
+    "several networks": (
+        writers.source({name: _ada().networks["G_ema"] for name in "xy"}),
+        r"several networks; choose one with --network: x \(StyleGAN2-ADA \(PyTorch\)\); y \(",
+    ),
+    "blurred otherwise": (
+        _edit(_tensorflow(1), "Gs", values={"synthesis/static_kwargs.blur_filter": (1, 1)}),
+        r"blur_filter = \(1, 1\); only a filter of the taps \(1, 2, 1\)",
+    ),
 }
 
 
@@ -277,7 +284,7 @@ def test_export_refuses_what_it_cannot_name():
 
 def test_two_arrays_of_one_name_are_told():
     arrays = {"": {"g_ema.w": np.zeros(1, np.float32)}, "g_ema": {"w": np.ones(1, np.float32)}}
-    with pytest.raises(CheckpointError, match="'w' stands twice in the network g_ema"):
+    with pytest.raises(CheckpointError, match=r"'g_ema\.w' stands twice"):
         account([writers.source(arrays)])
 
 
@@ -286,13 +293,6 @@ def _other_shapes(source, network, changes):
     keys = source.networks[network]
     assert set(changes) <= set(keys)
     return _edit(source, network, {key: np.ones(shape, np.float32) for key, shape in changes.items()})
-
-
-def _gfpgan():
-    keys = ("stylegan_decoder.style_mlp.1.weight", "stylegan_decoder.constant_input.weight", "conv_body_first.weight")
-    keys += ("conv_body_down.0.conv1.weight", "final_conv.weight", "final_linear.weight", "conv_body_up.0.skip.weight")
-    keys += ("condition_scale.0.0.weight", "condition_shift.0.2.bias", "toRGB.0.weight")
-    return writers.source({"params_ema": dict.fromkeys(keys, ONE)})
 
 
 def _without(source, network, *starts):
@@ -311,7 +311,6 @@ WORDS = {
         lambda: _without(writers.basicsr(writers.random_stylegan2())[0], "params_ema", "style_mlp."),
         "a network without its mapping: only synthesis",
     ),
-    "GFPGAN": (_gfpgan, r"a face-restoration network \(GFPGAN\), not a generator; not supported"),
     "narrow z": (
         lambda: _other_shapes(_ada(), "G_ema", {"mapping.fc0.weight": (7, 3)}),
         "takes a z of 3 numbers and has a w of 7: only equally wide ones are supported",

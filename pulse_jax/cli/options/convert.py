@@ -31,6 +31,8 @@ class Convert(Everywhere):
     """The files are torchvision's vgg16 and the lpips program's vgg.pth; the output is one safetensors file."""
     inspect: bool = False
     """Say what the checkpoint is and list its arrays; write nothing."""
+    network: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="(default: the averaged generator)")] = None
+    """Which of the networks to take, where a file holds several."""
     clamp: Annotated[float | None, arg(metavar="C", help_behavior_hint="(default: what the file says)")] = None
     """Bound of StyleGAN2's activations, where the file does not say it; 0 for none."""
     samples: Annotated[int, arg(metavar="N")] = _DRAWS
@@ -52,6 +54,7 @@ class Convert(Everywhere):
     def _check_perceptual(self) -> None:
         for flag, given in (
             ("inspect", self.inspect),
+            ("network", self.network is not None),
             ("clamp", self.clamp is not None),
             ("samples", self.samples != _DRAWS),
         ):

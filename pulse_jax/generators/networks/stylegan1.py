@@ -49,7 +49,7 @@ class Mapping(nn.Module):
             embedding = self.param("label_weight", _normal, (self.config.label_dim, width))
             x = beside(x, dense(label, embedding, jnp.zeros(width)))
         x = pixel_norm(x)
-        for i in range(self.config.mapping_layers):
+        for i in range(self.config.mapping_layers or 0):
             fan_in = x.shape[-1]
             weight = self.param(f"dense{i}_weight", nn.initializers.normal(1 / multiplier), (fan_in, width))
             bias = self.param(f"dense{i}_bias", nn.initializers.zeros, (width,))

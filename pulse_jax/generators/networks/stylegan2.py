@@ -50,7 +50,7 @@ class Mapping(nn.Module):
     def __call__(self, z: Float[Array, "... d"], label: Float[Array, "... n"] | None = None) -> Float[Array, "... d"]:
         width, multiplier = self.config.latent_dim, self.config.mapping_lr_multiplier
         x = self._input(z, label)
-        for i in range(self.config.mapping_layers):
+        for i in range(self.config.mapping_layers or 0):
             fan_in = x.shape[-1]
             weight = self.param(f"dense{i}_weight", nn.initializers.normal(1 / multiplier), (fan_in, width))
             bias = self.param(f"dense{i}_bias", nn.initializers.zeros, (width,))

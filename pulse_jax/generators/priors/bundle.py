@@ -38,6 +38,10 @@ def _fitted(name: str, kind: str) -> str:
 
 
 _MISSING = {
+    "mapping": (
+        "the mapping network, without which this generator came: only searches of w can be made, with pulse for "
+        "instance; convert it again with that network's file beside (PULSE's mapping.pt)"
+    ),
     "flow": _fitted("flow", "flow"),
     "principal": _fitted("principal", "pca"),
     "gaussian_fit": _fitted("gaussian_fit", "gaussian"),
