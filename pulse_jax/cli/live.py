@@ -8,9 +8,6 @@ from pulse_jax.system.text import duration, pace
 
 __all__ = ["Live"]
 
-# Seconds between two lines about what cannot be counted.
-_LONG = 10.0
-
 
 class Live(Bar):
     """Progress of a search, as a bar on a terminal and as lines elsewhere.
@@ -33,6 +30,11 @@ class Live(Bar):
         self._most_steps = steps
 
     @property
+    def standing_at(self) -> tuple[int, int]:
+        """See `Bar`."""
+        return self.done, self.total
+
+    @property
     def done(self) -> int:
         """Searches that have ended, earlier ones included."""
         return self.earlier[0] + self.standing.done
@@ -53,17 +55,10 @@ class Live(Bar):
         pause = max(1.0, standing.seconds / 20)
         self.show(self._words(), self.done, self.total, now=time.monotonic(), pause=pause)
 
-    def compiling(self, seconds: float) -> None:
-        """Say how long a program has been compiling; off a terminal only where that is long."""
-        if not self.is_drawn and seconds < _LONG:
-            return
-        now = time.monotonic()
-        self.show(f"compiling ... {duration(seconds)}", self.done, max(self.total, self.done + 1), now=now, pause=_LONG)
-
     def writing(self, written: int, total: int) -> None:
         """Say how many inputs' files are written, after all searches have ended."""
         words = f"all searches have ended; {written}/{total} inputs are written"
-        self.show(words, written, total, now=time.monotonic(), pause=_LONG)
+        self.show(words, written, total, now=time.monotonic(), pause=10.0)
 
     def _words(self) -> str:
         words = [f"{self.done}/{self.total} searches", f"{self.earlier[1] + self.standing.feasible} feasible"]

@@ -23,7 +23,7 @@ from pulse_jax.system.devices import device_summary, versions
 from pulse_jax.system.errors import UsageError
 from pulse_jax.system.keys import random_key
 from pulse_jax.system.programs import Program
-from pulse_jax.system.screen import Screen
+from pulse_jax.system.screen import Count, Screen
 from pulse_jax.system.text import printable
 
 __all__ = ["run_sample"]
@@ -55,7 +55,15 @@ def run_sample(options: Sample, screen: Screen) -> int:
         if truncation != 1.0 and generator.w_avg is None:
             raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
         generators.check_mapping(generator, options.generator)
-        images = to_uint8(np.asarray(generator.sample(random_key(seed), count, truncation=truncation)))
+        with Count(screen, "drawing") as bar:
+            drawn = generator.sample(
+                random_key(seed),
+                count,
+                truncation=truncation,
+                on_compiling=bar.compiling,
+                on_progress=bar.update if count > 8 else None,
+            )
+        images = to_uint8(np.asarray(drawn))
     else:
         # The loss, and what only it takes, has no part in drawing.
         drawn = dataclasses.replace(stored.config, loss="L2")

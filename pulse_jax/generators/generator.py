@@ -28,6 +28,7 @@ from pulse_jax.generators.priors.moments import Mapping, measure_moments
 from pulse_jax.generators.priors.principal import PrincipalFit
 from pulse_jax.system.devices import start_jax
 from pulse_jax.system.keys import random_key
+from pulse_jax.system.programs import compile_watched
 
 __all__ = ["Generator", "load_generator"]
 
@@ -284,8 +285,23 @@ class Generator:
         if w.shape[-2:] != (self.num_layers, self.latent_dim):
             raise ValueError(f"w: expected shape (…, {self.num_layers}, {self.latent_dim}), got {w.shape}")
 
-    def sample(self, key: PRNGKeyArray, n: int, *, truncation: float = 1.0) -> Float[Array, "n h w 3"]:
+    def sample(
+        self,
+        key: PRNGKeyArray,
+        n: int,
+        *,
+        truncation: float = 1.0,
+        on_compiling: Callable[[float], object] | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> Float[Array, "n h w 3"]:
         """Draw n random images (n, H, W, 3), nominally [0, 1], unclipped; image i depends on `fold_in(key, i)` alone.
+
+        Args:
+            key: Random key.
+            n: How many images.
+            truncation: ψ of `truncate`; 1 for none.
+            on_compiling: Function to call some times a second while a program compiles, with the seconds it has taken.
+            on_progress: Function to call with how many images are drawn, and `n`, after every eight.
 
         Raises:
             MissingPrior: The generator came without its mapping network.
@@ -294,7 +310,15 @@ class Generator:
         if n < 0:
             raise ValueError(f"n: expected 0 or more, got {n}")
         # Always eight at a time: another batch would compile differently and change last bits.
-        images = [_draw(self, key, jnp.arange(i, i + 8), truncation) for i in range(0, n, 8)]
+        images = []
+        for i in range(0, n, 8):
+            given = self, key, jnp.arange(i, i + 8), truncation
+            if not i and on_compiling is not None:
+                compile_watched(_draw.lower(*given), on_compiling)
+            images.append(_draw(*given))
+            if on_progress is not None:
+                jax.block_until_ready(images[-1])
+                on_progress(min(i + 8, n), n)
         return jnp.concatenate(images)[:n] if images else jnp.zeros((0, self.resolution, self.resolution, 3))
 
     def fitted(

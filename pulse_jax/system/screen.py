@@ -15,6 +15,8 @@ from pulse_jax.system.text import duration
 
 __all__ = ["Bar", "Count", "Screen"]
 
+# Seconds between two lines about what cannot be counted.
+_LONG = 10.0
 _Bar = TypeVar("_Bar", bound="Bar")
 
 
@@ -82,6 +84,19 @@ class Bar:
             self._draw(self._bar, words, 0, None)
         else:
             self._screen.note(words)
+
+    @property
+    def standing_at(self) -> tuple[int, int]:
+        """How much has been done, and how much there is in all, as far as is known."""
+        return 0, 1
+
+    def compiling(self, seconds: float) -> None:
+        """Say how long a program has been compiling; off a terminal only where that is long."""
+        if not self.is_drawn and seconds < _LONG:
+            return
+        done, total = self.standing_at
+        words = f"compiling ... {duration(seconds)}"
+        self.show(words, done, max(total, done + 1), now=time.monotonic(), pause=_LONG)
 
     def show(self, words: str, done: int, total: int, *, now: float, pause: float) -> None:
         """Say how far it has come.

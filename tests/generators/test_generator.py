@@ -11,6 +11,7 @@ from pulse_jax.generators.architectures import StyleGAN2Config
 from pulse_jax.generators.folder import GeneratorError
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.gaussian import GaussianFit
+from pulse_jax.system import programs
 from tests.golden_weights import load, nhwc, state_dict
 from tests.golden_weights import stylegan2 as convert_stylegan2
 from tests.tiny_networks import ARCHITECTURES, tiny_generator
@@ -252,3 +253,19 @@ def test_a_users_function_cannot_be_saved(tmp_path):
     with pytest.raises(GeneratorError, match="only stylegan1, stylegan2 can be written to a folder"):
         _from_function().save(tmp_path / "g")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_drawing_tells_how_far_it_is_and_draws_the_same(monkeypatch):
+    generator = tiny_generator("stylegan2-8", seed=7)
+    monkeypatch.setattr(programs, "_LOOK_SECONDS", 1e-3)
+    clock, progress = [], []
+    key, psi = jax.random.key(3), 0.73  # a program that nobody has compiled yet
+    images = generator.sample(
+        key,
+        10,
+        truncation=psi,
+        on_compiling=clock.append,
+        on_progress=lambda done, total: progress.append((done, total)),
+    )
+    assert clock and clock == sorted(clock) and progress == [(8, 10), (10, 10)]
+    np.testing.assert_array_equal(images, generator.sample(key, 10, truncation=psi))
