@@ -317,7 +317,7 @@ WORDS = {
     ),
     "wide z": (
         lambda: _other_shapes(_ada(), "G_ema", {"mapping.fc0.weight": (7, 14)}),
-        "takes 14 numbers for a w of 7: either z is wider than w, which is not supported",
+        "takes a z of 14 numbers and has a w of 7: only equally wide ones are supported",
     ),
     **{
         f"{colours} channels": (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import convert
-from convert import detect
+from convert import detect, exporting
 from convert.accounting import Change, Entry, Family, Plan
 from convert.families import FAMILIES
 from convert.inference import Inference
@@ -65,7 +65,7 @@ def test_a_family_without_a_naming_cannot_be_written(toy):
 
 def test_a_new_naming_is_recognised_converted_and_written(toy, monkeypatch, tmp_path):
     naming = Family("Toy program", "toy", (r"[ms]\.weight",), _plan, _entries)
-    for module in (convert, detect):
+    for module in (exporting, detect):
         monkeypatch.setattr(module, "FAMILIES", (*FAMILIES, naming))
     theirs = convert.export(toy)
     np.testing.assert_array_equal(theirs["m.weight"], np.arange(9.0).reshape(3, 3).T)
