@@ -2,6 +2,7 @@
 
 `inspect` says what a checkpoint is and `convert` writes it as a folder that `pulse_jax.load_generator` takes;
 `export_file` writes a generator as another program's checkpoint;
+`read_latents` and `save_latents` are for the latents that programs exchange;
 `convert_perceptual` and `read_perceptual` are for the network of the loss LPIPS.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from convert.accounting import Clamp, Plan, fill
 from convert.exporting import export, export_file
+from convert.latents import Latents, latent_file_names, read_latents, save_latents
 from convert.networks import Account, account
 from convert.perceptual import convert_perceptual, read_perceptual
 from convert.source import CheckpointError, read_source, shown
@@ -26,12 +28,16 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointError",
     "Inspection",
+    "Latents",
     "convert",
     "convert_perceptual",
     "export",
     "export_file",
     "inspect",
+    "latent_file_names",
+    "read_latents",
     "read_perceptual",
+    "save_latents",
 ]
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]

@@ -10,6 +10,7 @@ __all__ = [
     "FailureRecord",
     "GeneratorRecord",
     "InputRecord",
+    "LatentsSummary",
     "QuotaRecord",
     "RandomGeneratorRecord",
     "SampleSummary",
@@ -210,6 +211,16 @@ class SampleSummary(Summary):
     generator: GeneratorRecord
     versions: dict[str, str | None]
     device: dict[str, Any]
+
+
+class LatentsSummary(Summary):
+    """The `summary.json` of `latents`."""
+
+    sha256: dict[str, str]
+    run: str
+    kind: str
+    solutions: int
+    versions: dict[str, str | None]
 
 
 class BenchmarkSummary(Summary):

@@ -25,7 +25,8 @@ class Result(NamedTuple):
         picture: Picture of the best point.
         loss: Total loss there.
         search_error: Mean squared error of the float image there.
-        latent, noise: Searched latent and every noise input there.
+        latent, w, offsets, noise: Searched latent there, what it means to the generator, and every noise input; as in
+            `Solution`.
         steps, evaluations, feasible_at, status: As in `Solution`.
     """
 
@@ -33,6 +34,8 @@ class Result(NamedTuple):
     loss: Float[Array, "*lanes"]
     search_error: Float[Array, "*lanes"]
     latent: Float[Array, "*lanes rows d"]
+    w: Float[Array, "*lanes layers d"]
+    offsets: dict[int, Float[Array, "*lanes _ _ _"]]
     noise: tuple[Float[Array, "*lanes _ _ 1"], ...]
     steps: Int[Array, "*lanes"]
     evaluations: Int[Array, "*lanes"]
@@ -65,6 +68,8 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
         steps=int(result.steps),
         evaluations=int(result.evaluations),
         latent=np.asarray(result.latent),
+        w=np.asarray(result.w),
+        offsets={block: np.asarray(offset) for block, offset in result.offsets.items()},
         noise=tuple(map(np.asarray, result.noise)),
         key=key,
         feasible_at=int(result.feasible_at),

@@ -97,7 +97,8 @@ class Upsample(Everywhere):
     factor: Annotated[int | None, arg(metavar="F", help_behavior_hint=""), Role(decides="value")] = None
     """The same by how many pixels of a solution become one of its input, along each side."""
     init: Annotated[File, Role(decides="contents", repeated="given", reported=True, search_only=True)] = None
-    """Start from the solutions in this solutions.npz: restart by restart, as many at most."""
+    """Start from the solutions in this solutions.npz, restart by restart, as many at most; or from the w in a
+    projected_w.npz, .npy or .pt."""
     perceptual: Annotated[File, Role(decides="contents", repeated="given", reported=True)] = None
     """With --preset brgm, whose loss then has its LPIPS term: the network that convert --perceptual wrote."""
     output_size: Annotated[
