@@ -1,11 +1,12 @@
 """Degradations by name."""
 
+from pulse_jax.images.degradations.area import Area
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.degradations.protocol import Degradation
 
 __all__ = ["DEGRADATIONS", "find_degradation"]
 
-DEGRADATIONS: dict[str, type[Degradation]] = {"bicubic": Bicubic}
+DEGRADATIONS: dict[str, type[Degradation]] = {"bicubic": Bicubic, "area": Area}
 """Every degradation that a search can invert; `between` gives the one for a pair of sides."""
 
 
