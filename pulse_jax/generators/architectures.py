@@ -84,6 +84,14 @@ class ArchitectureConfig:
         """
         raise ValueError(f"block: this generator has no block {block}")
 
+    def noise_until(self, block: int) -> int:
+        """Return how many noise inputs have been used by then: one for each row of w, as in both StyleGANs.
+
+        Raises:
+            ValueError: There is no such block.
+        """
+        return self.rows_until(block)
+
     def array_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every array of the networks by its path, as `synthesis/const`, without JAX.
 
@@ -270,9 +278,10 @@ class StyleGAN2Config(StyleGANConfig):
 
     @property
     def filters(self) -> tuple[int, ...]:
-        """Filters per row of w: the channels of its 3×3 convolution, and the colours that it makes an image of."""
+        """Filters per row of w: the channels of its 3×3 convolution, of which the first three serve the colours of the
+        block before too (W++ of Poirier-Ginter and Lalonde 2023, their program); the last row serves colours only."""
         convolutions = [self.channels[(row + 1) // 2] for row in range(self.num_layers - 1)]
-        return tuple(width + 3 * (row % 2) for row, width in enumerate((*convolutions, 0)))
+        return tuple(max(width, 3 * (row % 2)) for row, width in enumerate((*convolutions, 0)))
 
     def rows_until(self, block: int) -> int:
         """See `ArchitectureConfig`."""

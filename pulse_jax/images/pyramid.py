@@ -7,6 +7,7 @@ __all__ = ["halve"]
 
 
 def halve(image: Float[Array, "h w c"]) -> Float[Array, "_ _ c"]:
-    """Return the 2×2 means of an image; both sides must be even."""
-    height, width, channels = image.shape
-    return jnp.mean(image.reshape(height // 2, 2, width // 2, 2, channels), axis=(1, 3))
+    """Return the 2×2 means of an image; an odd last row or column is left out."""
+    height, width, channels = image.shape[0] // 2, image.shape[1] // 2, image.shape[2]
+    whole = image[: 2 * height, : 2 * width]
+    return jnp.mean(whole.reshape(height, 2, width, 2, channels), axis=(1, 3))

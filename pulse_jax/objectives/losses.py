@@ -12,10 +12,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from pulse_jax.generators.networks.lpips import Perceptual, lpips
 from pulse_jax.images.pyramid import halve
 from pulse_jax.objectives.regularizers import geocross
 
-__all__ = ["gaussian", "geocross", "l1", "l2", "laplace", "mae", "multiscale"]
+__all__ = ["coarse_mae", "gaussian", "geocross", "l1", "l2", "laplace", "mae", "multiscale_lpips"]
+
+# Of the loss over scales: the width that ends them, and how many there are at most before that one.
+_COARSE, _MOST_HALVINGS = 16, 6
 
 
 def _difference(generated_low_res: Array, target: Array) -> Array:
@@ -98,18 +102,36 @@ def gaussian(
     return jnp.sum(jnp.square(difference)) / (2.0 * jnp.square(scale)) + constant
 
 
-def multiscale(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"]) -> Float[Array, ""]:
-    """MULTISCALE: the mean over scales of MAE, the images halved by 2×2 means from one scale to the next.
+def coarse_mae(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"]) -> Float[Array, ""]:
+    """COARSE_MAE: MAE of the images halved by 2×2 means until they are at most 16 pixels wide.
 
-    Scales end where a side is odd. The pixel part of the multi-resolution loss of "Robust unsupervised StyleGAN image
-    restoration" (Poirier-Ginter and Lalonde 2023).
+    The pixels' part of the loss of "Robust unsupervised StyleGAN image restoration" (Poirier-Ginter and Lalonde 2023),
+    as its program has it; beside MULTISCALE_LPIPS it weighs 0.1.
 
     Raises:
         ValueError: The shapes differ.
     """
-    difference = _difference(generated_low_res, target)
-    scales = [jnp.mean(_magnitude(difference))]
-    while difference.shape[0] % 2 == 0 and difference.shape[1] % 2 == 0:
-        difference = halve(difference)
-        scales.append(jnp.mean(_magnitude(difference)))
-    return jnp.mean(jnp.stack(scales))
+    return jnp.mean(_magnitude(_halvings(_difference(generated_low_res, target))[-1]))
+
+
+def multiscale_lpips(
+    network: Perceptual, generated_low_res: Float[Array, "h w 3"], target: Float[Array, "h w 3"]
+) -> Float[Array, ""]:
+    """MULTISCALE_LPIPS: the sum of LPIPS over the images and their halvings that are wider than 16 pixels, six at most.
+
+    The other part of the loss that COARSE_MAE is of; 0 for images that are no wider, as in the program.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    _difference(generated_low_res, target)
+    scales = zip(_halvings(generated_low_res)[:-1], _halvings(target)[:-1], strict=True)
+    return sum((lpips(network, *pair, largest=None) for pair in scales), jnp.zeros(()))
+
+
+def _halvings(image: Array) -> list[Array]:
+    """The image, and its halvings until one is at most 16 pixels wide or has been halved six times."""
+    scales = [image]
+    while scales[-1].shape[1] > _COARSE and len(scales) <= _MOST_HALVINGS:
+        scales.append(halve(scales[-1]))
+    return scales

@@ -25,6 +25,7 @@ __all__ = [
     "flow_prior",
     "geocross",
     "noise_correlation",
+    "principal_mean",
     "principal_prior",
     "squared_norm",
     "w_prior",
@@ -80,6 +81,11 @@ def colinear(w: Float[Array, "rows d"]) -> Float[Array, ""]:
 def principal_prior(w: Float[Array, "rows d"], principal: PrincipalFit) -> Float[Array, ""]:
     """PRINCIPAL, of II2S: the mean over rows of ‖v‖², v being w whitened with its full covariance (its P_N space)."""
     return jnp.mean(jnp.sum(jnp.square(w_to_principal(w, principal)), axis=-1))
+
+
+def principal_mean(w: Float[Array, "rows d"], principal: PrincipalFit) -> Float[Array, ""]:
+    """PRINCIPAL_MEAN, as II2S's program writes PRINCIPAL: the mean of v² over all numbers, 1 for w as they come."""
+    return principal_prior(w, principal) / w.shape[-1]
 
 
 def squared_norm(latent: Float[Array, "rows d"]) -> Float[Array, ""]:

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: PULSE's (Menon et al. 2020, its program) and the StyleGAN2 projector's.
+"""Learning-rate schedules: PULSE's (Menon et al. 2020, its program), the StyleGAN2 projector's and ILO's.
 
 A new one is a function and a row of `SCHEDULES`.
 """
@@ -20,10 +20,13 @@ def _linear1cycledrop(fraction: Array) -> Array:
     return jnp.where(fraction < 0.9, _linear1cycle(fraction / 0.9), drop)
 
 
-def _ramps(fraction: Array) -> Array:
+def _ramps(fraction: Array, down: float = 0.25) -> Array:
     up = jnp.minimum(fraction / 0.05, 1.0)
-    down = 0.5 - 0.5 * jnp.cos(jnp.pi * jnp.minimum((1.0 - fraction) / 0.25, 1.0))
-    return up * down
+    return up * (0.5 - 0.5 * jnp.cos(jnp.pi * jnp.minimum((1.0 - fraction) / down, 1.0)))
+
+
+def _long_ramps(fraction: Array) -> Array:
+    return _ramps(fraction, down=0.75)
 
 
 SCHEDULES: dict[str, Callable[[Array], Array]] = {
@@ -31,6 +34,7 @@ SCHEDULES: dict[str, Callable[[Array], Array]] = {
     "linear1cycle": _linear1cycle,
     "linear1cycledrop": _linear1cycledrop,
     "ramps": _ramps,
+    "long_ramps": _long_ramps,
 }
 """Functions from a fraction of the run, 0 to 1, to the factor on the learning rate, by name (see `schedule`)."""
 
@@ -40,7 +44,8 @@ def schedule(name: str, base: ArrayLike, steps: ArrayLike) -> Callable[[ArrayLik
 
     `fixed`: base. `linear1cycle`: up from base / 10 to base in the middle of the run and down again.
     `linear1cycledrop`: that within 9/10 of the run, then down to base / 1000 (the PULSE program). `ramps`: up from 0
-    within the first 1/20 and down to 0 within the last quarter, along a cosine (StyleGAN2, appendix D).
+    within the first 1/20 and down to 0 within the last quarter, along a cosine (StyleGAN2, appendix D). `long_ramps`:
+    the same, but down within the last three quarters (ILO, Daras et al. 2021, its program).
 
     Args:
         name: Key of `SCHEDULES`.

@@ -29,9 +29,9 @@ LatentSpace = Literal["z", "w", "w+", "w++"]
 convolution filter."""
 Coordinates = Literal["whitened", "plain"]
 """What a searched row of w is: whitened by PULSE's Gaussian fit, or w itself."""
-NoiseKind = Literal["zero", "fixed", "trainable", "normalized"]
-"""What noise inputs are: all zero, drawn once, or drawn and then searched: the coarsest layers' with their norms kept,
-or all with mean zero and variance one."""
+NoiseKind = Literal["zero", "fixed", "trainable", "normalized", "redrawn"]
+"""What noise inputs are: all zero; drawn once; drawn and then searched, the coarsest layers' with their norms kept, or
+all with mean zero and variance one; or drawn anew for every look."""
 StopRule = Literal["never", "feasible", "plateau"]
 Numbers = dict[str, Any]
 """What of a `SearchConfig` compiled programs take as data, by name; `weights` are those of the loss's terms."""
@@ -47,12 +47,15 @@ class Phase:
         tied: Which latent rows move as one: `all`, those of a `layer` (in "w++"), or `none`.
         block: Block (0 for 4×4) to whose output an offset is searched; of the latent only the rows of later blocks move
             then. None to search the latent.
+        noise_layers: How many noise inputs it moves at most, from the first on; None for all that are searched. With a
+            `block`, those that come before its output rest.
     """
 
     share: float
     rate: float = 1.0
     tied: Literal["all", "layer", "none"] = "none"
     block: int | None = None
+    noise_layers: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("share", "rate"):
@@ -61,6 +64,8 @@ class Phase:
             raise ValueError(f"phase tied: expected all, layer or none, got {self.tied!r:.80}")
         if self.block is not None and (type(self.block) is not int or self.block < 0):
             raise ValueError(f"phase block: expected an index of 0 or more, got {self.block!r:.80}")
+        if self.noise_layers is not None and (type(self.noise_layers) is not int or self.noise_layers < 0):
+            raise ValueError(f"phase noise_layers: expected 0 or more, got {self.noise_layers!r:.80}")
 
 
 def _number(default: int | float) -> Any:
@@ -87,8 +92,8 @@ class SearchConfig:
         optimizer, learning_rate, schedule: Of the method "gradient": names in `pulse_jax.optimizers.OPTIMIZERS` and
             `SCHEDULES`, and the rate in the optimiser's units.
         phases: Parts of the search that move some of its variables each, one after another; none to move all at once.
-        feature_radius: Largest mean absolute value of an offset that a phase with a `block` searches.
-        noise: What the generator's noise images are: all zero, drawn and fixed, or drawn and searched along.
+        feature_radius: Largest mean absolute value of an offset that a phase with a `block` searches; None for any.
+        noise: What the generator's noise images are, see `NoiseKind`.
         trainable_noise_layers: How many noise layers are searched with `trainable`, from the first on.
         zeroed_noise_layers: Noise layers that are zero whatever `noise` says.
         stop: When a search ends: `never` before all its steps; `feasible`, once its delivered image is within eps;
@@ -118,7 +123,7 @@ class SearchConfig:
     learning_rate: float = _number(0.05)
     schedule: str = "linear1cycledrop"
     phases: tuple[Phase, ...] = ()
-    feature_radius: float = 0.1
+    feature_radius: float | None = 0.1
     noise: NoiseKind = "fixed"
     trainable_noise_layers: int = 5
     zeroed_noise_layers: tuple[int, ...] = ()
@@ -149,7 +154,8 @@ class SearchConfig:
         parse_loss(self.loss)
         self._check_names()
         for name in ("learning_rate", "feature_radius", "noise_scale"):
-            check_positive(name, getattr(self, name))
+            if name != "feature_radius" or self.feature_radius is not None:
+                check_positive(name, getattr(self, name))
         noise = self.latent_noise
         if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < 1e30:
             raise ValueError(f"latent_noise: expected 0 or more, got {shortened(noise)}")

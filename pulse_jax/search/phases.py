@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pulse_jax.generators.architectures import ArchitectureConfig
 from pulse_jax.search.config import Phase, SearchConfig
-from pulse_jax.search.space import Variables, searched_blocks
+from pulse_jax.search.space import Variables, searched_blocks, searched_noise
 
 __all__ = ["PhaseNow", "hold", "moved_only", "phase_of"]
 
@@ -77,18 +77,34 @@ def moved_only(
     architecture: ArchitectureConfig, config: SearchConfig, index: Int[Array, ""], updates: Variables
 ) -> Variables:
     """Return the updates in this phase: zero for what rests."""
+    moving = _moving_noise(architecture, config)
+    if not np.all(moving):
+        noise = zip(jnp.asarray(moving)[index], updates["noise"], strict=True)
+        updates = updates | {"noise": tuple(jnp.where(moves, update, 0.0) for moves, update in noise)}
     blocks = searched_blocks(config)
     if not blocks:
         return updates
     rows = np.arange(len(updates["latent"]))[:, None]
 
-    def moving(phase: Phase) -> Array:
+    def moving_rows(phase: Phase) -> Array:
         return jnp.asarray(rows >= (0 if phase.block is None else architecture.rows_until(phase.block)))
 
     searched = jnp.asarray([-1 if phase.block is None else phase.block for phase in config.phases])[index]
     return updates | {
-        "latent": jnp.where(_choose(config.phases, index, moving), updates["latent"], 0.0),
+        "latent": jnp.where(_choose(config.phases, index, moving_rows), updates["latent"], 0.0),
         "features": tuple(
             jnp.where(searched == block, update, 0.0) for block, update in zip(blocks, updates["features"], strict=True)
         ),
     }
+
+
+def _moving_noise(architecture: ArchitectureConfig, config: SearchConfig) -> Bool[np.ndarray, "phases searched"]:
+    """Which of the searched noise inputs move in each phase."""
+    count = len(architecture.noise_shapes)
+    layers = np.asarray(
+        searched_noise(count, config.noise, trainable=config.trainable_noise_layers, zeroed=config.zeroed_noise_layers),
+        int,
+    )
+    first = [0 if phase.block is None else architecture.noise_until(phase.block) for phase in config.phases]
+    ends = [count if phase.noise_layers is None else phase.noise_layers for phase in config.phases]
+    return np.asarray([(start <= layers) & (layers < end) for start, end in zip(first, ends, strict=True)])

@@ -185,53 +185,72 @@ def image2stylegan(**overrides: Any) -> SearchConfig:
 
 
 @preset
-def pn(**overrides: Any) -> SearchConfig:
-    """II2S's P_N space in its pixel form: W+ with a penalty on ‖v‖², v being w whitened with its full covariance.
+def pn(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
+    """II2S: W+ with a penalty on v, which is w whitened with its full covariance (its P_N space).
 
-    Weight, rate and steps were chosen on tuning faces of the embedded generator. Needs the covariance
-    (`pulse-jax fit-prior --kind pca`).
+    MSE of [−1, 1] images plus 0.001 · mean(v²), noise inputs drawn anew for every look, Adam 0.01 for 1,300 steps.
+    Needs the covariance (`pulse-jax fit-prior --kind pca`). The program's LPIPS is left out unless `perceptual` (see
+    `brgm`). The program inverts whole pictures, for which D is the identity, and brings those above 256 pixels to 256
+    by a bicubic filter for LPIPS; LPIPS takes areas' means here.
     """
-    settings = {"loss": "1*L2+0.000001*PRINCIPAL", "steps": 300, "learning_rate": 0.1, "schedule": "ramps"}
+    loss = "4*L2+0.001*PRINCIPAL_MEAN"
+    settings = {
+        "loss": f"1*LPIPS+{loss}" if perceptual else loss,
+        "steps": 1300,
+        "learning_rate": 0.01,
+        "schedule": "fixed",
+        "noise": "redrawn",
+    }
     return _inversion(settings, overrides)
 
 
 @preset
-def ilo(**overrides: Any) -> SearchConfig:
+def ilo(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
     """ILO: rounds of 50, 50, 25 and 25 steps that move the latent, then offsets to deeper and deeper blocks' outputs.
 
-    Latent rows stay on their spheres, offsets in an L1 ball around what the round before left; Adam 0.1. The rows of
-    blocks that have been passed rest. PULSE's loss keeps the rows of one mind, and the ball is small: without GEOCROSS
-    and with a ball of 0.1, tuning faces of the embedded generator dissolved.
+    MSE of [−1, 1] images plus 0.01 · GEOCROSS of whitened rows, which start at N(0, I), each by itself, and keep their
+    norms, as 5, 7, 9 and 11 noise inputs do; Adam 0.1, in every round 5 % up and 75 % down. What belongs to blocks that
+    have been passed rests. LPIPS is left out unless `perceptual` (see `brgm`). `feature_radius` bounds the offsets'
+    mean magnitude, as the program's balls can, which are off by default there too. Two slips of the program are not
+    repeated: from its second round on it leaves out the colours of the blocks that it has passed, and, since it
+    slices another axis than it means, GEOCROSS.
     """
+    loss = "4*L2+0.01*GEOCROSS_LATENT"
     settings: dict[str, Any] = {
-        "loss": "100*L2+0.05*GEOCROSS",
-        "feature_radius": 0.02,
+        "loss": f"1*LPIPS+{loss}" if perceptual else loss,
+        "feature_radius": None,
         "steps": 150,
-        "start": "tiled",
+        "start": "gaussian",
         "optimizer": "projected_adam",
         "learning_rate": 0.1,
-        "schedule": "fixed",
+        "schedule": "long_ramps",
         "phases": (
-            Phase(share=1 / 3),
-            Phase(share=1 / 3, block=0),
-            Phase(share=1 / 6, block=1),
-            Phase(share=1 / 6, block=2),
+            Phase(share=1 / 3, noise_layers=5),
+            Phase(share=1 / 3, block=0, noise_layers=7),
+            Phase(share=1 / 6, block=1, noise_layers=9),
+            Phase(share=1 / 6, block=2, noise_layers=11),
         ),
         "noise": "trainable",
+        "trainable_noise_layers": 11,
         "stop": "never",
     }
     return SearchConfig(**(settings | overrides))
 
 
 @preset
-def robust(**overrides: Any) -> SearchConfig:
-    """Robust inversion (Poirier-Ginter and Lalonde 2023) in its pixel form: W, then W+, then W++, 150 steps each.
+def robust(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
+    """Robust inversion (Poirier-Ginter and Lalonde 2023): W, then W+, then W++, 150 steps each.
 
-    One row per filter moves as a whole, then layer by layer, then by itself, along normalised gradients of a loss over
-    several scales, with the rates 0.08, 0.02 and 0.005.
+    One row per filter moves as a whole, then layer by layer, then by itself, along normalised gradients, with the rates
+    0.08, 0.02 and 0.005. The loss is the program's: 0.1 · MAE of the images halved until they are at most 16 pixels
+    wide and, with `perceptual` (see `brgm`), LPIPS over all larger scales; inputs of 16 pixels and below have no more
+    than the former there too. The program takes means of areas for D, `degradation="area"`, by which a solution is then
+    judged as well; PULSE's bicubic filter stays the task here. Noise inputs are drawn, where the program has the
+    network's own.
     """
+    loss = "0.1*COARSE_MAE"
     settings: dict[str, Any] = {
-        "loss": "1*MULTISCALE",
+        "loss": f"1*MULTISCALE_LPIPS+{loss}" if perceptual else loss,
         "space": "w++",
         "steps": 450,
         "optimizer": "normalized_gradient",

@@ -33,6 +33,7 @@ __all__ = [
     "search_manifold",
     "search_shape",
     "searched_blocks",
+    "searched_noise",
     "solution_shapes",
     "split_features",
     "start",
@@ -103,6 +104,14 @@ def to_w(
     return rows, rows if space == "w++" else jnp.broadcast_to(rows, (num_layers, rows.shape[-1]))
 
 
+def searched_noise(count: int, kind: NoiseKind, *, trainable: int, zeroed: Sequence[int]) -> tuple[int, ...]:
+    """Return which of `count` noise inputs a search varies, ascending: of those that are not `zeroed` the first
+    `trainable` if their kind is "trainable", all if it is "normalized" or "redrawn", and none of another kind.
+    """
+    most = {"trainable": trainable, "normalized": count, "redrawn": count}.get(kind, 0)
+    return tuple(layer for layer in range(min(count, most)) if layer not in zeroed)
+
+
 def init_noise(
     key: PRNGKeyArray,
     noise_shapes: Sequence[tuple[int, ...]],
@@ -113,9 +122,8 @@ def init_noise(
 ) -> tuple[tuple[Float[Array, "..."], ...], tuple[Float[Array, "..."] | None, ...]]:
     """Draw a generator's noise inputs, split into those a search varies and the rest; `merge_noise` joins them.
 
-    Noise i is N(0, 1) from `fold_in(key, i)`, or zero when `kind` is "zero" or i is in `zeroed`. It is searched when
-    `kind` is "trainable", i < `trainable` and i is not zeroed; or when `kind` is "normalized", which makes its mean 0
-    and its variance 1 (StyleGAN2, appendix D).
+    Noise i is N(0, 1) from `fold_in(key, i)`, or zero when `kind` is "zero" or i is in `zeroed`. `searched_noise` says
+    which are searched; "normalized" makes their mean 0 and their variance 1 (StyleGAN2, appendix D).
 
     Args:
         key: Random key; layer i does not depend on the other layers or options.
@@ -137,6 +145,7 @@ def init_noise(
         raise ValueError(f"trainable: expected at least 0 layers, got {trainable}")
     if any(layer < 0 for layer in zeroed):
         raise ValueError(f"zeroed: expected layer indices of at least 0, got {tuple(zeroed)}")
+    layers = searched_noise(len(noise_shapes), kind, trainable=trainable, zeroed=zeroed)
     searched, fixed = [], []
     for layer, shape in enumerate(noise_shapes):
         if kind == "zero" or layer in zeroed:
@@ -145,7 +154,7 @@ def init_noise(
         noise = jax.random.normal(jax.random.fold_in(key, layer), shape, jnp.float32)
         if kind == "normalized":
             noise = (noise - jnp.mean(noise)) / jnp.std(noise)
-        if kind == "normalized" or (kind == "trainable" and layer < trainable):
+        if layer in layers:
             searched.append(noise)
             fixed.append(None)
         else:
@@ -288,7 +297,8 @@ def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere |
     if config.geometry == "sphere":
         manifold["latent"] = Sphere(radius=None if config.start == "gaussian" else math.sqrt(latent_dim))
     if searched_blocks(config):
-        manifold["features"] = L1Ball(mean_absolute=config.feature_radius)
+        radius = config.feature_radius
+        manifold["features"] = Euclidean() if radius is None else L1Ball(mean_absolute=radius)
     return manifold
 
 

@@ -41,6 +41,8 @@ _MARGIN = 1.0 - 1e-4
 _PROGRESS = 1e-3
 # Sets the keys of a method apart from those of noise on the latent, which are numbered by its steps.
 _METHOD = 0x6D657468
+# And of noise inputs that are drawn for every look.
+_REDRAWN = 0x6E6F6973
 # Noise on the latent is gone after this share of the steps (the StyleGAN2 projector's).
 _QUIET = 0.75
 # What no loss or error is above: where there is none yet. Not infinity, which JAX can be told to look for.
@@ -160,14 +162,28 @@ def _where(condition: Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
-def _with_noise(generator: Generator, state: SearchState, numbers: Numbers) -> Variables:
-    """The variables that this look is at: the latent with noise on it that dies away (ADA's projector)."""
-    assert generator.w_std is not None
-    latent = state.variables["latent"]
-    left = jnp.maximum(0.0, 1.0 - state.steps / numbers["steps"] / _QUIET)
-    scale = numbers["latent_noise"] * generator.w_std * jnp.square(left)
-    key = jax.random.fold_in(wrapped_key(state.key), state.steps)
-    return state.variables | {"latent": latent + scale * jax.random.normal(key, latent.shape)}
+def _looked_at(generator: Generator, config: SearchConfig, state: SearchState, numbers: Numbers) -> Variables:
+    """The variables that this look is at: the search's own, with what is drawn for every look.
+
+    That is noise on the latent, which dies away (ADA's projector), and noise inputs where they are `redrawn` (II2S);
+    the first look's are those that the search was given.
+    """
+    variables = state.variables
+    if config.latent_noise:
+        assert generator.w_std is not None
+        left = jnp.maximum(0.0, 1.0 - state.steps / numbers["steps"] / _QUIET)
+        scale = numbers["latent_noise"] * generator.w_std * jnp.square(left)
+        key = jax.random.fold_in(wrapped_key(state.key), state.steps)
+        latent = variables["latent"]
+        variables = variables | {"latent": latent + scale * jax.random.normal(key, latent.shape)}
+    if config.noise == "redrawn":
+        key = jax.random.fold_in(jax.random.fold_in(wrapped_key(state.key), _REDRAWN), state.steps)
+        noise = tuple(
+            jnp.where(state.steps == 0, image, jax.random.normal(jax.random.fold_in(key, place), image.shape))
+            for place, image in enumerate(variables["noise"])
+        )
+        variables = variables | {"noise": noise}
+    return variables
 
 
 def step(
@@ -180,9 +196,11 @@ def step(
     The evaluation comes back as the method was given it, without products.
     """
     numbers = config.numbers if numbers is None else numbers
-    looked_at = _with_noise(generator, state, numbers) if config.latent_noise else state.variables
+    looked_at = _looked_at(generator, config, state, numbers)
     loss = functools.partial(evaluate, generator, config, state.target, fixed_noise=state.fixed_noise, numbers=numbers)
     grads, seen = jax.grad(loss, has_aux=True)(looked_at)
+    if config.noise == "redrawn":
+        grads = grads | {"noise": jax.tree.map(jnp.zeros_like, grads["noise"])}
     finite = jnp.isfinite(seen.loss) & jnp.isfinite(optax.tree.norm(grads))
     limit = numbers["eps"] * _MARGIN
     feasible = seen.delivered_error <= limit

@@ -57,8 +57,10 @@ def _terms(dtype):
         "WPRIOR": lambda w: regularizers.w_prior(w, mean, std),
         "COLINEAR": regularizers.colinear,
         "PRINCIPAL": lambda w: regularizers.principal_prior(w, _principal(dtype)),
+        "PRINCIPAL_MEAN": lambda w: regularizers.principal_mean(w, _principal(dtype)),
         "LATENT": regularizers.squared_norm,
         "GEOCROSS": regularizers.geocross,
+        "GEOCROSS_LATENT": regularizers.geocross,
     }
     images = {
         "L2": lambda x: losses.l2(x, target, 0.0),
@@ -66,12 +68,17 @@ def _terms(dtype):
         "MAE": lambda x: losses.mae(x, target),
         "LAPLACE": lambda x: losses.laplace(x, target, scale),
         "GAUSSIAN": lambda x: losses.gaussian(x, target, scale),
-        "MULTISCALE": lambda x: losses.multiscale(x, target),
     }
     seen = jnp.asarray(0.5 + 0.2 * _random(16, 16, 3, seed=10), dtype)
     larger_images = {"LPIPS": lambda x: lpips.lpips(tiny_perceptual(dtype), x, seen)}
+    wide = jnp.asarray(0.5 + 0.2 * _random(34, 34, 3, seed=11), dtype)
+    largest_images = {
+        "COARSE_MAE": lambda x: losses.coarse_mae(x, wide),
+        "MULTISCALE_LPIPS": lambda x: losses.multiscale_lpips(tiny_perceptual(dtype), x, wide),
+    }
     noise = {"NOISE": lambda n: regularizers.noise_correlation([n])}
-    shapes = [(rows, (ROWS, WIDTH)), (images, (4, 4, 3)), (larger_images, (16, 16, 3)), (noise, (16, 16, 1))]
+    shapes = [(rows, (ROWS, WIDTH)), (images, (4, 4, 3)), (larger_images, (16, 16, 3))]
+    shapes += [(largest_images, (34, 34, 3)), (noise, (16, 16, 1))]
     return {name: (function, shape) for some, shape in shapes for name, function in some.items()}
 
 
@@ -117,9 +124,11 @@ def test_image_losses_by_hand():
     np.testing.assert_allclose(losses.mae(g, y), 0.25, rtol=1e-6)
     np.testing.assert_allclose(losses.laplace(g, y, 0.1), 12 * (2.5 + np.log(0.2)), rtol=1e-5)
     np.testing.assert_allclose(losses.gaussian(g, y, 0.1), 12 * (3.125 + np.log(0.1 * np.sqrt(2 * np.pi))), rtol=1e-5)
-    # A checkerboard is gone once it is halved.
-    checks = jnp.indices((4, 4)).sum(0)[..., None] % 2 * jnp.ones(3)
-    np.testing.assert_allclose(losses.multiscale(0.5 + checks, jnp.full((4, 4, 3), 1.0)), 0.5 / 3, rtol=1e-6)
+    # A checkerboard is gone once it is halved, which pictures of 16 pixels are not, nor a last row that is odd.
+    for side, left in ((16, 0.5), (17, 0.0), (32, 0.0)):
+        checks = jnp.indices((side, side)).sum(0)[..., None] % 2 * jnp.ones(3)
+        value = losses.coarse_mae(0.5 + checks, jnp.full((side, side, 3), 1.0))
+        np.testing.assert_allclose(value, left, rtol=1e-6, atol=1e-7)
 
 
 def test_likelihoods_are_densities():

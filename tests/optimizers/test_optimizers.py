@@ -303,13 +303,27 @@ def test_schedules_match_the_program(key):
 
 
 def test_schedules_hold_their_last_rate():
-    for name, last in {"fixed": 1.0, "linear1cycle": 0.1, "linear1cycledrop": 0.001, "ramps": 0.0}.items():
+    for name, last in {
+        "fixed": 1.0,
+        "linear1cycle": 0.1,
+        "linear1cycledrop": 0.001,
+        "ramps": 0.0,
+        "long_ramps": 0.0,
+    }.items():
         np.testing.assert_allclose(schedules.schedule(name, 2.0, 10)(jnp.array([10, 25])), 2.0 * last, atol=1e-6)
 
 
 def test_ramps_are_the_projectors():
     rates = schedules.schedule("ramps", 0.1, 1000)(jnp.array([0, 25, 50, 400, 750, 875, 1000]))
     np.testing.assert_allclose(rates, 0.1 * np.array([0, 0.5, 1, 1, 1, 0.5, 0]), atol=1e-6)
+
+
+def test_long_ramps_are_those_of_ilos_rounds():
+    golden = load("methods/ilo")
+    for part in range(4):
+        recorded = golden[f"round{part}/rate"]
+        rates = schedules.schedule("long_ramps", 0.1, len(recorded))(jnp.arange(len(recorded)))
+        np.testing.assert_allclose(rates, recorded, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -163,9 +163,9 @@ def test_a_users_function_has_no_json():
         ({"optimizer": "adam"}, "optimizer: expected one of projected_adam, .*, normalized_gradient, got 'adam'"),
         (
             {"schedule": "cosine"},
-            "schedule: expected one of fixed, linear1cycle, linear1cycledrop, ramps, got 'cosine'",
+            "schedule: expected one of fixed, linear1cycle, linear1cycledrop, ramps, long_ramps, got 'cosine'",
         ),
-        ({"noise": "random"}, "noise: expected one of zero, fixed, trainable, normalized, got 'random'"),
+        ({"noise": "random"}, "noise: expected one of zero, fixed, trainable, normalized, redrawn, got 'random'"),
         ({"stop": "early"}, "stop: expected one of never, feasible, plateau, got 'early'"),
         ({"precision": "float16"}, "precision: expected one of float32, bfloat16, got 'float16'"),
         ({"precision": None}, "precision: expected one of float32, bfloat16, got None"),
@@ -215,6 +215,8 @@ def test_phases_come_back_from_json():
         ({"share": 1, "rate": -1.0}, "phase rate: expected a positive number, got -1.0"),
         ({"share": 1, "tied": "both"}, "phase tied: expected all, layer or none, got 'both'"),
         ({"share": 1, "block": -1}, "phase block: expected an index of 0 or more, got -1"),
+        ({"share": 1, "noise_layers": -1}, "phase noise_layers: expected 0 or more, got -1"),
+        ({"share": 1, "noise_layers": 5.0}, "phase noise_layers: expected 0 or more, got 5.0"),
     ],
 )
 def test_phases_out_of_range_are_named(settings, message):

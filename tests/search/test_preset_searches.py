@@ -14,7 +14,7 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors import flow as flows
 from pulse_jax.generators.priors.flow import Flow
 from pulse_jax.generators.priors.gaussian import GaussianFit
-from pulse_jax.generators.priors.principal import PrincipalFit, w_to_principal
+from pulse_jax.generators.priors.principal import PrincipalFit
 from pulse_jax.images.degradations.bicubic import bicubic_matrix
 from pulse_jax.search import presets
 from pulse_jax.search import step as search
@@ -95,7 +95,7 @@ def trajectory(generator, config: SearchConfig, restart: int = 0):
         before = state
         state, _ = step(state)
         points.append(state.variables)
-        looks.append(search._with_noise(generator, before, config.numbers)["latent"] if config.latent_noise else None)
+        looks.append(search._looked_at(generator, config, before, config.numbers)["latent"])
     return points, looks, fixed
 
 
@@ -152,12 +152,6 @@ def image2stylegan(generator, w, noise, y):
     return jnp.mean((picture(generator, w, noise) - y) ** 2)
 
 
-def pn(generator, w, noise, y):
-    v = w_to_principal(w, generator.principal)
-    weight = dict(term.split("*")[::-1] for term in presets.pn().loss.split("+"))["PRINCIPAL"]
-    return image2stylegan(generator, w, noise, y) + float(weight) * jnp.mean(jnp.sum(v**2, -1))
-
-
 def geocross(w):
     apart, together = (jnp.sqrt(jnp.sum((w[:, None] + sign * w) ** 2, -1) + 1e-9) for sign in (-1, 1))
     return 64 * jnp.mean((2 * jnp.arctan(apart / together)) ** 2)
@@ -195,7 +189,6 @@ METHODS = {
     "brgm": (brgm, 0.1, ramps, 1000),
     "csgm": (csgm, 0.1, constant, 500),
     "image2stylegan": (image2stylegan, 0.01, constant, 1000),
-    "pn": (pn, presets.pn().learning_rate, ramps, 300),
 }
 
 
@@ -300,17 +293,15 @@ def _first_steps(kind, config):
     return generator, points, low_res
 
 
-@pytest.mark.parametrize("kind", ["stylegan1-16", "stylegan2-16"])
-def test_robust_moves_all_rows_then_layers_then_filters(unchecked, kind):
+def test_robust_moves_all_rows_then_layers_then_filters(unchecked):
+    """On StyleGAN1, where recorded numbers are of StyleGAN2."""
     config = presets.robust(steps=3)
-    generator, points, low_res = _first_steps(kind, config)
+    generator, points, low_res = _first_steps("stylegan1-16", config)
     filters = generator.config.filters
     layer_of = np.repeat(np.arange(len(filters)), filters)
 
     def loss(w):
-        residual = low_res(w, (), {}) - TARGET
-        half = residual.reshape(2, 2, 2, 2, 3).mean((1, 3))
-        return (jnp.mean(jnp.abs(residual)) + jnp.mean(jnp.abs(half)) + jnp.mean(jnp.abs(half.mean((0, 1))))) / 3
+        return 0.1 * jnp.mean(jnp.abs(low_res(w, (), {}) - TARGET))
 
     gradient = jax.jit(jax.grad(loss))
     np.testing.assert_allclose(points[0]["latent"], np.tile(generator.w_avg, (sum(filters), 1)), rtol=1e-6)
@@ -329,15 +320,14 @@ def test_robust_moves_all_rows_then_layers_then_filters(unchecked, kind):
         np.testing.assert_allclose(points[t + 1]["latent"][sure], expected[sure], atol=0.02 * rate)
 
 
-@pytest.mark.parametrize("kind", ["stylegan1-16", "stylegan2-16"])
-def test_ilo_moves_the_latent_then_offsets_to_deeper_blocks(unchecked, kind):
-    """Six steps share themselves out as 2, 2, 1, 1: the first three are two of the latent's and one of block 0's."""
-    config = presets.ilo(steps=6, feature_radius=1e-4)
-    generator, points, low_res = _first_steps(kind, config)
+def test_ilo_moves_the_latent_then_offsets_to_deeper_blocks(unchecked):
+    """On StyleGAN1, and in a ball; of steps that share themselves out as 2, 2, 1, 1 those of the first blocks."""
+    config = presets.ilo(steps=6, feature_radius=1e-4, schedule="fixed")
+    generator, points, low_res = _first_steps("stylegan1-16", config)
 
     def loss(latent, noise, features):
         w = jax.nn.leaky_relu(latent * generator.gaussian_fit.std + generator.gaussian_fit.mean, 0.2)
-        return 100 * jnp.mean((low_res(w, noise, dict(enumerate(features))) - TARGET) ** 2) + 0.05 * geocross(w)
+        return 4 * jnp.mean((low_res(w, noise, dict(enumerate(features))) - TARGET) ** 2) + 0.01 * geocross(latent)
 
     radii = [np.linalg.norm(row) for row in np.asarray(points[0]["latent"])]
     adam, offsets = Adam(), Adam()
@@ -508,7 +498,7 @@ def test_other_numbers_need_no_other_program(unchecked, compiled):
     [
         ("srls", "flow", "the loss FLOW needs this generator's flow; pulse-jax fit-prior GENERATOR --kind flow"),
         ("brgm", "w_std", "the loss WPRIOR needs this generator's w_std"),
-        ("pn", "principal", "the loss PRINCIPAL needs this generator's principal; .* --kind pca"),
+        ("pn", "principal", "the loss PRINCIPAL_MEAN needs this generator's principal; .* --kind pca"),
         ("image2stylegan", "w_avg", "the search needs this generator's w_avg; .* --kind gaussian"),
         ("stylegan2_projector", "w_std", "the search needs this generator's w_std"),
         ("pulse", "gaussian_fit", "the search needs this generator's gaussian_fit"),

@@ -43,10 +43,20 @@ def test_pulse_is_the_papers_method_on_the_sphere():
     assert not config.blur_at_factor_one
 
 
-def test_brgm_has_its_perceptual_term_where_there_is_a_network():
-    pixels, whole = presets.brgm(steps=7), presets.brgm(perceptual=True, steps=7)
-    assert pixels.loss == "65.025*L2+100*WPRIOR+3*COLINEAR"
-    assert whole == dataclasses.replace(pixels, loss=f"1*LPIPS+{pixels.loss}")
+@pytest.mark.parametrize(
+    ("name", "pixels", "term"),
+    [
+        ("brgm", "65.025*L2+100*WPRIOR+3*COLINEAR", "LPIPS"),
+        ("pn", "4*L2+0.001*PRINCIPAL_MEAN", "LPIPS"),
+        ("ilo", "4*L2+0.01*GEOCROSS_LATENT", "LPIPS"),
+        ("robust", "0.1*COARSE_MAE", "MULTISCALE_LPIPS"),
+    ],
+)
+def test_methods_have_their_perceptual_term_where_there_is_a_network(name, pixels, term):
+    preset = presets.PRESETS[name]
+    plain, whole = preset(steps=7), preset(perceptual=True, steps=7)
+    assert plain.loss == pixels
+    assert whole == dataclasses.replace(plain, loss=f"1*{term}+{pixels}")
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)

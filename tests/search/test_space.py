@@ -230,6 +230,7 @@ def test_to_w_refuses_by_name(unchecked, space, shape, complaint):
         ("trainable", 99, (9,), set(range(9)), {9}),
         ("fixed", 5, (9,), set(), {9}),
         ("zero", 5, (9,), set(), set(range(10))),
+        ("redrawn", 5, (9,), set(range(9)), {9}),
     ],
 )
 def test_which_noise_is_searched_and_which_is_zero(key, kind, trainable, zeroed, searched_layers, zero_layers):
@@ -272,7 +273,7 @@ def test_only_searched_noise_is_differentiated_and_mapped(key):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"kind": "random"}, "kind: expected one of zero, fixed, trainable, normalized, got 'random'"),
+        ({"kind": "random"}, "kind: expected one of zero, fixed, trainable, normalized, redrawn, got 'random'"),
         ({"trainable": -1}, "trainable: expected at least 0 layers, got -1"),
         ({"zeroed": (3, -1)}, r"zeroed: expected layer indices of at least 0, got \(3, -1\)"),
     ],

@@ -147,13 +147,13 @@ class Synthesis(nn.Module):
         for block, (size, channels) in enumerate(zip(config.blocks, config.channels, strict=True)):
             for upsample in (False,) if size == 4 else (True, False):
                 convolution = _Layer(channels, upsample, config.conv_clamp, name=f"b{size}_conv{int(not upsample)}")
-                # Of a row for every filter, the first are the convolution's.
                 x = convolution(x, rows[layer][:, :channels] if rows[layer].ndim == 3 else rows[layer], noise[layer])
                 layer += 1
             if offsets and block in offsets:
                 x = x + offsets[block].astype(x.dtype)
             x = checkpoint_name(x, BLOCK)
-            colours = rows[layer][:, -3:] if rows[layer].ndim == 3 else rows[layer]
+            # The colours share theirs with the next convolution's first three filters, as in the authors' program.
+            colours = rows[layer][:, :3] if rows[layer].ndim == 3 else rows[layer]
             rgb = _ToRGB(config.conv_clamp, name=f"b{size}_torgb")(x, colours)
             image = rgb if image is None else upsample_image(image) + rgb
         return jax.numpy.asarray(image)
