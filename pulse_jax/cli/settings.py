@@ -20,7 +20,7 @@ from pulse_jax.runs.inputs import Quota
 from pulse_jax.runs.plan import AutomaticLanes, RunPlan
 from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
-from pulse_jax.search.presets import PRESETS
+from pulse_jax.search.presets import PERCEPTUAL, PRESETS
 from pulse_jax.search.problems import Start
 from pulse_jax.search.requirements import admissible_sizes, output_size
 from pulse_jax.search.space import from_w
@@ -144,6 +144,8 @@ def _to_search(
     options: Upsample, config: SearchConfig, generator: Generator, record: GeneratorRecord, screen: Screen
 ) -> dict[str, Any]:
     """What only a plan to search must find out."""
+    if options.preset in PERCEPTUAL and options.perceptual is None:
+        screen.note(f"--preset {options.preset}: without --perceptual, the LPIPS of its program's loss is left out.")
     generator = generators.with_fit(generator, options.generator, config, options.label, screen)
     additions = _additions(options, config, generator, screen)
     stops = options.solutions is not None and not options.diverse
