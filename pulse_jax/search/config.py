@@ -85,7 +85,8 @@ class SearchConfig:
             search, in every other one drawn towards a random style by 0.2 to 0.4 of the way (euclidean only).
         method: How it moves: a name in `pulse_jax.search.methods.registry.METHODS`; "gradient" follows an optimiser.
         optimizer, learning_rate, schedule: Of the method "gradient": names in `pulse_jax.optimizers.OPTIMIZERS` and
-            `SCHEDULES`, and the rate in the optimiser's units.
+            `SCHEDULES`, and the rate in the optimiser's units. Of "riemannian_lbfgs" the rate is its largest step, in
+            radians on spheres.
         phases: Parts of the search that move some of its variables each, one after another; none to move all at once.
         feature_radius: Largest mean absolute value of an offset that a phase with a `block` searches.
         noise: What the generator's noise images are: all zero, drawn and fixed, or drawn and searched along.
