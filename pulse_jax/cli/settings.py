@@ -160,7 +160,7 @@ def _to_search(
         "start": _start(options, quota.searches, config, generator, record["sha256"], screen),
         "additions": additions,
         "footer": f"{_FOOTER} {config.eps:g}, preset {options.preset}, at most {config.steps} steps, "
-        f"seed {options.seed}, generator {Path(record['folder']).name}. "
+        f"seed {options.seed}, generator {Path(record['folder']).name}. {_moved(config)}"
         "The people in the solutions are imagined; they do not exist.",
     }
 
@@ -172,8 +172,15 @@ def _to_interpolate(options: Upsample, config: UpsamplingConfig, generator: Gene
         "quota": Quota(1, 1, stops=False),
         "lanes": 1,
         "compiles": False,
-        "footer": f"{_FOOTER} {config.eps:g}, enlarged by {options.preset} interpolation, without a search.",
+        "footer": f"{_FOOTER} {config.eps:g}, enlarged by {options.preset} interpolation, without a search. "
+        f"{_moved(config)}".rstrip(),
     }
+
+
+def _moved(config: UpsamplingConfig) -> str:
+    """What a sheet says of pictures that were moved."""
+    told = "Moved is by how many of 255 levels (root mean square) a picture was changed to downscale exactly. "
+    return told if config.exact else ""
 
 
 def _of_flag(error: ValueError) -> UsageError:

@@ -79,6 +79,7 @@ class SolutionRecord(TypedDict):
     steps: int
     feasible_at: int
     evaluations: int
+    moved: NotRequired[float]
     command: str
     unseen_distance: NotRequired[float | None]
     variations: NotRequired[list[VariationRecord]]

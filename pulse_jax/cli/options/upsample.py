@@ -102,6 +102,9 @@ class Upsample(Everywhere):
     perceptual: Annotated[File, Role(decides="contents", repeated="given", reported=True)] = None
     """With presets whose programs compare by LPIPS too, whose loss then has that term: the network that convert
     --perceptual wrote."""
+    exact: Annotated[bool, Role(decides="config", repeated="given")] = False
+    """Move each solution, as little as needed, to where it downscales to the input to rounding; it then is no longer
+    quite what the generator draws, and the sheet says by how much."""
     output_size: Annotated[
         int | None,
         arg(metavar="N", help_behavior_hint="(default: the generator's)"),
