@@ -115,6 +115,7 @@ def inspect(
     """
     found = account([read_source(path) for path in _each(paths)], clamp, network, resolution)
     try:
+        _check_usable(found)
         fill(found.plan, found.state)
     except CheckpointError as error:
         return Inspection(found, str(error))
@@ -159,10 +160,9 @@ def convert(
         on_recognised(found)
     if os.path.lexists(output) and not overwrite:
         raise CheckpointError(f"{shown(output, 400)}: exists already; choose another folder")
+    _check_usable(found)
     generator = _generator(found.plan, fill(found.plan, found.state))
     if generator.gaussian_fit is None:
-        if not generator.config.has_mapping:
-            raise found.state.refuse("has no mapping network; give its file as well (mapping.pt), or gaussian_fit.pt")
         if samples < 2:
             raise ValueError(f"samples: expected at least 2, got {samples}")
         try:
@@ -171,6 +171,13 @@ def convert(
             raise found.state.refuse(f"the Gaussian fit failed: {error}") from error
     generator.save(output, source=found.description, overwrite=overwrite)
     return generator
+
+
+def _check_usable(found: Account) -> None:
+    """Raises `CheckpointError` for a generator that nothing could be searched in."""
+    fitted = any(entry.target == "gaussian_fit/mean" for entry in found.plan.entries)
+    if not fitted and not found.plan.config.has_mapping:
+        raise found.state.refuse("has no mapping network; give its file as well (mapping.pt), or gaussian_fit.pt")
 
 
 def _generator(plan: Plan, arrays: dict[str, np.ndarray]) -> Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable
 
@@ -73,6 +74,15 @@ _UNSUPPORTED = (
 )
 
 
+@functools.cache
+def _any(families: tuple[Family, ...]) -> tuple[str, ...]:
+    """The patterns of everything: what none of them knows is none of each."""
+    return (
+        *(pattern for family in families for pattern in family.patterns),
+        *(pattern for _, patterns, _ in _UNSUPPORTED for pattern in patterns),
+    )
+
+
 def _known(patterns: tuple[str, ...], keys: Iterable[str]) -> int:
     known = compiled(patterns)
     return sum(known.fullmatch(key) is not None for key in keys)
@@ -95,6 +105,8 @@ def recognised(keys: Iterable[str]) -> Family | str | None:
         keys: Names of a network's arrays.
     """
     keys = [key for key in keys if key not in FIT]
+    if 2 * _known(_any(FAMILIES), keys) < len(keys):
+        return None
     kind, known = _best(keys)
     return kind if keys and 2 * known >= len(keys) else None
 

@@ -57,9 +57,9 @@ def run_sample(options: Sample, screen: Screen) -> int:
     described = generators.generator_record(generator, options.generator)
     count, seed, truncation = options.draw
     if stored is None:
+        generators.check_mapping(generator, options.generator)
         if truncation != 1.0 and generator.w_avg is None:
             raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
-        generators.check_mapping(generator, options.generator)
         with Count(screen, "drawing") as bar:
             drawn = generator.sample(
                 random_key(seed),

@@ -98,7 +98,7 @@ TERMS: dict[str, Term] = {
 """Every term that a loss may name: those of the image first, then those of latent and noise."""
 
 
-def check_priors(names: Iterable[str], priors: Priors) -> None:
+def check_priors(names: Iterable[str], priors: Priors, *, has_mapping: bool = True) -> None:
     """See that all is there that the terms of these `names` need.
 
     Raises:
@@ -107,7 +107,7 @@ def check_priors(names: Iterable[str], priors: Priors) -> None:
     for name in names:
         for field in TERMS[name].needs:
             if getattr(priors, field) is None:
-                raise MissingPrior(f"the loss {name} needs {what_is_missing(field)}")
+                raise MissingPrior(f"the loss {name} needs {what_is_missing(field, has_mapping)}")
 
 
 def total_loss(
