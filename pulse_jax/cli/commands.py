@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from pulse_jax.cli.options.align import Align
 from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.cli.options.convert import Convert
 from pulse_jax.cli.options.demo import Demo
@@ -32,6 +33,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "upsample": Command(Upsample, "pulse_jax.cli.upsample:run_upsample"),
     "downscale": Command(Downscale, "pulse_jax.cli.downscale:run_downscale"),
+    "align": Command(Align, "pulse_jax.cli.align:run_align"),
     "demo": Command(Demo, "pulse_jax.cli.demo:run_demo"),
     "sample": Command(Sample, "pulse_jax.cli.sample:run_sample"),
     "convert": Command(Convert, "pulse_jax.cli.convert:run_convert"),

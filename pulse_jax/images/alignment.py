@@ -10,7 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FRAMES", "Frame", "five_points", "quad_of", "side_of"]
+__all__ = ["FRAMES", "Detection", "Frame", "five_points", "quad_of", "side_of"]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A face that was found in a photograph, or marked by hand.
+
+    Attributes:
+        points: What `five_points` takes, float64 (5, 2) or (68, 2).
+        score: Probability that it is a face, as whoever found it says; None of one that was marked.
+    """
+
+    points: np.ndarray
+    score: float | None = None
 
 
 @dataclass(frozen=True)
