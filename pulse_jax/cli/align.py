@@ -8,11 +8,11 @@ import numpy as np
 from pulse_jax.cli import generators
 from pulse_jax.cli.options.align import Align
 from pulse_jax.cli.photographs import frame_name, search_photographs
-from pulse_jax.images.files import ImageError, ReadImage, save_png
+from pulse_jax.images.files import ReadImage, save_png
 from pulse_jax.images.warping import aligned
-from pulse_jax.runs.folder import RunFolder, check_output_apart
-from pulse_jax.runs.inputs import find_inputs, read_each, report_failures, result_names
-from pulse_jax.runs.photographs import ALIGNMENT_FILE, FACES_SHEET, Choice, Face, alignment_text
+from pulse_jax.runs.folder import ALIGNMENT_FILE, FACES_SHEET, RunFolder, check_output_apart
+from pulse_jax.runs.inputs import find_inputs, read_each, report_failures, result_names, usable
+from pulse_jax.runs.photographs import Choice, Face, alignment_text
 from pulse_jax.system import devices
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
@@ -41,9 +41,10 @@ def run_align(options: Align, screen: Screen) -> int:
     paths, failures = find_inputs(options.inputs, options.output, recursive=options.recursive)
     total = len(paths) + len(failures)
     choice = Choice(options.face, options.largest)
-    searched = search_photographs(paths, result_names(paths), frame, choice, options.landmarks, failures, screen)
-    photographs = {one.path: one for one in searched.photographs}
-    faces = [face for one in searched.photographs for face in one.taken]
+    names = result_names(paths)
+    alignment = search_photographs(paths, names, frame, choice, options.landmarks, failures, screen)
+    photographs = {one.path: one for one in alignment.photographs}
+    faces = list(alignment.faces.values())
     if faces:
         summary: dict[str, Any] = {
             "command": "align",
@@ -60,19 +61,16 @@ def run_align(options: Align, screen: Screen) -> int:
 
         images = {face.name: f"{face.name}.png" for face in faces}
         with folder.write_once([*images.values(), ALIGNMENT_FILE, FACES_SHEET], summary) as part:
-            for result in read_each(list(photographs), cut):
-                if isinstance(result, ImageError):  # it was read a moment ago
-                    failures.append(result)
-                    continue
-                for face, picture in result:
+            for pictures in usable(read_each(list(photographs), cut), failures):
+                for face, picture in pictures:
                     save_png(part / images[face.name], picture)
                     told = f"{face.side:.0f} pixels across" + (
                         "" if face.total == 1 else f", {face.number} of {face.total}"
                     )
                     screen.note(f"{printable(face.photograph.name)}: {images[face.name]}, {told}")
-            text = alignment_text(searched.photographs, frame, images)
+            text = alignment_text(alignment, images)
             (part / ALIGNMENT_FILE).write_text(text, encoding="utf-8")
-            save_png(part / FACES_SHEET, searched.sheet())
+            save_png(part / FACES_SHEET, alignment.sheet)
             summary["failed"] += [{"input": failure.source, "message": failure.message} for failure in failures]
         count = len(faces)
         screen.result(

@@ -19,6 +19,7 @@ import numpy as np
 from pulse_jax.cli.interrupts import Interrupt, Stopped
 from pulse_jax.cli.live import Live
 from pulse_jax.cli.options.upsample import Upsample
+from pulse_jax.cli.photographs import aligned_inputs, write_alignment
 from pulse_jax.cli.settings import given_config, make_plan
 from pulse_jax.engine import stream as engine
 from pulse_jax.engine.checkpoints import CheckpointError
@@ -75,14 +76,18 @@ def run_upsample(
     """
     config = given_config(options)
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=replaces, resumes=True)
-    for source in (options.init, options.perceptual):
+    for source in (options.init, options.perceptual, options.landmarks):
         check_output_apart(options.output, options.inputs, source)
     found, failures = find_inputs(options.inputs, options.output, recursive=options.recursive)
-    total = len(found) + len(failures)
-    if not found:
+    alignment = aligned_inputs(options, found, failures, screen) if options.align else None
+    inputs = found if alignment is None else list(alignment.faces)
+    total = len(inputs) + len(failures)
+    if not inputs:
         report_failures(failures, total, screen)
         return 1
-    plan = make_plan(options, config, found, failures, screen, command=command, originals=originals)
+    plan = make_plan(
+        options, config, inputs, failures, screen, command=command, alignment=alignment, originals=originals
+    )
     outcome = _execute(plan, folder, screen)
     report_failures(outcome.failures, total, screen)
     return outcome.code or (1 if outcome.failures else 0)
@@ -169,6 +174,7 @@ class _Run:
             self._screen.note(f"going on with the {kind} run in {printable(self._plan.output)}")
             self._folder.update(self._summary())
         self._write_options()
+        write_alignment(self._plan, self._folder, resumed=resumed)
         try:
             with self._interrupt:
                 with self._live:
@@ -315,7 +321,7 @@ class _Run:
                 self._screen.note(f"{name}: cannot be used (told at the end)", "yellow")
                 continue
             if one.notes:
-                self._screen.note(f"{printable(one.path.name)}: {', '.join(one.notes)}")
+                self._screen.note(f"{printable(one.title)}: {', '.join(one.notes)}")
             if resumed:
                 self._writer.recall(one)
                 done, feasible = live.earlier

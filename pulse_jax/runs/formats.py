@@ -102,6 +102,7 @@ class InputRecord(TypedDict):
     sheet: str | None
     searches: int
     solutions: list[SolutionRecord]
+    face: NotRequired[int]
     animations: NotRequired[list[str]]
 
 
@@ -137,6 +138,9 @@ class Settings(TypedDict):
     fit: str | None
     input_size: int | None
     factor: int | None
+    align: bool
+    at: int | None
+    landmarks: str | None
     format: str
     init: str | None
     perceptual: str | None

@@ -1,5 +1,6 @@
 """Photographs with faces in them: what was found, which of it is taken, and the record of that, `alignment.json`."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 
 from pulse_jax.images.alignment import Detection, Frame, five_points, quad_of, side_of
 from pulse_jax.images.files import ImageError, ReadImage
+from pulse_jax.runs.folder import ALIGNMENT_FILE
 from pulse_jax.runs.formats import FORMAT, AlignmentFile, FaceRecord, PhotographRecord
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.files import sha256_of
@@ -16,8 +18,7 @@ from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.text import printable, reason_of
 
 __all__ = [
-    "ALIGNMENT_FILE",
-    "FACES_SHEET",
+    "Alignment",
     "Choice",
     "Face",
     "Finder",
@@ -27,10 +28,6 @@ __all__ = [
     "read_alignment",
 ]
 
-ALIGNMENT_FILE = "alignment.json"
-"""The record of photographs and the faces that were cut out of them."""
-FACES_SHEET = "faces.png"
-"""The sheet of photographs with what was found in them."""
 _MAX_BYTES = 2**30
 
 Finder = Callable[[Path, np.ndarray], Sequence[Detection]]
@@ -97,6 +94,27 @@ class Photograph:
     taken: Sequence[Face]
 
 
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """What was found in all photographs of a command.
+
+    Attributes:
+        frame: Name of the frame.
+        photographs: Those with faces.
+        sheet: Them and their faces, drawn: uint8 (h, w, 3).
+    """
+
+    frame: str
+    photographs: Sequence[Photograph]
+    sheet: np.ndarray
+
+    @functools.cached_property
+    def faces(self) -> Mapping[Path, Face]:
+        """The faces that are taken, each by a file of its own name beside the photograph, which does not exist."""
+        taken = (face for one in self.photographs for face in one.taken)
+        return {face.photograph.parent / f"{face.name}.png": face for face in taken}
+
+
 def look(path: Path, picture: ReadImage, name: str, finder: Finder, frame: Frame, choice: Choice) -> Photograph:
     """Find the faces in a photograph.
 
@@ -138,27 +156,31 @@ def look(path: Path, picture: ReadImage, name: str, finder: Finder, frame: Frame
     return Photograph(path, sha256_of(path), width, height, faces, taken)
 
 
-def alignment_text(photographs: Sequence[Photograph], frame: str, images: Mapping[str, str]) -> str:
+def alignment_text(alignment: Alignment, images: Mapping[str, str], carried: Sequence[PhotographRecord] = ()) -> str:
     """Return the text of `alignment.json`.
 
     Args:
-        photographs: What was found in each.
-        frame: Name of the frame.
+        alignment: What was found.
         images: File of each face's picture, relative to the record, by the face's name.
+        carried: Photographs of an earlier record, which stay in this one where it has not got them itself.
     """
+    own = {str(one.path.absolute()) for one in alignment.photographs}
     record: AlignmentFile = {
         "format": FORMAT,
-        "frame": frame,
+        "frame": alignment.frame,
         "photographs": [
-            {
-                "input": str(one.path.absolute()),
-                "sha256": one.sha256,
-                "width": one.width,
-                "height": one.height,
-                "found": len(one.found),
-                "faces": [_face_record(face, images[face.name]) for face in one.taken],
-            }
-            for one in photographs
+            *(one for one in carried if one["input"] not in own),
+            *(
+                {
+                    "input": str(one.path.absolute()),
+                    "sha256": one.sha256,
+                    "width": one.width,
+                    "height": one.height,
+                    "found": len(one.found),
+                    "faces": [_face_record(face, images[face.name]) for face in one.taken],
+                }
+                for one in alignment.photographs
+            ),
         ],
     }
     return json.dumps(record, indent=1, allow_nan=False) + "\n"
@@ -195,7 +217,8 @@ def read_alignment(folder: Path) -> Sequence[PhotographRecord]:
                 raise TypeError("names of photographs")
             for face in photograph["faces"]:
                 quad = np.array(face["quad"], np.float64)
-                is_quad = quad.shape == (4, 2) and np.isfinite(quad).all() and side_of(quad) > 0
+                is_quad = quad.shape == (4, 2) and bool(np.isfinite(quad).all())
+                is_quad = is_quad and abs(np.linalg.det(quad[[1, 3]] - quad[0])) >= 1
                 if not isinstance(face["name"], str) or not is_quad:
                     raise TypeError("faces")
     except OSError as error:
