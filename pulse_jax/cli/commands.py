@@ -10,6 +10,7 @@ from pulse_jax.cli.options.downscale import Downscale
 from pulse_jax.cli.options.export import Export
 from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.cli.options.info import Info
+from pulse_jax.cli.options.paste import Paste
 from pulse_jax.cli.options.sample import Sample
 from pulse_jax.cli.options.selfcheck import Selfcheck
 from pulse_jax.cli.options.upsample import Upsample
@@ -34,6 +35,7 @@ COMMANDS = {
     "upsample": Command(Upsample, "pulse_jax.cli.upsample:run_upsample"),
     "downscale": Command(Downscale, "pulse_jax.cli.downscale:run_downscale"),
     "align": Command(Align, "pulse_jax.cli.align:run_align"),
+    "paste": Command(Paste, "pulse_jax.cli.paste:run_paste"),
     "demo": Command(Demo, "pulse_jax.cli.demo:run_demo"),
     "sample": Command(Sample, "pulse_jax.cli.sample:run_sample"),
     "convert": Command(Convert, "pulse_jax.cli.convert:run_convert"),
