@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from pulse_jax.cli.advice import advice
 from pulse_jax.cli.interrupts import Interrupt, Stopped
 from pulse_jax.cli.live import Live
 from pulse_jax.cli.options.upsample import Upsample
@@ -46,8 +47,6 @@ __all__ = ["run_upsample"]
 
 # Inputs that are read ahead of those that the engine has.
 _READ_AHEAD = 16
-# The largest error that damage to an input explains.
-_IMPURE = 1.2e-2
 
 
 def run_upsample(
@@ -374,30 +373,6 @@ class _Run:
             told += [f"{len(tally.missed) - 5} more"] if len(tally.missed) > 5 else []
             self._screen.result(f"Not feasible, with their lowest errors: {', '.join(told)}.", "yellow")
             if plan.compiles:
-                self._screen.result(_advice(plan, statistics.median(error for _, error in tally.missed)), "yellow")
+                self._screen.result(advice(plan, statistics.median(error for _, error in tally.missed)), "yellow")
         if plan.command == "upsample" and plan.sheets:
             self._screen.result(f"Look at {printable(plan.output / 'sheet.png')}", "bold")
-
-
-def _advice(plan: RunPlan, error: float) -> str:
-    """What may help where the lowest errors of some inputs have this median.
-
-    Saving an 8x8 picture as JPEG alone costs 1.2e-3 (quality 95) to 1.2e-2 (quality 10), noise of 5 % 2.6e-3: nothing
-    that downscales exactly looks so. What D has made of larger pictures has none of that.
-    """
-    if error <= _IMPURE and plan.input_size is None:
-        return (
-            "Inputs that were saved as JPEG, are noisy or were downscaled in another way cannot be met more closely "
-            f"than about 1e-3 to 1e-2: --eps {2 * error:.1g} accepts such ones. "
-            "Else more --restarts or --steps may help."
-        )
-    drawn = (
-        "the embedded one draws rendered heads, hardly photographs (pulse-jax convert brings others)"
-        if plan.generator_record["folder"] == "embedded"
-        else "the generator must be able to draw it"
-    )
-    more = "More --restarts or --steps may help; else" if error <= _IMPURE else "More searching hardly helps:"
-    return (
-        f"{more} a face must lie in the picture as the generator's do (upright, eyes above the middle, filling it), "
-        f"and {drawn}. eps is {plan.config.eps:g}."
-    )

@@ -47,7 +47,7 @@ def _surroundings(pixels: np.ndarray, quad: np.ndarray, size: int) -> tuple[np.n
     """The part of the photograph that the square needs, in 8 bits, reduced where it is too fine; and the quad in it."""
     height, width = pixels.shape[:2]
     shrink = max(1, int(side_of(quad) / size / 2))
-    reduced = np.rint(np.array([width, height]) / shrink)
+    reduced = np.maximum(1, np.rint(np.array([width, height]) / shrink))
     scale = reduced / [width, height]
     corners = (quad + 0.5) * scale - 0.5
     border = _border(corners)

@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 _MAX_BYTES = 2**30
+# How much larger than the photograph a square may be: what lies outside is made up, and takes memory.
+_LARGEST = 4
 
 Finder = Callable[[Path, np.ndarray], Sequence[Detection]]
 """Finds the faces in a photograph: its file, and its pixels (h, w, 3) in [0, 1]."""
@@ -141,15 +143,18 @@ def look(path: Path, picture: ReadImage, name: str, finder: Finder, frame: Frame
     for number, detection in enumerate(detections, 1):
         quad = quad_of(detection.points, frame)
         x, y = quad.mean(0)
-        if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5 and side_of(quad) >= 1):
+        is_inside = -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5
+        if not (is_inside and 1 <= side_of(quad) <= _LARGEST * max(width, height)):
             raise ImageError(
                 path,
-                f"face {number} lies around ({x:.0f}, {y:.0f}), outside of the {width}x{height} pixels of the "
-                "photograph; check its landmarks",
+                f"face {number} lies around ({x:.0f}, {y:.0f}), its square {side_of(quad):.0f} pixels wide, which does "
+                f"not suit a photograph of {width}x{height}; check its landmarks",
             )
         faces.append(Face(path, f"{name}_{number}", number, len(detections), detection, quad))
     if choice.number is not None and choice.number > len(faces):
-        raise ImageError(path, f"has {len(faces)} faces, --face {choice.number} names none of them; faces.png has all")
+        raise ImageError(
+            path, f"has {len(faces)} faces, --face {choice.number} names none of them; align without it shows all"
+        )
     taken = faces if choice.number is None else [faces[choice.number - 1]]
     if choice.largest:
         taken = [max(faces, key=lambda face: face.side)]

@@ -115,7 +115,12 @@ def test_without_one_nothing_is_written(fake, group, tmp_path, monkeypatch, caps
     ("marks", "told"),
     [
         ({}, "marks.json has no landmarks of a photograph called group.png"),
-        ({"group.png": [face((500, 40), 8).tolist()]}, "face 1 lies around (500, 41), outside of the 190x110 pixels"),
+        (
+            {"group.png": [face((500, 40), 8).tolist()]},
+            "face 1 lies around (500, 41), its square 31 pixels wide, which does not suit",
+        ),
+        ({"group.png": [face((95, 40), 4e6).tolist()]}, "does not suit a photograph of 190x110; check its landmarks"),
+        ({"group.png": [face((95, 40), 0.01).tolist()]}, "its square 0 pixels wide, which does not suit"),
     ],
 )
 def test_landmarks_of_something_else(fake, group, tmp_path, capsys, marks, told):

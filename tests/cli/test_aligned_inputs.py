@@ -39,7 +39,7 @@ def command(group, out, *words):
 
 
 @pytest.mark.parametrize(("words", "sizes"), [((), [4, 8, 2]), (("--at", 4), [4, 4, 4])])
-def test_every_face_is_an_input_by_the_downscaling_that_is_inverted(fake, group, tmp_path, words, sizes):
+def test_every_face_is_an_input_by_the_downscaling_that_is_inverted(fake, group, tmp_path, capsys, words, sizes):
     out = tmp_path / "out"
     assert run(*command(group, out, *words)) == 0
     assert [RESOLUTION, *(int(side_of(quad)) for quad in QUADS)] == [16, 4, 39, 2]
@@ -63,6 +63,7 @@ def test_every_face_is_an_input_by_the_downscaling_that_is_inverted(fake, group,
         square = from_uint8(aligned(picture, quad, RESOLUTION))
         expected = to_uint8(Bicubic(RESOLUTION // size).apply_float64(square))
         np.testing.assert_array_equal(to_uint8(read_image(out / record["solved"]).pixels), expected)
+    assert "group.png, face 2: 39 pixels across, aligned and downscaled to" in capsys.readouterr().err
     stored = json.loads((out / "alignment.json").read_text())
     assert faults(stored, AlignmentFile) == []
     for entry, record in zip(stored["photographs"][0]["faces"], summary["inputs"], strict=True):
