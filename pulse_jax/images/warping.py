@@ -19,7 +19,7 @@ __all__ = ["aligned", "pasted"]
 
 # Pixels beside each other, along each side, of which one of the result is made.
 _FINER = 4
-# Rows of a photograph that are put back at once.
+# Rows of a photograph that are worked on at once.
 _BAND = 256
 
 
@@ -86,14 +86,36 @@ def _padded(region: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.nda
     # 1 at the rim, 0 where the photograph begins, and less inside.
     rim_x = 1 - np.minimum(x / left, x[::-1] / right)
     rim_y = 1 - np.minimum(y / top, y[::-1] / bottom)
-    rim = np.maximum(rim_x, rim_y[:, None])
-    blurring, fading = np.clip(3 * rim + 1, 0, 1), np.clip(rim, 0, 1)
-    for channel in range(3):  # one after another: the floats of a large photograph take much memory
+    bands = [slice(begin, begin + _BAND) for begin in range(0, len(whole), _BAND)]
+    # One colour after another, and in bands: the floats of a large photograph take much memory.
+    for channel in range(3):
         colour = whole[..., channel].astype(np.float32)
-        colour += (scipy.ndimage.gaussian_filter(colour, 0.02 * side) - colour) * blurring
-        colour += (np.median(colour) - colour) * fading
-        whole[..., channel] = np.rint(np.clip(colour, 0, 255))
+        blurred = _blurred(colour, 0.02 * side)
+        for band in bands:
+            rim = np.maximum(rim_x, rim_y[band, None])
+            colour[band] += (blurred[band] - colour[band]) * np.clip(3 * rim + 1, 0, 1)
+        del blurred
+        median = np.median(colour)
+        for band in bands:
+            rim = np.maximum(rim_x, rim_y[band, None])
+            faded = colour[band] + (median - colour[band]) * np.clip(rim, 0, 1)
+            whole[band, :, channel] = np.rint(np.clip(faded, 0, 255))
     return whole, corners + np.array([left, top])
+
+
+def _blurred(colour: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian blur of (h, w) float32; a wide one of the picture reduced, which it leaves no detail of."""
+    step = int(sigma / 4)
+    if step < 2:
+        return scipy.ndimage.gaussian_filter(colour, sigma)
+    height, width = colour.shape
+    image = Image.fromarray(colour)
+    small = image.resize((-(-width // step), -(-height // step)), Image.Resampling.BILINEAR)
+    # What a triangle twice as wide as a step has blurred already is taken off.
+    scale = np.array([small.height / height, small.width / width])
+    rest = scale * np.sqrt(sigma**2 - step**2 / 6)
+    soft = Image.fromarray(scipy.ndimage.gaussian_filter(np.asarray(small), rest))
+    return np.asarray(soft.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def pasted(pixels: np.ndarray, quad: np.ndarray, face: np.ndarray, feather: float) -> None:

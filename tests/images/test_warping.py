@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from pulse_jax.images.alignment import FRAMES, quad_of, side_of
 from pulse_jax.images.rounding import from_uint8
-from pulse_jax.images.warping import aligned, pasted
+from pulse_jax.images.warping import _blurred, aligned, pasted
 from tests.images.photographs import face, made_up, smooth
 from tests.layers import ROOT
 
@@ -34,6 +35,16 @@ def test_where_it_reduces_first_it_differs_by_the_known_part_of_a_pixel_alone(na
     theirs = (quad / shrink + 0.5) / scale - 0.5
     assert np.abs(aligned(picture, theirs, size).astype(int) - expected).max() <= 1
     assert np.abs(theirs - quad).max() / side_of(quad) < 0.5 / size  # less than half a pixel of what is drawn
+
+
+def test_a_wide_blur_is_gaussian_too():
+    """Of a picture reduced, the way that large faces are blurred; SciPy's own is the one to compare with."""
+    picture = (255 * smooth(400, 300)[..., 0] + 40 * np.random.default_rng(0).normal(size=(300, 400))).astype(
+        np.float32
+    )
+    for sigma in (8.0, 13.0, 40.0):
+        expected = scipy.ndimage.gaussian_filter(picture, sigma)
+        assert np.abs(_blurred(picture, sigma) - expected).max() < 0.5  # of 256 levels
 
 
 def test_the_square_lies_where_the_quad_says():
