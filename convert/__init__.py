@@ -2,6 +2,7 @@
 
 `inspect` says what a checkpoint is and `convert` writes it as a folder that `pulse_jax.load_generator` takes;
 `export_file` writes a generator as another program's checkpoint;
+`read_latents` and `save_latents` are for the latents that programs exchange;
 `convert_perceptual` and `read_perceptual` are for the network of the loss LPIPS.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from convert.accounting import Clamp, Plan, fill
 from convert.exporting import export, export_file
+from convert.latents import Latents, latent_file_names, read_latents, save_latents
 from convert.networks import Account, account
 from convert.perceptual import convert_perceptual, read_perceptual
 from convert.source import CheckpointError, read_source, shown
@@ -26,12 +28,16 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointError",
     "Inspection",
+    "Latents",
     "convert",
     "convert_perceptual",
     "export",
     "export_file",
     "inspect",
+    "latent_file_names",
+    "read_latents",
     "read_perceptual",
+    "save_latents",
 ]
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -71,6 +77,7 @@ class Inspection:
             "average w": "yes" if "w_avg" in targets else "none (no truncation)",
             "truncation": f"psi {psi:g}" + ("" if cutoff is None else f" for the first {cutoff} layers"),
             "Gaussian fit": "in the file" if "gaussian_fit/mean" in targets else "to be made",
+            **({"note": plan.note} if plan.note else {}),
         }
         return facts | ({"cannot be converted": self.fault} if self.fault else {})
 
@@ -95,16 +102,18 @@ class Inspection:
         ]
 
 
-def inspect(paths: Paths, *, clamp: Clamp = "file", network: str | None = None) -> Inspection:
+def inspect(
+    paths: Paths, *, clamp: Clamp = "file", network: str | None = None, resolution: int | None = None
+) -> Inspection:
     """What a checkpoint, in one file or several, is and how it would be converted; writes nothing.
 
     Args:
-        paths, clamp, network: see `convert`.
+        paths, clamp, network, resolution: see `convert`.
 
     Raises:
         CheckpointError: a file cannot be read, or no supported network is recognised.
     """
-    found = account([read_source(path) for path in _each(paths)], clamp, network)
+    found = account([read_source(path) for path in _each(paths)], clamp, network, resolution)
     try:
         fill(found.plan, found.state)
     except CheckpointError as error:
@@ -119,6 +128,7 @@ def convert(
     samples: int = 1_000_000,
     clamp: Clamp = "file",
     network: str | None = None,
+    resolution: int | None = None,
     overwrite: bool = False,
     on_recognised: Callable[[Account], object] | None = None,
     on_progress: Callable[[int, int], object] | None = None,
@@ -133,6 +143,8 @@ def convert(
         clamp: StyleGAN2's bound on activations: a number or None instead of what the file says.
         network: the name of the network to take, where a file holds several, or its last part; None for the averaged
             weights of a generator.
+        resolution: the side of the pictures, where a network makes them in several sizes, as rosinality's StyleGAN;
+            None for the largest that was trained.
         overwrite: replace an existing generator folder; anything else is never replaced.
         on_recognised: is called with what the checkpoint is, before anything of it is read.
         on_progress: is called while the Gaussian is fitted with how many draws are done, and `samples`.
@@ -142,7 +154,7 @@ def convert(
         GeneratorError: the folder exists or cannot be written.
         ValueError: `samples` is less than 2.
     """
-    found = account([read_source(path) for path in _each(paths)], clamp, network)
+    found = account([read_source(path) for path in _each(paths)], clamp, network, resolution)
     if on_recognised is not None:
         on_recognised(found)
     if os.path.lexists(output) and not overwrite:

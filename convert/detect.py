@@ -57,6 +57,7 @@ _UNSUPPORTED = (
             r"b\d+\.(fromrgb|conv0|conv1|skip|fc|out|conv|mbstd|resample_filter).*",
             r"(convs|final_conv|final_linear|conv_body)\..*",
             r"(blocks|from_rgb|final_block)\.\d*.*",
+            r"progression\.\d+\.conv[12]\..*|linear\.linear\..*",
             r"\d+x\d+/(FromRGB|Conv0|Conv1_down|Conv0_up|Conv1|Skip|Conv|Dense0|Dense1|Dense).*",
             r"(FromRGB_lod\d+|Output|Scores_out).*|lod",
             r"(layer|input|output|skip_layer)\d+\..*",

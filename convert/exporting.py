@@ -13,6 +13,7 @@ from convert.families import FAMILIES
 from convert.safetensors_file import save_safetensors
 from convert.source import CheckpointError, shown
 from convert.torch_writing import save_torch
+from pulse_jax.generators.architectures import RARE_SETTINGS
 
 if TYPE_CHECKING:
     from pulse_jax.generators.generator import Generator
@@ -35,14 +36,17 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
         naming: a family's name; by default StyleGAN2-ADA's PyTorch program's, or PULSE's for a StyleGAN1.
 
     Raises:
-        ValueError: the generator is a user's own function or has a fixed label, or the naming is unknown, of another
-            architecture or without a place for its labels.
+        ValueError: the generator is a user's own function, has a fixed label or one of `RARE_SETTINGS`, or the naming
+            is unknown, of another architecture or without a place for its labels.
     """
     config = generator.config
     if not config.family:
         raise ValueError("generator: expected a StyleGAN, got a user's own function")
     if generator.label is not None:
         raise ValueError("generator: expected one whose label is not fixed, because no naming holds a fixed label")
+    for name in RARE_SETTINGS:
+        if getattr(config, name, False):
+            raise ValueError(f"generator: expected one without {name}, because no program that is written to has it")
     offered = [family for family in FAMILIES if family.architecture == config.family and family.entries is not None]
     if not offered:
         raise ValueError(f"generator: no other program's naming is known for {config.family}")

@@ -78,21 +78,24 @@ class _Part:
         return not any(map(_AVERAGED.fullmatch, words)), min(known, default=len(_RAW))
 
 
-def account(sources: Sequence[Source], clamp: Clamp = "file", network: str | None = None) -> Account:
+def account(
+    sources: Sequence[Source], clamp: Clamp = "file", network: str | None = None, resolution: int | None = None
+) -> Account:
     """Recognise a checkpoint, of one file or several, and plan its conversion.
 
     Args:
         sources: the files.
         clamp: StyleGAN2's bound on activations.
         network: the name of the network to take, or its last part; None for the best one.
+        resolution: the side of the pictures, where a network makes them in several sizes; None for its own.
 
     Raises:
-        CheckpointError: there is no supported generator or none of that name, or its names, shapes or sizes do not fit
-            together.
+        CheckpointError: there is no supported generator or none of that name or resolution, or its names, shapes or
+            sizes do not fit together.
     """
     state, name, left = gather(sources, network)
     family = family_of(state)
-    state = _completed(state, family)
+    state = dataclasses.replace(_completed(state, family), resolution=resolution)
     fit = [Entry(key, f"gaussian_fit/{key}") for key in sorted(FIT)]
     if FIT & set(state.arrays):
         bare = dataclasses.replace(state, arrays={k: v for k, v in state.arrays.items() if k not in FIT})
@@ -100,6 +103,8 @@ def account(sources: Sequence[Source], clamp: Clamp = "file", network: str | Non
         plan = dataclasses.replace(plan, entries=(*plan.entries, *fit))
     else:
         plan = family.plan(state, clamp)
+    if resolution not in (None, plan.config.resolution):
+        raise state.refuse(f"looks like {plan.name}, which makes no pictures of another size; leave --resolution out")
     return Account(plan, state, name, left, tuple(sources))
 
 

@@ -65,16 +65,21 @@ class Source:
     network `network` alone. The keys are the file's own, to be escaped like the texts above."""
 
 
-def read_source(path: str | os.PathLike[str]) -> Source:
+def read_source(path: str | os.PathLike[str], *, lists: bool = False) -> Source:
     """Read a checkpoint of any container that `Container` names; nothing that it holds is imported or run.
 
     Arrays are views of the memory-mapped file where its layout allows.
+
+    Args:
+        path: the file.
+        lists: read arrays in lists too, under their numbers, and a file that is one array, under the empty name. No
+            network is kept so, but latents are.
 
     Raises:
         CheckpointError: the file is missing, damaged, hostile or of another kind.
     """
     try:
-        return _read(pathlib.Path(path), memoryview(_mapped(path)))
+        return _read(pathlib.Path(path), memoryview(_mapped(path)), lists)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
 
@@ -93,9 +98,9 @@ def _mapped(path: str | os.PathLike[str]) -> mmap.mmap:
         raise CheckpointError(f"cannot be read ({reason}); check the path and its permissions") from error
 
 
-def _read(path: pathlib.Path, data: memoryview) -> Source:
+def _read(path: pathlib.Path, data: memoryview, lists: bool) -> Source:
     budget = Budget(len(data))
-    collected = _Collected(len(data))
+    collected = _Collected(len(data), lists)
     start = bytes(data[:4096])
     container: Container
     if start.startswith(b"PK\x03\x04"):
@@ -142,7 +147,8 @@ def _children(value: Any) -> Iterator[Any]:
 class _Collected:
     """Everything that has a name, gathered from the reader's nodes."""
 
-    def __init__(self, file_bytes: int) -> None:
+    def __init__(self, file_bytes: int, lists: bool) -> None:
+        self._lists = lists
         self.values: dict[str, dict[str, Plain]] = {}
         self.inert: dict[str, str] = {}
         self._arrays: dict[str, dict[str, tuple[np.ndarray, bool]]] = {}
@@ -228,7 +234,11 @@ class _Collected:
                 else:
                     self.node("", key, part, 0)
             self.dropped("", "", value)
-        elif type(value) is Persistent or (type(value) is Inert and value.state is not None):
+        elif (
+            type(value) is Persistent
+            or (type(value) is Inert and value.state is not None)
+            or (self._lists and type(value) in (Tensor, Array))
+        ):
             self.node("", "", value, 0)
         else:
             what = value.name if type(value) is Inert else str(value) if type(value) is Symbol else "something else"
@@ -252,6 +262,10 @@ class _Collected:
             for name, part in node.items.items():
                 self.node(network, _dotted(key, name), part, depth + 1)
             self.dropped(network, key, node)
+        elif kind is List and self._lists and all(type(part) in (Tensor, Array) for part in node.items):
+            self._count(network, key)
+            for number, part in enumerate(node.items):
+                self.node(network, _dotted(key, str(number)), part, depth + 1)
         elif kind is Network:
             self.tensorflow(network, _dotted(key, "") if key else "", node, depth + 1)
         elif kind is Persistent or (kind is Inert and node.state is not None):

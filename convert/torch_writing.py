@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -13,18 +13,18 @@ import numpy as np
 from convert.source import CheckpointError
 from pulse_jax.system.files import write_whole
 
-__all__ = ["save_torch"]
+__all__ = ["State", "save_torch"]
 
 _ROOT = "archive"
-State = Mapping[str, "np.ndarray | State"]
+State = Mapping[str, "np.ndarray | Sequence[np.ndarray] | State"]
 
 
 def save_torch(path: pathlib.Path, state: State) -> None:
-    """Write float32 arrays, in nested dicts, as `torch.save` writes tensors; a file that stands there is replaced.
+    """Write float32 arrays, in lists and nested dicts, as `torch.save` does tensors; a file that is there is replaced.
 
     Args:
         path: file to write.
-        state: arrays and dicts by name.
+        state: arrays, lists of them and dicts by name.
 
     Raises:
         CheckpointError: the file cannot be written.
@@ -47,8 +47,8 @@ def save_torch(path: pathlib.Path, state: State) -> None:
         raise CheckpointError(f"{path}: cannot be written ({reason}); choose another file") from error
 
 
-def _saved(value: np.ndarray | State, arrays: list[np.ndarray]) -> bytes:
-    """The opcodes (protocol 2) that leave a dict or a tensor on the stack; arrays are numbered as they are met."""
+def _saved(value: np.ndarray | Sequence[np.ndarray] | State, arrays: list[np.ndarray]) -> bytes:
+    """The opcodes (protocol 2) that leave a tensor, list or dict on the stack; arrays are numbered as they are met."""
     if isinstance(value, np.ndarray):
         arrays.append(value)
         strides = [stride // value.itemsize for stride in np.empty(value.shape, np.float32).strides]
@@ -58,6 +58,8 @@ def _saved(value: np.ndarray | State, arrays: list[np.ndarray]) -> bytes:
         hooks = b"ccollections\nOrderedDict\n" + b")R"
         sizes = _tuple(*map(_int, value.shape)), _tuple(*map(_int, strides))
         return b"ctorch._utils\n_rebuild_tensor_v2\n" + _tuple(storage + b"Q", _int(0), *sizes, b"\x89", hooks) + b"R"
+    if not isinstance(value, Mapping):
+        return b"](" + b"".join(_saved(part, arrays) for part in value) + b"e"
     items = b"".join(_text(key) + _saved(part, arrays) for key, part in value.items())
     return b"}(" + items + b"u"
 

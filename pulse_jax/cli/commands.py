@@ -10,6 +10,7 @@ from pulse_jax.cli.options.downscale import Downscale
 from pulse_jax.cli.options.export import Export
 from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.cli.options.info import Info
+from pulse_jax.cli.options.latents import Latents
 from pulse_jax.cli.options.paste import Paste
 from pulse_jax.cli.options.sample import Sample
 from pulse_jax.cli.options.selfcheck import Selfcheck
@@ -38,6 +39,7 @@ COMMANDS = {
     "paste": Command(Paste, "pulse_jax.cli.paste:run_paste"),
     "demo": Command(Demo, "pulse_jax.cli.demo:run_demo"),
     "sample": Command(Sample, "pulse_jax.cli.sample:run_sample"),
+    "latents": Command(Latents, "pulse_jax.cli.latents:run_latents"),
     "convert": Command(Convert, "pulse_jax.cli.convert:run_convert"),
     "export": Command(Export, "pulse_jax.cli.export:run_export"),
     "fit-prior": Command(FitPrior, "pulse_jax.cli.fit_prior:run_fit_prior"),

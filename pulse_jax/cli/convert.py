@@ -35,7 +35,9 @@ def run_convert(options: Convert, screen: Screen) -> int:
     clamp = "file" if options.clamp is None else options.clamp or None
     try:
         if options.inspect:
-            inspection = convert.inspect(options.paths, clamp=clamp, network=options.network)
+            inspection = convert.inspect(
+                options.paths, clamp=clamp, network=options.network, resolution=options.resolution
+            )
             for line in inspection.lines():
                 screen.result(line)
             return 1 if inspection.fault else 0
@@ -52,6 +54,7 @@ def run_convert(options: Convert, screen: Screen) -> int:
                 samples=options.samples,
                 clamp=clamp,
                 network=options.network,
+                resolution=options.resolution,
                 overwrite=options.overwrite,
                 on_recognised=lambda found: _tell(found, screen),
                 on_progress=count.update,
@@ -73,3 +76,5 @@ def _tell(found: "Account", screen: Screen) -> None:
         screen.note(printable(f"{found.network}: {family}; left: {'; '.join(found.left)}", 600))
     else:
         screen.note(printable(family))
+    if found.plan.note:
+        screen.note(found.plan.note)

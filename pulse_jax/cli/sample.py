@@ -3,11 +3,13 @@
 import dataclasses
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from pulse_jax.cli import generators
+from pulse_jax.cli.latent_files import drawn_noise, read_latents
 from pulse_jax.cli.options.sample import Sample
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, read_image, save_png
@@ -15,7 +17,7 @@ from pulse_jax.images.rounding import quantize, to_uint8
 from pulse_jax.reports.picture_grid import picture_grid
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import GeneratorRecord
-from pulse_jax.runs.solution_files import StoredSolutions, file_names, read_solutions
+from pulse_jax.runs.solution_files import StoredSolutions, file_names
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.objective import decode
 from pulse_jax.search.space import Variables
@@ -25,6 +27,9 @@ from pulse_jax.system.keys import random_key
 from pulse_jax.system.programs import Program
 from pulse_jax.system.screen import Count, Screen
 from pulse_jax.system.text import printable
+
+if TYPE_CHECKING:
+    from convert.latents import Latents
 
 __all__ = ["run_sample"]
 
@@ -47,8 +52,8 @@ def run_sample(options: Sample, screen: Screen) -> int:
     """
     folder = RunFolder(options.output, overwrite=options.overwrite)
     check_output_apart(options.output, (), options.latents)
-    stored = None if options.latents is None else read_solutions(options.latents)
     generator = generators.with_label(generators.open_generator(options.generator), options.label)
+    stored = None if options.latents is None else read_latents(options.latents, generator)
     described = generators.generator_record(generator, options.generator)
     count, seed, truncation = options.draw
     if stored is None:
@@ -64,6 +69,8 @@ def run_sample(options: Sample, screen: Screen) -> int:
                 on_progress=bar.update if count > 8 else None,
             )
         images = to_uint8(np.asarray(drawn))
+    elif not isinstance(stored, StoredSolutions):
+        images = _synthesize_again(generator, stored, printable(options.latents), screen)
     else:
         # The loss, and what only it takes, has no part in drawing.
         drawn = dataclasses.replace(stored.config, loss="L2")
@@ -84,8 +91,11 @@ def run_sample(options: Sample, screen: Screen) -> int:
         for name, image in zip(names, images, strict=True):
             save_png(part / name, image)
         save_png(part / "sheet.png", picture_grid(images[:_SHEET_MOST]))
-    if options.latents is not None:
-        _compare(options.latents.parent, images, screen)
+    if options.latents is not None and isinstance(stored, StoredSolutions):
+        if stored.config.exact:
+            screen.note("These are as the generator draws them; --exact had moved the pictures beside the latents.")
+        else:
+            _compare(options.latents.parent, images, screen)
     shown = f" (the first {_SHEET_MOST})" if len(images) > _SHEET_MOST else ""
     screen.result(f"{len(images)} pictures; look at {printable(options.output / 'sheet.png')}{shown}", "bold")
     return 0
@@ -101,7 +111,6 @@ def _draw_again(
     generator: Generator, stored: StoredSolutions, path: Path | None, described: GeneratorRecord, screen: Screen
 ) -> np.ndarray:
     """The pictures (k, H, W, 3) uint8 of stored solutions."""
-    stored.check(generator, printable(path))
     if stored.generator != described["sha256"]:
         screen.note(
             f"{printable(path)} was made with another generator of the same shape, or another label: other pictures.",
@@ -112,6 +121,23 @@ def _draw_again(
     for latent, *noise in zip(stored.latents, *stored.noise, strict=True):
         image = _decode(generator, stored.config, latent, tuple(noise))
         images.append(to_uint8(np.nan_to_num(np.asarray(image))))
+    return np.stack(images)
+
+
+@Program
+def _synthesize(generator: Generator, w: jax.Array, noise: tuple[jax.Array, ...]) -> jax.Array:
+    return quantize(generator.synthesize(w, noise))[1]
+
+
+def _synthesize_again(generator: Generator, latents: "Latents", name: str, screen: Screen) -> np.ndarray:
+    """The pictures (k, H, W, 3) uint8 of w."""
+    count, rows, width = latents.w.shape
+    if not latents.noise and generator.noise_shapes:
+        screen.note(f"{name}: holds no noise; it is drawn at random, the same for all pictures")
+    images = []
+    for w, *noise in zip(latents.w, *(latents.noise or drawn_noise(generator, count)), strict=True):
+        w = np.broadcast_to(w, (generator.num_layers, width)) if rows == 1 else w
+        images.append(to_uint8(np.nan_to_num(np.asarray(_synthesize(generator, w, tuple(noise))))))
     return np.stack(images)
 
 

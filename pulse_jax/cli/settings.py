@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from pulse_jax.cli import generators
+from pulse_jax.cli.latent_files import read_latents
 from pulse_jax.cli.options.roles import roles
 from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.options_file import options_text
@@ -17,11 +19,12 @@ from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.runs.inputs import Quota
 from pulse_jax.runs.photographs import Alignment
 from pulse_jax.runs.plan import AutomaticLanes, RunPlan
-from pulse_jax.runs.solution_files import read_solutions
+from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
-from pulse_jax.search.presets import PRESETS
+from pulse_jax.search.presets import PERCEPTUAL, PRESETS
 from pulse_jax.search.problems import Start
 from pulse_jax.search.requirements import admissible_sizes, output_size
+from pulse_jax.search.space import from_w
 from pulse_jax.search.variations import redrawn_layers
 from pulse_jax.system import devices, selfchecks
 from pulse_jax.system.errors import RunError, UsageError
@@ -145,6 +148,8 @@ def _to_search(
     options: Upsample, config: SearchConfig, generator: Generator, record: GeneratorRecord, screen: Screen
 ) -> dict[str, Any]:
     """What only a plan to search must find out."""
+    if options.preset in PERCEPTUAL and options.perceptual is None:
+        screen.note(f"--preset {options.preset}: without --perceptual, the LPIPS of its program's loss is left out.")
     generator = generators.with_fit(generator, options.generator, config, options.label, screen)
     additions = _additions(options, config, generator, screen)
     stops = options.solutions is not None and not options.diverse
@@ -156,10 +161,10 @@ def _to_search(
         "strict": options.strict,
         "other_device": options.other_device,
         "compiles": True,
-        "start": _start(options.init, quota.searches, config, generator, record["sha256"], screen),
+        "start": _start(options, quota.searches, config, generator, record["sha256"], screen),
         "additions": additions,
         "footer": f"{_FOOTER} {config.eps:g}, preset {options.preset}, at most {config.steps} steps, "
-        f"seed {options.seed}, generator {Path(record['folder']).name}. "
+        f"seed {options.seed}, generator {Path(record['folder']).name}. {_moved(config)}"
         "The people in the solutions are imagined; they do not exist.",
     }
 
@@ -171,8 +176,15 @@ def _to_interpolate(options: Upsample, config: UpsamplingConfig, generator: Gene
         "quota": Quota(1, 1, stops=False),
         "lanes": 1,
         "compiles": False,
-        "footer": f"{_FOOTER} {config.eps:g}, enlarged by {options.preset} interpolation, without a search.",
+        "footer": f"{_FOOTER} {config.eps:g}, enlarged by {options.preset} interpolation, without a search. "
+        f"{_moved(config)}".rstrip(),
     }
+
+
+def _moved(config: UpsamplingConfig) -> str:
+    """What a sheet says of pictures that were moved."""
+    told = "Moved is by how many of 255 levels (root mean square) a picture was changed to downscale exactly. "
+    return told if config.exact else ""
 
 
 def _of_flag(error: ValueError) -> UsageError:
@@ -192,23 +204,35 @@ def _additions(options: Upsample, config: SearchConfig, generator: Generator, sc
 
 
 def _start(
-    path: Path | None, searches: int, config: SearchConfig, generator: Generator, sha256: str, screen: Screen
+    options: Upsample, searches: int, config: SearchConfig, generator: Generator, sha256: str, screen: Screen
 ) -> Start | None:
-    """The first solutions of a `solutions.npz`, checked against the run that is to start from them."""
+    """The first latents of a file, checked against the run that is to start from them."""
+    path = options.init
     if path is None:
         return None
     name = printable(path)
-    stored = read_solutions(path)
-    if len(stored.latents) < searches:
+    stored = read_latents(path, generator)
+    latents = stored.latents if isinstance(stored, StoredSolutions) else stored.w
+    if len(latents) < searches:
         raise UsageError(
-            f"{name}: holds {len(stored.latents)} solutions to start from, expected one for each of the "
-            f"{searches} restarts; use --restarts {len(stored.latents)}"
+            f"{name}: holds {len(latents)} solutions to start from, expected one for each of the "
+            f"{searches} restarts; use --restarts {len(latents)}"
         )
+    if not isinstance(stored, StoredSolutions):
+        if config.space == "z":
+            raise UsageError(
+                f"--init: {name} holds w, from which no way leads back to z, where --preset {options.preset} searches; "
+                "use another preset"
+            )
+        try:
+            starts = [np.asarray(from_w(generator, config, jnp.asarray(w))) for w in latents[:searches]]
+        except ValueError as error:
+            raise RunError(f"{name}: {error}; use another preset") from error
+        return Start(np.stack(starts), tuple(noise[:searches] for noise in stored.noise) or None)
     for setting in ("space", "start"):
         theirs, ours = getattr(stored.config, setting), getattr(config, setting)
         if theirs != ours:
             raise RunError(f"{name}: searched with {setting} {theirs!r}, expected {ours!r}; use the same --preset")
-    stored.check(generator, name)
     if stored.generator != sha256:
         screen.note(f"{name} was made with another generator of the same shape, or another label.")
     return Start(stored.latents[:searches], tuple(noise[:searches] for noise in stored.noise))

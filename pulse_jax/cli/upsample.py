@@ -367,6 +367,11 @@ class _Run:
             f"{tally.feasible} of {tally.solutions} solutions are feasible (error at most {plan.config.eps:g}); "
             f"{duration(time.monotonic() - self._began)}" + ("" if speed is None else f", {pace(speed)}")
         )
+        if tally.moved:
+            self._screen.note(
+                f"--exact moved them by up to {255 * tally.moved:.2g} of 255 levels (root mean square): "
+                "no longer quite what the generator draws."
+            )
         if tally.missed:
             eps = plan.config.eps
             told = [f"{printable(name)} ({short(error, eps)})" for name, error in tally.missed[:5]]

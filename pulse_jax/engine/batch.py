@@ -1,7 +1,7 @@
 """All problems in, all solutions out, as arrays: `upsample`."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,12 @@ class Solutions:
         steps: Looks taken.
         evaluations: Looks taken and products with the residual's Jacobian: what each search has cost.
         feasible_at: Look, counted from 1, that was the first to be feasible; 0 if none was.
-        latents: Searched latents (n, k, rows, d).
+        moved: Root mean square by which `exact` has moved each picture away from what the generator draws.
+        latents: Searched latents (n, k, rows, d), in the space of the config.
+        w: What `Generator.synthesize` made the pictures of: (n, k, L, d), one row for every layer; of a search in W++
+            (n, k, `num_filters`, d), one for every filter.
+        offsets: Searched offsets (n, k, r, r, c) to the outputs of blocks, by the blocks' numbers; none of most
+            searches.
         noise: Every noise input (n, k, r, r, 1).
         restart: Which restart each solution came from.
         keys: Data of the random keys that the starts were drawn from.
@@ -56,7 +61,10 @@ class Solutions:
     steps: np.ndarray
     evaluations: np.ndarray
     feasible_at: np.ndarray
+    moved: np.ndarray
     latents: np.ndarray
+    w: np.ndarray
+    offsets: Mapping[int, np.ndarray]
     noise: tuple[np.ndarray, ...]
     restart: np.ndarray
     keys: np.ndarray
@@ -100,7 +108,8 @@ def upsample(
     """Return k solutions for each low-resolution image, best first; `solve_stream` gives them one by one, as they end.
 
     A result depends on its image, restart number, `seed`, `config` and the kind of device, on other devices than CPUs
-    on `lanes` too, and not on its company. Of an interpolation k is 1, latents are (n, 1, 0, d) and there is no noise.
+    on `lanes` too, and not on its company. Of an interpolation k is 1, latents and w are (n, 1, 0, d), and there is no
+    noise.
 
     Args:
         generator: Generator to search.
@@ -138,7 +147,12 @@ def upsample(
     ranked = [rank(solutions) for solutions in by_image]
 
     def stack(name: str) -> np.ndarray:
-        return np.stack([np.stack([np.asarray(getattr(s, name)) for s in row]) for row in ranked])
+        return stacked(lambda solution: getattr(solution, name))
+
+    def stacked(of: Callable[[Solution], Any]) -> np.ndarray:
+        return np.stack([np.stack([np.asarray(of(solution)) for solution in row]) for row in ranked])
+
+    first = ranked[0][0]
 
     return Solutions(
         images=stack("image"),
@@ -151,10 +165,11 @@ def upsample(
         steps=stack("steps"),
         evaluations=stack("evaluations"),
         feasible_at=stack("feasible_at"),
+        moved=stack("moved"),
         latents=stack("latent"),
-        noise=tuple(
-            np.stack([np.stack([s.noise[i] for s in row]) for row in ranked]) for i in range(len(ranked[0][0].noise))
-        ),
+        w=stack("w"),
+        offsets={block: stacked(lambda solution, block=block: solution.offsets[block]) for block in first.offsets},
+        noise=tuple(stacked(lambda solution, i=i: solution.noise[i]) for i in range(len(first.noise))),
         restart=stack("restart"),
         keys=stack("key"),
         position_independent=all(progress.position_independent for progress in seen),

@@ -22,6 +22,7 @@ from pulse_jax.engine.tasks import Task
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search import step as search
 from pulse_jax.search.config import Numbers, SearchConfig
+from pulse_jax.search.judge import Result
 from pulse_jax.search.problems import Start, Status, image_number, problem_key
 from pulse_jax.search.step import SearchState
 from pulse_jax.system.devices import Device, give_back_memory, usable_cores
@@ -116,9 +117,11 @@ def _scalar(number: int | float) -> np.generic:
     return np.int32(number) if isinstance(number, int) else np.float32(number)
 
 
-@jax.jit
-def _take(state: SearchState, lane: Array) -> SearchState:
-    return jax.tree.map(lambda leaf: leaf[lane], state)
+@functools.partial(Program, static_argnames="config")
+def _take(generator: Generator, config: SearchConfig, state: SearchState, lane: Array) -> tuple[SearchState, Result]:
+    """One lane's state, and what it delivers."""
+    one = jax.tree.map(lambda leaf: leaf[lane], state)
+    return one, search.finish(generator, config, one)
 
 
 def _kept(state: SearchState) -> SearchState:
@@ -153,11 +156,13 @@ class Ended(NamedTuple):
     Attributes:
         task: Which search it is.
         state: Its lane's state, still on the device.
+        result: What it delivers, likewise.
         key: Data of the key that its start was drawn from.
     """
 
     task: Task
     state: SearchState
+    result: Result
     key: np.ndarray
 
 
@@ -322,12 +327,12 @@ class Lanes:
             self.looks += int(looks[lane] - self._looks[lane])
             self._looks[lane] = looks[lane]
             if status[lane] != Status.RUNNING:
-                one = _take(state, np.int32(lane))
-                for leaf in jax.tree.leaves(one):
+                one, result = self._timed("take", _take, self._generator, self._config, state, np.int32(lane))
+                for leaf in jax.tree.leaves(result):
                     leaf.copy_to_host_async()
                 # Now, while the device has nothing to do: later it would first finish its chunk.
                 key = np.asarray(self._keys.pop(lane))[lane]
-                ended.append(Ended(self.running.pop(lane), one, key))
+                ended.append(Ended(self.running.pop(lane), one, result, key))
         return ended, int(taken)
 
     def snapshot(self) -> dict[str, list[np.ndarray]]:

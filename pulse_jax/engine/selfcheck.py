@@ -1,7 +1,6 @@
 """What the program promises, checked on the user's own device with the embedded generator, in under a minute."""
 
 import contextlib
-import dataclasses
 import importlib.resources
 import itertools
 import tempfile
@@ -120,8 +119,7 @@ def _problems(order: Sequence[int]) -> Iterator[Problem]:
 
 
 def _bits(solution: Solution) -> list[bytes]:
-    values = dataclasses.astuple(dataclasses.replace(solution, noise=()))
-    return [np.asarray(value).tobytes() for value in (*values, *solution.noise)]
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(vars(solution))]
 
 
 def _stream(generator: Generator, order: Sequence[int], lanes: int = _LANES, **options: Any) -> Iterator[Solution]:

@@ -23,7 +23,6 @@ from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.tasks import TaskQueue
 from pulse_jax.engine.workers import Worker
 from pulse_jax.generators.generator import Generator
-from pulse_jax.search import step as search
 from pulse_jax.search.config import InterpolationConfig, SearchConfig, UpsamplingConfig
 from pulse_jax.search.interpolation import interpolate
 from pulse_jax.search.judge import judge
@@ -286,8 +285,8 @@ class _Stream:
 
     def _deliver(self) -> Iterator[Solution]:
         while self._ended:
-            task, state, key = self._ended[0]
-            solution = judge(task.problem, task.restart, jax.device_get(search.finish(state)), self._config, key)
+            task, _, result, key = self._ended[0]
+            solution = judge(task.problem, task.restart, jax.device_get(result), self._config, key)
             self._queue.ended(task, feasible=solution.feasible)
             self._done += 1
             self._feasible += solution.feasible

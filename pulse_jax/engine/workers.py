@@ -79,10 +79,12 @@ class Worker:
     def collect(self) -> tuple[list[Ended], int]:
         """Wait for the chunk on its way, and return what `Lanes.collect` does."""
         assert self.current is not None
-        late = self.current.is_ready()
+        late, compiled = self.current.is_ready(), self.current.compile_seconds
         ended = self.current.collect()
         if not late:
             self._computing = self.current.ended
+        if self._computing is not None:  # compiling is no idling
+            self._computing += self.current.compile_seconds - compiled
         return ended
 
     def begin(self, queue: TaskQueue, limit: int, saved: Saved) -> None:

@@ -106,7 +106,7 @@ def _solve(kind: Any, leaves: Sequence[Array], config: SearchConfig, states: Sea
         def body(state: SearchState) -> SearchState:
             return search.step(generator, config, state)[0]
 
-        return search.finish(jax.lax.while_loop(goes_on, body, state))
+        return search.finish(generator, config, jax.lax.while_loop(goes_on, body, state))
 
     return jax.vmap(one)(states)
 

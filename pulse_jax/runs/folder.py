@@ -48,7 +48,8 @@ _SUMMARY_LIMIT = 4 * 2**30
 _PART = re.compile(rf"{re.escape(HIDDEN)}[0-9a-f]{{12}}{re.escape(_PART_SUFFIX)}")
 # What runs call the files of an input.
 _PICTURE = r"(solution|downscaled)_[0-9]{2,}(_noise_[0-9]{2,})?\.(png|webp|jpg)"
-_RESULT = re.compile(rf"{_PICTURE}|(input|sheet)\.png|solutions\.(npz|json)|(search|morph)\.webp")
+_LATENTS = r"projected_w(_[0-9]{2,})?\.npz|w\.npy|projected\.pt"
+_RESULT = re.compile(rf"{_PICTURE}|(input|sheet)\.png|solutions\.(npz|json)|(search|morph)\.webp|{_LATENTS}")
 
 
 class RunFolder:

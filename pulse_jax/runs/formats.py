@@ -13,6 +13,7 @@ __all__ = [
     "FailureRecord",
     "GeneratorRecord",
     "InputRecord",
+    "LatentsSummary",
     "PasteSummary",
     "PastedRecord",
     "PhotographRecord",
@@ -84,6 +85,7 @@ class SolutionRecord(TypedDict):
     steps: int
     feasible_at: int
     evaluations: int
+    moved: NotRequired[float]
     command: str
     unseen_distance: NotRequired[float | None]
     variations: NotRequired[list[VariationRecord]]
@@ -220,6 +222,16 @@ class SampleSummary(Summary):
     generator: GeneratorRecord
     versions: dict[str, str | None]
     device: dict[str, Any]
+
+
+class LatentsSummary(Summary):
+    """The `summary.json` of `latents`."""
+
+    sha256: dict[str, str]
+    run: str
+    kind: str
+    solutions: int
+    versions: dict[str, str | None]
 
 
 class BenchmarkSummary(Summary):

@@ -46,6 +46,7 @@ class Tally:
         solutions: Solutions that were delivered.
         feasible: Feasible ones among these.
         missed: File names of the inputs without any feasible solution, and the lowest error of each.
+        moved: The most by which any solution was moved away from what the generator draws.
     """
 
     inputs: int = 0
@@ -53,6 +54,7 @@ class Tally:
     solutions: int = 0
     feasible: int = 0
     missed: list[tuple[str, float]] = field(default_factory=list)
+    moved: float = 0.0
 
     def add(self, record: InputRecord) -> None:
         """Count one more finished input."""
@@ -61,6 +63,7 @@ class Tally:
         self.searches += record["searches"]
         self.solutions += len(record["solutions"])
         self.feasible += feasible
+        self.moved = max([self.moved, *(entry.get("moved", 0.0) for entry in record["solutions"])])
         if not feasible:
             errors = [entry["downscaling_error"] for entry in record["solutions"]]
             lowest = min((e for e in errors if e is not None), default=math.inf)
@@ -198,6 +201,7 @@ def solution_record(solution: KeptSolution, files: tuple[str, str], command: str
         "steps": solution.steps,
         "feasible_at": solution.feasible_at,
         "evaluations": solution.evaluations,
+        "moved": solution.moved,
         "command": command,
     }
 

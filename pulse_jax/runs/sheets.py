@@ -40,11 +40,12 @@ def tile(record: SolutionRecord, picture: np.ndarray, downscaled: np.ndarray, ep
         picture = from_uint8(np.asarray(small))
     # A feasible picture may come from a search that failed later, which would only confuse; an interpolation took none.
     ending = "" if record["feasible"] or not record["steps"] else _ENDINGS.get(record["status"], "")
+    moved = f", moved {255 * shift:.2g}" if (shift := record.get("moved", 0.0)) else ""
     error = math.nan if record["downscaling_error"] is None else record["downscaling_error"]
     return SheetTile(
         image=picture,
         caption=f"{short(error, eps)} {'feasible' if record['feasible'] else 'missed'}",
-        detail=f"{record['steps']} steps{ending}",
+        detail=f"{record['steps']} steps{ending}{moved}",
         good=record["feasible"],
         small=downscaled,
     )

@@ -40,6 +40,7 @@ __all__ = [
 # collected at once for one.
 _STACKED = {"latent": "latents", "key": "keys"}
 _AT_ONCE = 2**26
+_NOISE, _OFFSET = "noise_", "offset_"
 # The kinds of a solution's numbers, by NumPy's letters.
 _NUMBERS = {
     "restart": "iu",
@@ -51,6 +52,7 @@ _NUMBERS = {
     "steps": "iu",
     "feasible_at": "iu",
     "evaluations": "iu",
+    "moved": "f",
 }
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, NotImplementedError)
 
@@ -84,6 +86,7 @@ class KeptSolution:
     steps: int
     feasible_at: int = 0
     evaluations: int = 0
+    moved: float = 0.0
 
     @classmethod
     def find(cls, path: Path) -> "KeptSolution":
@@ -106,9 +109,10 @@ class KeptSolution:
             image = arrays["image"]
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or max(image.shape) > MAX_RESOLUTION:
                 raise ValueError(f"image: expected (H, W, 3) uint8, got {image.shape!s:.80} {image.dtype!s:.40}")
-            noise = tuple(arrays.pop(name) for name in _noise_names(arrays))
+            noise = tuple(arrays.pop(name) for name in _names(arrays, _NOISE))
+            offsets = {int(name.removeprefix(_OFFSET)): arrays.pop(name) for name in _names(arrays, _OFFSET)}
             values: dict[str, Any] = {name: array if array.ndim else array.item() for name, array in arrays.items()}
-            values |= {**numbers, "image": from_uint8(image), "noise": noise}
+            values |= {**numbers, "image": from_uint8(image), "noise": noise, "offsets": offsets}
             return Solution(**values)
 
 
@@ -144,9 +148,10 @@ def keep_solution(path: Path, solution: Solution) -> None:
         OSError: The disk is full or the like.
     """
     arrays = {field.name: getattr(solution, field.name) for field in dataclasses.fields(solution)}
-    noise = {f"noise_{layer:02}": array for layer, array in enumerate(arrays.pop("noise"))}
-    picture = to_uint8(arrays.pop("image"))
-    write_whole(path, lambda file: np.savez(file, allow_pickle=False, image=picture, **arrays, **noise))
+    for name in ("noise", "offsets"):
+        del arrays[name]
+    arrays |= _numbered_arrays(solution) | {"image": to_uint8(solution.image)}
+    write_whole(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
 
 def _kept_rows(kept: Sequence[KeptSolution], names: Sequence[str]) -> Iterator[list[np.ndarray]]:
@@ -168,9 +173,15 @@ def _numbers(stored: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {**values, "status": Status(values["status"])}
 
 
-def _noise_names(arrays: Mapping[str, Any]) -> list[str]:
-    """What the noise inputs are called among arrays, in their order."""
-    return sorted(name for name in arrays if name.startswith("noise_"))
+def _names(arrays: Mapping[str, Any], prefix: str) -> list[str]:
+    """What noise inputs or offsets are called among arrays, in their order."""
+    return sorted(name for name in arrays if name.startswith(prefix))
+
+
+def _numbered_arrays(solution: Solution) -> dict[str, np.ndarray]:
+    """A solution's noise inputs and offsets by their names in a file."""
+    offsets = {f"{_OFFSET}{block:02}": offset for block, offset in solution.offsets.items()}
+    return offsets | {f"{_NOISE}{layer:02}": noise for layer, noise in enumerate(solution.noise)}
 
 
 @contextlib.contextmanager
@@ -208,6 +219,7 @@ def write_solutions(
         "steps",
         "feasible_at",
         "evaluations",
+        "moved",
     )
     first = ranked[0].read()
     apart = _stacked_arrays(first)
@@ -235,8 +247,7 @@ def write_solutions(
 
 def _stacked_arrays(solution: Solution) -> dict[str, np.ndarray]:
     """The arrays of a solution that lead with the solutions in an npz file."""
-    arrays = {"latent": solution.latent, "key": solution.key}
-    return arrays | {f"noise_{layer:02}": noise for layer, noise in enumerate(solution.noise)}
+    return {"latent": solution.latent, "w": solution.w, "key": solution.key} | _numbered_arrays(solution)
 
 
 def _stack(archive: zipfile.ZipFile, ranked: Sequence[KeptSolution], arrays: Mapping[str, np.ndarray]) -> None:
@@ -269,12 +280,16 @@ class StoredSolutions:
     Attributes:
         latents: Searched latents (k, rows, d) float32.
         noise: Noise inputs, (k, r, r, 1) float32 each.
+        w: What the generator took: (k, L, d) float32, or (k, filters, d); None in files of earlier versions.
+        offsets: Offsets to the outputs of blocks, (k, r, r, c) float32, by the blocks' numbers.
         config: Settings of the search.
         generator: The sha256 of the description of the generator that was searched.
     """
 
     latents: np.ndarray
     noise: tuple[np.ndarray, ...]
+    w: np.ndarray | None
+    offsets: dict[int, np.ndarray]
     config: SearchConfig
     generator: str
 
@@ -306,7 +321,9 @@ def read_solutions(path: Path) -> StoredSolutions:
     try:
         check_regular(path)
         with opened_arrays(path) as stored:
-            latents, *noise = (stored[key] for key in ("latents", *_noise_names(stored)))
+            latents, *noise = (stored[key] for key in ("latents", *_names(stored, _NOISE)))
+            w = stored["w"] if "w" in set(stored) else None
+            offsets = {int(name.removeprefix(_OFFSET)): stored[name] for name in _names(stored, _OFFSET)}
             if latents.ndim == 3 and latents.shape[0] and not latents.shape[1]:
                 raise RunError(f"{name}: its pictures are interpolated and have no latents; name a search's solutions")
             settings = parse_json(str(stored["config"]))
@@ -322,12 +339,14 @@ def read_solutions(path: Path) -> StoredSolutions:
         raise RunError(
             f"{name}: {reason}not a solutions.npz ({reason_of(error)}); name one that pulse-jax upsample wrote"
         ) from error
-    arrays = (latents, *noise)
-    same = all(array.dtype == np.float32 and array.ndim == 4 and len(array) == len(latents) for array in noise)
-    if latents.dtype != np.float32 or latents.ndim != 3 or not len(latents) or not same:
+    rows = [latents] if w is None else [latents, w]
+    images = [*noise, *offsets.values()]
+    arrays = [*rows, *images]
+    shaped = all(array.ndim == 3 for array in rows) and all(array.ndim == 4 for array in images)
+    if not shaped or any(a.dtype != np.float32 or len(a) != len(latents) for a in arrays) or not len(latents):
         raise RunError(
             f"{name}: the arrays in it are not those of solutions; name a file that pulse-jax upsample wrote"
         )
     if not all(np.isfinite(array).all() for array in arrays):
         raise RunError(f"{name}: holds NaN or infinite latents; name another")
-    return StoredSolutions(latents, tuple(noise), config, generator)
+    return StoredSolutions(latents, tuple(noise), w, offsets, config, generator)

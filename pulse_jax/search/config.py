@@ -85,7 +85,8 @@ class SearchConfig:
             search, in every other one drawn towards a random style by 0.2 to 0.4 of the way (euclidean only).
         method: How it moves: a name in `pulse_jax.search.methods.registry.METHODS`; "gradient" follows an optimiser.
         optimizer, learning_rate, schedule: Of the method "gradient": names in `pulse_jax.optimizers.OPTIMIZERS` and
-            `SCHEDULES`, and the rate in the optimiser's units.
+            `SCHEDULES`, and the rate in the optimiser's units. Of "riemannian_lbfgs" the rate is its largest step, in
+            radians on spheres.
         phases: Parts of the search that move some of its variables each, one after another; none to move all at once.
         feature_radius: Largest mean absolute value of an offset that a phase with a `block` searches.
         noise: What the generator's noise images are: all zero, drawn and fixed, or drawn and searched along.
@@ -104,6 +105,8 @@ class SearchConfig:
         precision: Arithmetic of the synthesis network; everything else is float32.
         rematerialize: Keep only blocks' outputs for the gradient, and compute what is inside again. Meant for
             accelerators: on CPUs it was measured to take more memory, not less.
+        exact: Move each delivered picture, as little as needed, to where it downscales to the input to rounding
+            (`images.back_projection`). It then is no longer quite what the generator draws.
     """
 
     eps: float = _number(1e-3)
@@ -132,6 +135,7 @@ class SearchConfig:
     output_size: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     rematerialize: bool = False
+    exact: bool = False
 
     def __post_init__(self) -> None:
         _check_shared(self.eps, self.steps, self.output_size)
@@ -198,11 +202,16 @@ class SearchConfig:
 
     @property
     def structure(self) -> SearchConfig:
-        """This config with every one of its `numbers` made 1, or left 0: what programs are compiled for."""
+        """This config with every one of its `numbers` made 1, or left 0: what programs are compiled for.
+
+        What happens to a picture after its search has no part in them.
+        """
         ones: dict[str, Any] = {
             field.name: type(field.default)(getattr(self, field.name) > 0) for field in _numeric(self)
         }
-        return dataclasses.replace(self, **ones, loss="+".join(term.name for term in parse_loss(self.loss)))
+        return dataclasses.replace(
+            self, **ones, loss="+".join(term.name for term in parse_loss(self.loss)), exact=False
+        )
 
     @property
     def smallest_sides(self) -> dict[str, int]:
@@ -230,12 +239,14 @@ class InterpolationConfig:
         steps: Taken so that every preset may be called alike; it has no effect.
         output_size: Side of the delivered pictures, which must be one that the generator could deliver; None for the
             generator's own.
+        exact: As in `SearchConfig`.
     """
 
     method: Interpolation
     eps: float = 1e-3
     steps: int = 1
     output_size: int | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Interpolation):
@@ -281,6 +292,11 @@ class UpsamplingConfig(Protocol):
     @property
     def output_size(self) -> int | None:
         """Side of the delivered pictures in pixels; None for the generator's own."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether delivered pictures are moved to where they downscale to the input exactly."""
         ...
 
     @property

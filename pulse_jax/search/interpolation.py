@@ -63,6 +63,8 @@ def interpolate(problems: Iterable[Problem], generator: Generator, config: Inter
             "loss": error,
             "search_error": error,
             "latent": np.zeros((0, generator.latent_dim), np.float32),
+            "w": np.zeros((0, generator.latent_dim), np.float32),
+            "offsets": {},
             "noise": (),
             "steps": 0,
             "evaluations": 0,

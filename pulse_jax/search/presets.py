@@ -9,6 +9,7 @@ CSGM, "Compressed sensing using generative models", Bora et al. 2017. II2S, "Imp
 2020. ILO, "Intermediate layer optimization", Daras et al. 2021.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
@@ -22,6 +23,8 @@ SEARCHES: list[str] = []
 """The names of those that search."""
 INTERPOLATIONS: list[str] = []
 """The names of those that enlarge and search nothing."""
+PERCEPTUAL: list[str] = []
+"""The names of those whose programs compare by LPIPS too, which `perceptual=True` asks for."""
 
 _Preset = TypeVar("_Preset", bound=Callable[..., UpsamplingConfig])
 
@@ -31,10 +34,16 @@ def preset(function: _Preset) -> _Preset:
 
     The function takes any field of its config as a keyword and hands it on. Nothing is called here: a config's check
     needs JAX, and names must be known without.
+
+    A keyword `perceptual` of its own says that the program's loss has an LPIPS term. It is left out by default, for it
+    needs a VGG16 that does not come with this package (`Generator.perceptual`, `pulse-jax upsample --perceptual`), and
+    inputs of 16×16 at least.
     """
     enlarges = get_type_hints(function).get("return") is InterpolationConfig
     PRESETS[function.__name__] = function
     (INTERPOLATIONS if enlarges else SEARCHES).append(function.__name__)
+    if "perceptual" in inspect.signature(function).parameters:
+        PERCEPTUAL.append(function.__name__)
     return function
 
 
@@ -137,9 +146,8 @@ def srls_paper(**overrides: Any) -> SearchConfig:
 def brgm(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
     """BRGM: LPIPS, 0.001 · MSE on [0, 255], a Gaussian prior on w and colinear rows (its first program).
 
-    Every weight is the program's. LPIPS is left out, which is the method's pixel form, unless `perceptual`: it needs a
-    VGG16 that does not come with this package (`Generator.perceptual`, `pulse-jax upsample --perceptual`) and inputs of
-    16×16 at least. Adam 0.1 with ramps; 1,000 of its up to 5,000 steps.
+    Every weight is the program's; LPIPS is there where `perceptual` is asked for. Adam 0.1 with ramps; 1,000 of its up
+    to 5,000 steps.
     """
     # 0.001 · 255².
     loss = "65.025*L2+100*WPRIOR+3*COLINEAR"
@@ -175,12 +183,14 @@ def csgm(**overrides: Any) -> SearchConfig:
 
 
 @preset
-def image2stylegan(**overrides: Any) -> SearchConfig:
-    """Image2StyleGAN (Abdal et al. 2019) in its pixel form: unconstrained W+ from the mean, MSE, Adam 0.01.
+def image2stylegan(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
+    """Image2StyleGAN (Abdal et al. 2019): unconstrained W+ from the mean, MSE, Adam 0.01.
 
-    The paper takes 5,000 steps and a perceptual loss beside the pixels'; here 1,000 steps.
+    The paper takes 5,000 steps, here 1,000; for its perceptual loss, of four layers of VGG16, `perceptual` takes LPIPS,
+    of five of them with learnt weights.
     """
-    settings = {"loss": "1*L2", "steps": 1000, "learning_rate": 0.01, "schedule": "fixed"}
+    loss = "1*LPIPS+1*L2" if perceptual else "1*L2"
+    settings = {"loss": loss, "steps": 1000, "learning_rate": 0.01, "schedule": "fixed"}
     return _inversion(settings, overrides)
 
 
@@ -247,15 +257,15 @@ def robust(**overrides: Any) -> SearchConfig:
 
 
 @preset
-def stylegan2_projector(**overrides: Any) -> SearchConfig:
-    """The projector of StyleGAN2 (Karras et al. 2020, appendix D; the ADA program) in its pixel form.
+def stylegan2_projector(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
+    """The projector of StyleGAN2 (Karras et al. 2020, appendix D; the ADA program).
 
     One w from the mean with noise on it that dies away, rates that ramp up and down, all noise inputs searched, kept
-    normalised and uncorrelated over scales. The program measures distance by VGG features, which do not come with this
-    package; Adam 0.1, 1,000 steps.
+    normalised and uncorrelated over scales; Adam 0.1, 1,000 steps. The program measures distance by LPIPS alone, which
+    `perceptual` asks for; else the mean squared error stands for it.
     """
     settings = {
-        "loss": "1*L2+100000*NOISE",
+        "loss": f"1*{'LPIPS' if perceptual else 'L2'}+100000*NOISE",
         "space": "w",
         "steps": 1000,
         "learning_rate": 0.1,
@@ -286,6 +296,7 @@ def nearest(**overrides: Any) -> InterpolationConfig:
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "INTERPOLATIONS",
+    "PERCEPTUAL",
     "PRESETS",
     "SEARCHES",
     *sorted(["named", "preset", *PRESETS]),

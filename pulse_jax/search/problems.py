@@ -104,8 +104,13 @@ class Solution:
         evaluations: Looks taken, refused ones included, and products with the residual's Jacobian: what the search has
             cost. Equal to `steps` for methods that take no products.
         latent: Searched latent (rows, d); (0, d) of an interpolation.
+        w: What the generator made the picture of: (L, d), one row for every layer; of a search in W++
+            (`num_filters`, d), one for every filter; (0, d) of an interpolation.
+        offsets: Searched offsets (r, r, c) to the outputs of blocks, by the blocks' numbers; none of most searches.
         noise: Every noise input (r, r, 1); none of an interpolation.
         key: Data of the random key that the start was drawn from.
+        moved: Root mean square by which back-projection has moved the picture away from what the generator draws, of
+            values in [0, 1]; 0 where `exact` is not asked for.
         variation: 0 for what the search found; from 1, the same latent with its other noise: the draw of this number.
     """
 
@@ -120,11 +125,14 @@ class Solution:
     status: Status
     steps: int
     latent: np.ndarray
+    w: np.ndarray
     noise: tuple[np.ndarray, ...]
     key: np.ndarray
+    offsets: Mapping[int, np.ndarray] = field(default_factory=dict)
     variation: int = 0
     feasible_at: int = 0
     evaluations: int = 0
+    moved: float = 0.0
 
 
 def as_pixels(low_res: Any) -> np.ndarray:

@@ -17,13 +17,14 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.gaussian import GaussianFit, w_to_whitened, whitened_to_w
 from pulse_jax.generators.priors.moments import Mapping
 from pulse_jax.manifold.product import Euclidean, L1Ball, Sphere
-from pulse_jax.manifold.sphere import random_uniform
+from pulse_jax.manifold.sphere import project, random_uniform
 from pulse_jax.search.config import Coordinates, LatentSpace, NoiseKind, SearchConfig
 
 __all__ = [
     "NOISE_KINDS",
     "SPACES",
     "Variables",
+    "from_w",
     "init_noise",
     "join_features",
     "latent_shape",
@@ -35,6 +36,7 @@ __all__ = [
     "solution_shapes",
     "split_features",
     "start",
+    "styles",
     "to_w",
 ]
 
@@ -230,6 +232,47 @@ def split_features(
         features.append(latent[at : at + taken].reshape(-1)[:size].reshape(shape))
         at += taken
     return latent[:rows], tuple(features)
+
+
+def from_w(generator: Generator, config: SearchConfig, w: Float[Array, "rows d"]) -> Float[Array, "searched d"]:
+    """Return the searched latent of a given w, without offsets: where `mapped` leads to it or, of latents that lie on
+    a sphere and in fewer rows, near it.
+
+    Args:
+        generator: Generator that is searched, with the fit that its coordinates need.
+        config: Settings of the search.
+        w: One row for all layers (1, d), one for each (L, d), or one for each filter (`num_filters`, d).
+
+    Raises:
+        ValueError: The search is in "z", or there are more rows than its space has, or another number.
+    """
+    if config.space == "z":
+        raise ValueError("space: expected a search of w, got 'z', to which no way leads back from w")
+    rows, width = _rows(generator, config)
+    layers, filters = generator.num_layers, generator.config.filters
+    if w.shape not in ((1, width), (layers, width), (rows, width)):
+        raise ValueError(f"w: expected shape {(layers, width)}, got {w.shape}")
+    if config.space == "w" and len(w) > 1:
+        w = jnp.mean(w, axis=0, keepdims=True)
+    elif config.space == "w++" and len(w) < rows:
+        w = jnp.repeat(jnp.broadcast_to(w, (layers, width)), np.array(filters), axis=0, total_repeat_length=rows)
+    latent = jnp.broadcast_to(w, (rows, width))
+    if config.coordinates != "plain":
+        assert generator.gaussian_fit is not None
+        latent = w_to_whitened(latent, generator.gaussian_fit)
+    if config.geometry == "sphere" and config.start != "gaussian":
+        latent = project(latent, radius=math.sqrt(width))
+    return jnp.pad(latent, [(0, latent_shape(generator, config)[0] - rows), (0, 0)])
+
+
+def styles(
+    generator: Generator, config: SearchConfig, variables: Variables
+) -> tuple[Float[Array, "rows d"], dict[int, Float[Array, "_ _ _"]]]:
+    """Return what `Generator.synthesize` takes of a point beside noise: w (L, d), in "w++" (`num_filters`, d), and
+    the searched offsets by their blocks.
+    """
+    _, w = mapped(generator, config, variables["latent"])
+    return w, dict(zip(searched_blocks(config), variables.get("features", ()), strict=True))
 
 
 def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere | Euclidean]:

@@ -29,6 +29,7 @@ from pulse_jax.search.space import (
     search_manifold,
     split_features,
     start,
+    styles,
 )
 from pulse_jax.system.keys import wrapped_key
 
@@ -226,18 +227,21 @@ def step(
     return _where(state.status == Status.RUNNING, new, state), seen
 
 
-def finish(state: SearchState) -> Result:
-    """Deliver the best point, of one lane or of all lanes of a batched state."""
+def finish(generator: Generator, config: SearchConfig, state: SearchState) -> Result:
+    """Deliver the best point of a lane."""
 
     def found(value: Array) -> Array:
         """The value of the best point; infinite where no look was finite."""
         return jnp.where(value == _NONE_YET, jnp.inf, value)
 
+    w, offsets = styles(generator, config, state.best)
     return Result(
         picture=state.best_picture,
         loss=found(state.best_loss),
         search_error=found(state.best_search_error),
         latent=join_features(state.best),
+        w=w,
+        offsets=offsets,
         noise=merge_noise(state.best["noise"], state.fixed_noise),
         steps=state.steps,
         evaluations=state.evaluations,

@@ -18,7 +18,7 @@ from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.judge import Result, judge
 from pulse_jax.search.objective import evaluate
 from pulse_jax.search.problems import Problem, Solution
-from pulse_jax.search.space import Variables, init_noise, merge_noise, solution_shapes
+from pulse_jax.search.space import Variables, init_noise, merge_noise, solution_shapes, split_features, styles
 from pulse_jax.system.devices import program_memory
 from pulse_jax.system.keys import random_key, wrapped_key
 from pulse_jax.system.programs import Program
@@ -113,5 +113,7 @@ def _draw(
     # All noise inputs are given, so that none is left to be searched.
     _, seen = evaluate(generator, config, target, Variables(latent=latent, noise=()), merged)
     steps, evaluations, status = ending
-    delivered = seen.picture, seen.loss, seen.search_error, latent, merged
+    rows, features = split_features(generator, config, latent)
+    w, offsets = styles(generator, config, Variables(latent=rows, features=features))
+    delivered = seen.picture, seen.loss, seen.search_error, latent, w, offsets, merged
     return Result(*delivered, steps, evaluations, jnp.int32(0), status)

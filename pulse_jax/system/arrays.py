@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-__all__ = ["opened_arrays"]
+__all__ = ["opened_arrays", "read_array"]
 
 # A file may grow to twice its size and so much more. Its directory, of which much more is made, is that of some arrays.
 _FREE_BYTES, _GROWTH = 512 * 2**20, 2
@@ -41,6 +41,22 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
         file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
             yield _Arrays(stored)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Return the array of a `.npy` file; nothing in it is ever run.
+
+    Args:
+        path: File that `numpy.save` wrote.
+
+    Raises:
+        ValueError: It is damaged, or the array is larger than what is stored of it.
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file, _damage_told():
+        _check_header(file, path.stat().st_size, "it")
+        file.seek(0)
+        return np.load(file, allow_pickle=False)
 
 
 class _Arrays(Mapping[str, np.ndarray]):
@@ -90,10 +106,14 @@ def _damage_told() -> Iterator[None]:
 def _check_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Raises `ValueError` where an array claims more bytes than its member has."""
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-    if dtype.itemsize == 0 or any(size < 0 for size in shape):
-        raise ValueError(f"{member.filename:.80} claims the shape {shape!s:.80} of {dtype!s:.40}")
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize > member.file_size:
-        raise ValueError(f"{member.filename:.80} claims the shape {shape!s:.80} and has {member.file_size} bytes")
+        _check_header(file, member.file_size, f"{member.filename:.80}")
+
+
+def _check_header(file: Any, size: int, name: str) -> None:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if dtype.itemsize == 0 or any(length < 0 for length in shape):
+        raise ValueError(f"{name} claims the shape {shape!s:.80} of {dtype!s:.40}")
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"{name} claims the shape {shape!s:.80} and has {size} bytes")

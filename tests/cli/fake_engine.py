@@ -74,6 +74,7 @@ class FakeEngine:
                 status=Status.NONFINITE if restart == 0 else Status.FEASIBLE,
                 steps=10 + restart,
                 latent=np.full((ROWS, DIM), restart, np.float32),
+                w=np.full((LAYERS, DIM), 2 * restart, np.float32),
                 noise=tuple(np.full(shape, index, np.float32) for shape in NOISE),
                 key=np.array([index, restart], np.uint32),
             )

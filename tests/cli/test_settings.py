@@ -14,6 +14,7 @@ from pulse_jax.images.files import save_png
 from pulse_jax.runs.additions import Additions
 from pulse_jax.runs.inputs import Quota
 from pulse_jax.runs.plan import AutomaticLanes
+from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.presets import PRESETS
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.screen import Screen
@@ -92,21 +93,9 @@ def test_a_repeated_command_decides_what_the_run_decided(home, given):
 
 def test_files_are_told_by_their_contents_and_repeated_by_their_paths(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pulse_jax.cli.settings.read_solutions", lambda path: stored)
+    monkeypatch.setattr("pulse_jax.cli.settings.read_latents", lambda path, generator: stored)
     Path("x.npz").write_bytes(b"something")
-    config = PRESETS["pulse"]()
-
-    @dataclasses.dataclass
-    class Stored:
-        latents = np.zeros((2, 1, 8), np.float32)
-        noise = ()
-        generator = ""
-
-        def check(self, generator, name):
-            pass
-
-    stored = Stored()
-    stored.config = config
+    stored = StoredSolutions(np.zeros((2, 1, 8), np.float32), (), None, {}, PRESETS["pulse"](), "")
     plan = planned(home, init=Path("x.npz"), restarts=2)
     assert plan.deciding["init"] == sha256_of(tmp_path / "x.npz")
     assert plan.reported["init"] == str(tmp_path / "x.npz")

@@ -11,7 +11,8 @@ import pytest
 
 from convert.safetensors_file import save_safetensors
 from pulse_jax.cli import generators
-from pulse_jax.search.presets import PRESETS
+from pulse_jax.objectives.language import parse_loss
+from pulse_jax.search.presets import PERCEPTUAL, PRESETS, SEARCHES
 from tests.cli.fake_engine import DIM, NOISE, ROWS, draw, run, summary_of
 from tests.tiny_networks import perceptual_arrays, tiny_perceptual
 
@@ -88,6 +89,10 @@ def perceptual(fake, monkeypatch, tmp_path):
     return tmp_path / "perceptual.safetensors"
 
 
+def preset_loss(out):
+    return summary_of(out)["config"]["loss"]
+
+
 def test_a_perceptual_network_gives_brgm_its_whole_loss(fake, inputs, tmp_path, capsys, perceptual):
     draw(inputs / "a.png", side=16)
     draw(inputs / "small.png")
@@ -109,11 +114,25 @@ def test_a_perceptual_network_gives_brgm_its_whole_loss(fake, inputs, tmp_path, 
     assert summary["settings"]["perceptual"] is summary["perceptual"] is None and "LPIPS" not in str(summary["config"])
 
 
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name in PERCEPTUAL or name == "csgm"])
+def test_what_is_left_out_without_it_is_told(fake, inputs, tmp_path, capsys, perceptual, name):
+    draw(inputs / "a.png", side=16)
+    told = f"--preset {name}: without --perceptual, the LPIPS of its program's loss is left out."
+    words = ["--preset", name, "--restarts", 1, "--output"]
+    assert run("upsample", inputs, *words, tmp_path / "without") == 0
+    assert (told in capsys.readouterr().err) == (name in PERCEPTUAL)
+    if name in PERCEPTUAL:
+        assert run("upsample", inputs, *words, tmp_path / "out", "--perceptual", perceptual) == 0
+        assert told not in capsys.readouterr().err
+        terms = [[term.name for term in parse_loss(preset_loss(tmp_path / out))] for out in ("without", "out")]
+        assert "LPIPS" in terms[1] and "LPIPS" not in terms[0]
+
+
 @pytest.mark.parametrize(
     ("words", "text", "code"),
     [
-        ("--perceptual FILE", "--perceptual: has a meaning with --preset brgm only", 2),
-        ("--perceptual FILE --preset bicubic", "--perceptual: has a meaning with --preset brgm only", 2),
+        ("--perceptual FILE", "--perceptual: has a meaning with --preset brgm, ", 2),
+        ("--perceptual FILE --preset bicubic", "--perceptual: has a meaning with --preset brgm, ", 2),
         (
             "--perceptual FILE --preset brgm --output-size 8",
             "--output-size: expected 16 at least for the loss LPIPS",

@@ -52,7 +52,7 @@ def solved(generator, config, order, **options) -> dict[str, str]:
     """The hash of every search's result, by the number of its problem and its restart."""
     found = {}
     for s in solve_stream(problems(order), generator, config=config, **options):
-        result = s.image, s.latent, s.noise, np.float64(s.loss), np.int64(s.steps)
+        result = s.image, s.latent, s.w, s.noise, np.float64(s.loss), np.int64(s.steps)
         found[f"{order[s.index]}-{s.restart}"] = digest(result)
     return found
 

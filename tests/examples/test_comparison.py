@@ -108,7 +108,8 @@ def _solution(latent: np.ndarray, **fields: Any) -> Solution:
     settings = {"index": 0, "restart": 0, "loss": 0.0, "downscaling_error": 1e-4, "search_error": 1e-4} | fields
     image = np.zeros((64, 64, 3), np.float32)
     settings = {"image": image, "downscaled": image[:8, :8], "status": Status.FEASIBLE, "feasible": True} | settings
-    return Solution(**{"steps": 5, "noise": (), "key": np.zeros(2, np.uint32), "latent": latent} | settings)
+    unseen = {"w": latent, "noise": (), "key": np.zeros(2, np.uint32)}
+    return Solution(**{"steps": 5, "latent": latent} | unseen | settings)
 
 
 def _identity_generator(**fields: Any) -> Generator:

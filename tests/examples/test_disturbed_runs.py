@@ -17,6 +17,7 @@ def runs(monkeypatch, tmp_path):
     return Runs(tmp_path, random.Random(0))
 
 
+@pytest.mark.slow
 def test_killed_runs_of_the_embedded_generator(runs):
     ((name, tally),) = killed(runs, 4, ["refilled lanes"])
     assert name == "killed, refilled lanes"

@@ -62,6 +62,7 @@ def solution_of(plan, one, restart):
         status=Status.MAX_STEPS,
         steps=10,
         latent=np.full((1, 4), restart, np.float32),
+        w=np.full((2, 4), 2 * restart, np.float32),
         noise=(),
         key=np.array([one.index, restart], np.uint32),
     )

@@ -120,12 +120,13 @@ def test_the_arrays_of_solutions_npz_are_those_of_the_page(runs, name):
     table = {array: (shape, dtype.strip()) for array, shape, dtype in rows}
     with np.load(runs / name / "a" / "solutions.npz", allow_pickle=False) as stored:
         arrays = {re.sub(r"noise_\d\d", "noise_NN", key): array for key, array in stored.items()}
-    assert arrays.keys() == table.keys() - (set() if name == "search" else {"noise_NN"})
+    assert arrays.keys() == table.keys() - {"offset_NN"} - (set() if name == "search" else {"noise_NN"})
     k, (rows, d) = len(arrays["latents"]), arrays["latents"].shape[1:]
+    layers = arrays["w"].shape[1]
     r = arrays["noise_NN"].shape[1] if "noise_NN" in arrays else 0
     for key, array in arrays.items():
         shape, dtype = table[key]
-        assert array.shape == eval(shape, {"k": k, "rows": rows, "d": d, "r": r, "h": 2}), key
+        assert array.shape == eval(shape, {"k": k, "rows": rows, "L": layers, "d": d, "r": r, "h": 2}), key
         assert ("string" if array.dtype.kind == "U" else str(array.dtype)) == dtype, key
 
 

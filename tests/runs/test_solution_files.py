@@ -29,6 +29,8 @@ def solution(restart):
         status=Status(1 + restart % 4),
         steps=restart + 5,
         latent=rng.random((3, 4), np.float32),
+        w=rng.random((3, 4), np.float32),
+        offsets={2: rng.random((8, 8, 3), np.float32), 11: rng.random((4, 4, 1), np.float32)},
         noise=tuple(rng.random((side, side, 1), np.float32) for side in (4, SIDE, SIDE)),
         key=rng.integers(0, 2**32, 2, np.uint32),
     )

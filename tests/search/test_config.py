@@ -27,6 +27,8 @@ pytestmark = pytest.mark.usefixtures("unchecked")
         StyleGAN2Config(resolution=4, mapping_layers=0),
         StyleGAN2Config(resolution=256, mapping_layers=2, mapping_lr_multiplier=1.0, conv_clamp=256.0),
         StyleGAN1Config(resolution=8, label_dim=10),
+        StyleGAN1Config(resolution=8, bias_before_blur=True),
+        StyleGAN1Config(resolution=8, shared_noise=True, bias_before_blur=True),
         StyleGAN2Config(resolution=8, label_dim=1, label_norm="joint"),
     ],
 )
@@ -81,6 +83,8 @@ def test_architectures_out_of_range_are_named(kind, settings, message):
     "kind, settings, message",
     [
         (StyleGAN1Config, {"instance_norm_eps": 0.0}, "instance_norm_eps: expected a positive number, got 0.0"),
+        (StyleGAN1Config, {"bias_before_blur": 1}, "bias_before_blur: expected true or false, got 1"),
+        (StyleGAN1Config, {"shared_noise": "yes"}, "shared_noise: expected true or false, got 'yes'"),
         (StyleGAN2Config, {"conv_clamp": -1.0}, "conv_clamp: expected a positive number, got -1.0"),
         (StyleGAN2Config, {"conv_clamp": math.inf}, "conv_clamp: expected a positive number, got inf"),
         (StyleGAN2Config, {"label_norm": "none"}, "label_norm: expected separate or joint, got 'none'"),
@@ -129,6 +133,12 @@ def test_settings_from_before_there_were_labels_are_those_without(config):
     fields = architecture_to_dict(config)
     assert fields.pop("label_dim") == 0 and fields.pop("label_norm", "separate") == "separate"
     assert architecture_from_dict(fields) == config
+
+
+@pytest.mark.parametrize("config", [StyleGAN1Config(resolution=8), StyleGAN2Config(resolution=8)])
+def test_what_only_one_program_does_is_not_said_of_others(config):
+    """So that folders, and the hashes of what describes them, are what they were."""
+    assert not {"bias_before_blur", "shared_noise"} & set(architecture_to_dict(config))
 
 
 def test_a_users_function_has_no_json():

@@ -393,11 +393,14 @@ def test_rematerialization_keeps_less(unchecked, capsys):
 PROBLEM = {"restarts": 2, "lanes": 4}
 
 
+def _of(name):
+    # These need a StyleGAN; the smooth function compiles faster.
+    return style("stylegan2-16") if name in ("ilo", "robust") else smooth()
+
+
 @functools.cache
 def solved(name):
-    # These need a StyleGAN; the smooth function compiles faster.
-    generator = style("stylegan2-16") if name in ("ilo", "robust") else smooth()
-    return batch.upsample(generator, TARGET, config=presets.PRESETS[name](steps=4, eps=1e-4), **PROBLEM)
+    return batch.upsample(_of(name), TARGET, config=presets.PRESETS[name](steps=4, eps=1e-4), **PROBLEM)
 
 
 @pytest.mark.slow
@@ -416,6 +419,25 @@ def test_a_search_is_reproducible(unchecked, name):
     for field in dataclasses.fields(again):
         for one, other in zip(*(jax.tree.leaves(getattr(s, field.name)) for s in (again, solved(name))), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("csgm", "srls", "robust", "ilo") else pytest.mark.slow)
+        for name in presets.SEARCHES
+    ],
+)
+def test_a_solutions_w_gives_its_picture(unchecked, name):
+    """To half a level: a picture is what the generator makes of w, noise and offsets, clipped and rounded."""
+    found = solved(name)
+    generator = _of(name)
+    assert (len(found.offsets) > 0) == (name == "ilo")
+    assert found.w.shape[2] == (generator.num_filters if name == "robust" else generator.num_layers)
+    offsets = {block: jnp.asarray(offset) for block, offset in found.offsets.items()}
+    images = generator.synthesize(jnp.asarray(found.w), tuple(map(jnp.asarray, found.noise)), offsets=offsets)
+    assert np.ptp(images) > 0.1
+    np.testing.assert_allclose(np.clip(images, 0, 1), found.images, atol=(0.5 + 1e-3) / 255)
 
 
 def test_the_first_search_starts_at_the_mean_and_others_towards_random_styles(unchecked):

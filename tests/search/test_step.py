@@ -216,7 +216,7 @@ def test_a_planted_solution_is_found_again(toy):
     config = presets.pulse(space="z", eps=1e-6, steps=300)
     state, _ = _run(toy, config, target, 300)
     assert state.status == Status.FEASIBLE
-    result = search.finish(state)
+    result = search.finish(toy, config, state)
     # Eight numbers, 48 equations: the solution is unique.
     np.testing.assert_allclose(result.latent, z, atol=0.1)
     np.testing.assert_allclose(jnp.linalg.norm(result.latent), 8**0.5, rtol=1e-5)
@@ -263,7 +263,7 @@ def test_a_target_of_nan_ends_as_nonfinite_with_a_finite_picture(toy):
     state, _ = _run(toy, config, jnp.full((4, 4, 3), jnp.nan), 5)
     assert state.status == Status.NONFINITE
     assert int(state.steps) == 1
-    result = search.finish(state)
+    result = search.finish(toy, config, state)
     np.testing.assert_array_equal(result.picture, np.zeros((RESOLUTION, RESOLUTION, 3), np.uint8))
     assert np.isfinite(result.latent).all()
 

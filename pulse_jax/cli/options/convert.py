@@ -7,6 +7,7 @@ from tyro.conf import Positional, arg
 
 from pulse_jax.cli.options.common import check_range
 from pulse_jax.cli.options.everywhere import Everywhere, options
+from pulse_jax.generators.architectures import MAX_RESOLUTION
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Convert"]
@@ -35,6 +36,8 @@ class Convert(Everywhere):
     """Which of the networks to take, where a file holds several."""
     clamp: Annotated[float | None, arg(metavar="C", help_behavior_hint="(default: what the file says)")] = None
     """Bound of StyleGAN2's activations, where the file does not say it; 0 for none."""
+    resolution: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: the largest trained)")] = None
+    """Side of the pictures in pixels, where a file holds networks of several sizes in one (rosinality's StyleGAN)."""
     samples: Annotated[int, arg(metavar="N")] = _DRAWS
     """Draws for the Gaussian fit of the mapping network, where no file holds one."""
     overwrite: bool = False
@@ -49,6 +52,9 @@ class Convert(Everywhere):
             raise UsageError(f"expected {'a checkpoint' if self.inspect else 'a checkpoint and the folder to make'}")
         if self.clamp is not None and not 0 <= self.clamp < 1e30:
             raise UsageError(f"--clamp: expected a positive number, or 0 for none, got {self.clamp}")
+        side = self.resolution
+        if side is not None and not (4 <= side <= MAX_RESOLUTION and side & (side - 1) == 0):
+            raise UsageError(f"--resolution: expected a power of two from 4 to {MAX_RESOLUTION}, got {side!s:.80}")
         check_range("samples", self.samples, 2, 100_000_000)
 
     def _check_perceptual(self) -> None:
@@ -56,6 +62,7 @@ class Convert(Everywhere):
             ("inspect", self.inspect),
             ("network", self.network is not None),
             ("clamp", self.clamp is not None),
+            ("resolution", self.resolution is not None),
             ("samples", self.samples != _DRAWS),
         ):
             if given:

@@ -30,7 +30,7 @@ class Sample(Everywhere):
     truncation: Annotated[float | None, arg(metavar="T", help_behavior_hint=f"(default: {_TRUNCATION})")] = None
     """Below 1, pictures are drawn towards the average: more regular, less varied."""
     latents: File = None
-    """Draw the solutions in this solutions.npz instead, all of them as they are."""
+    """Draw what is in this solutions.npz instead, all of it as it is; or the w in a projected_w.npz, .npy or .pt."""
     overwrite: bool = False
     """Replace the results of an earlier run in the output folder; other files are never touched."""
 
