@@ -17,6 +17,7 @@ from pulse_jax.images.files import ImageError
 from pulse_jax.runs.additions import Additions, Animations, Variations
 from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.runs.inputs import Quota
+from pulse_jax.runs.photographs import Alignment
 from pulse_jax.runs.plan import AutomaticLanes, RunPlan
 from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
@@ -66,6 +67,7 @@ def make_plan(
     screen: Screen,
     *,
     command: str = "upsample",
+    alignment: Alignment | None = None,
     originals: Mapping[str, np.ndarray] | None = None,
 ) -> RunPlan:
     """Open the generator and decide all that can be decided before a run begins.
@@ -77,6 +79,7 @@ def make_plan(
         unusable: What is wrong with inputs that are no such files.
         screen: Screen on which the user is told what is unusual.
         command: Command as which the run goes down in `summary.json`.
+        alignment: Faces in photographs, which the inputs are.
         originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names.
 
     Raises:
@@ -106,6 +109,7 @@ def make_plan(
         seed=options.seed,
         fit=options.fit,
         input_size=_input_size(options, config, size, screen),
+        alignment=alignment,
         format=options.format,
         sheets=not options.no_sheets,
         options=options_text(command, options) if command == "upsample" else "",
@@ -122,14 +126,14 @@ def make_plan(
 
 def _input_size(options: Upsample, config: UpsamplingConfig, size: int, screen: Screen) -> int | None:
     """The side to which larger inputs are downscaled, if they are to be."""
-    if options.input_size is None and options.factor is None:
+    if options.input_size is None and options.factor is None and options.at is None:
         return None
     sizes = admissible_sizes(size, config)
-    if options.input_size is not None:
-        flag, wanted, known = "--input-size", options.input_size, sizes
+    if options.factor is None:
+        flag = "--input-size" if options.at is None else "--at"
+        wanted, known = options.input_size or options.at or 0, sizes
         side = wanted
     else:
-        assert options.factor is not None
         flag, wanted, known = "--factor", options.factor, [size // side for side in reversed(sizes)]
         side = size // wanted if wanted in known else 0
     if wanted not in known:

@@ -29,11 +29,15 @@ from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import is_plain_folder, remove_file, remove_folder_if_empty, remove_tree
 from pulse_jax.system.text import differences, printable, reason_of
 
-__all__ = ["HIDDEN", "RESERVED", "RUN_FILE", "RunFolder", "check_output_apart"]
+__all__ = ["ALIGNMENT_FILE", "FACES_SHEET", "HIDDEN", "RESERVED", "RUN_FILE", "RunFolder", "check_output_apart"]
 
 RUN_FILE = "run.toml"
 """What a run's options are called, from which it can be repeated."""
-RESERVED = ("sheet.png", "summary.json", RUN_FILE)
+ALIGNMENT_FILE = "alignment.json"
+"""The record of photographs and the faces that were cut out of them."""
+FACES_SHEET = "faces.png"
+"""The sheet of photographs with what was found in them."""
+RESERVED = ("sheet.png", "summary.json", RUN_FILE, ALIGNMENT_FILE, FACES_SHEET)
 """What a run itself calls its files, so that no input's folder can be called so."""
 HIDDEN = ".pulse-jax-"
 """How a run's own hidden files begin, with which no input's folder can begin."""

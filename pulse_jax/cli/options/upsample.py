@@ -96,6 +96,14 @@ class Upsample(Everywhere):
     the downscaling that solutions are held against."""
     factor: Annotated[int | None, arg(metavar="F", help_behavior_hint=""), Role(decides="value")] = None
     """The same by how many pixels of a solution become one of its input, along each side."""
+    align: Annotated[bool, Role(decides="value")] = False
+    """Take the inputs for photographs: every face in them is cut out upright, as align does, and becomes an input."""
+    at: Annotated[
+        int | None, arg(metavar="N", help_behavior_hint="(default: what the face has)"), Role(decides="value")
+    ] = None
+    """With --align: downscale faces to inputs of N x N pixels, by the downscaling that solutions are held against."""
+    landmarks: Annotated[File, Role(decides="contents")] = None
+    """With --align: take landmarks from this JSON file instead of finding faces."""
     init: Annotated[File, Role(decides="contents", repeated="given", reported=True, search_only=True)] = None
     """Start from the solutions in this solutions.npz, restart by restart, as many at most; or from the w in a
     projected_w.npz, .npy or .pt."""
@@ -154,6 +162,12 @@ class Upsample(Everywhere):
             raise UsageError("--factor: has no meaning with --input-size, which says the same")
         if self.fit is not None and (self.input_size is not None or self.factor is not None):
             raise UsageError("--fit: has no meaning with --input-size or --factor, which make every picture fit")
+        if self.align:
+            for name in ("fit", "input_size", "factor"):
+                if getattr(self, name) is not None:
+                    raise UsageError(f"--{name.replace('_', '-')}: has no meaning with --align; --at says how large")
+        elif self.at is not None or self.landmarks is not None:
+            raise UsageError(f"--{'landmarks' if self.at is None else 'at'}: has a meaning with --align only")
         if self.solutions is None and self.max_restarts is not None:
             raise UsageError("--max-restarts: has a meaning with --solutions only")
         if self.solutions is not None and self.restarts is not None:
