@@ -62,6 +62,7 @@ class Inspection:
         config = plan.config
         targets = {entry.target for entry in plan.entries}
         psi, cutoff = plan.truncation
+        fit = "to be made" if config.has_mapping else "none"
         facts = {
             "file": self.account.state.where,
             "container": ", ".join(source.container for source in self.account.sources),
@@ -76,7 +77,7 @@ class Inspection:
             "labels": str(config.label_dim or "none"),
             "average w": "yes" if "w_avg" in targets else "none (no truncation)",
             "truncation": f"psi {psi:g}" + ("" if cutoff is None else f" for the first {cutoff} layers"),
-            "Gaussian fit": "in the file" if "gaussian_fit/mean" in targets else "to be made",
+            "Gaussian fit": "in the file" if "gaussian_fit/mean" in targets else fit,
             **({"note": plan.note} if plan.note else {}),
         }
         return facts | ({"cannot be converted": self.fault} if self.fault else {})

@@ -17,6 +17,7 @@ __all__ = ["class_arguments"]
 # the multiplier, halving from there on.
 _WIDE, _UP_TO, _NEXT = 512, 32, 256
 _MULTIPLIERS = (1, 2)
+_LARGEST = 1024
 
 
 def class_arguments(config: StyleGAN2Config, naming: str) -> dict[str, Any]:
@@ -41,7 +42,9 @@ def class_arguments(config: StyleGAN2Config, naming: str) -> dict[str, Any]:
     if naming == "genforce":
         known = {"resolution": size, "z_space_dim": d, "w_space_dim": d, "label_size": config.label_dim}
         halving = _halving(widths, "fmaps_base", "fmaps_max")
-        return {**known, "mapping_layers": layers, "mapping_lr_mul": rate, **halving}
+        return {**known, "mapping_layers": layers, "mapping_fmaps": d, "mapping_lr_mul": rate, **halving}
+    if size > _LARGEST:
+        raise ValueError(f"resolution: that program's class ends at {_LARGEST}, got {size}; choose ada or genforce")
     multiplier, narrow = _table(widths)
     if naming == "basicsr":
         names = {"out_size": size, "num_style_feat": d, "num_mlp": layers, "lr_mlp": rate}

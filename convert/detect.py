@@ -16,7 +16,7 @@ FIT = {"mean", "std"}
 """The names of PULSE's Gaussian fit."""
 
 # lucidrains' arrays, whose names begin with what other programs call their networks.
-_LUCIDRAINS = r"(GAN\.)?(S|SE)\.net\.\d+\..*|(GAN\.)?(G|GE)\.(blocks|convs|initial_).*"
+_LUCIDRAINS = r"(GAN\.)?(S|SE)\.net\.\d+\..*|(GAN\.)?(G|GE)\.(blocks\.\d+\.|initial_).*"
 # What is not supported, by keys that nothing else has.
 _UNSUPPORTED = (
     (

@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 # Averaged weights make the better images, and are what the programs themselves use.
 _AVERAGED = re.compile(
     r"G_?s|.*EMA.*|.*[a-z]Ema|generator_test|(?i:g?ema\d*|(.*[_-])?ema\d*([_-].*)?|.*(smooth|running|averag|shadow).*)"
-    r"|(?i:(.*[_-])?(avg|swa|polyak|target|mean)([_-].*)?)"
+    r"|(?i:(?!exp_)(.*[_-])?(avg|swa|polyak|mean)([_-].*)?)"
 )
 _RAW = ("G", "g", "generator", "netG", "params", "decoder", "stylegan_decoder")
 # Counters that trainers and averages of weights write beside the arrays, and what optimisers do: no part of a network.
@@ -79,6 +79,11 @@ class _Part:
         """The name and what it is, printable."""
         kind = self.kind.name if isinstance(self.kind, Family) else self.kind or f"{len(self.arrays)} other arrays"
         return f"{shown(self.name) or 'the only one'} ({kind})"
+
+    @property
+    def own_name(self) -> str:
+        """The last word of the name that says something."""
+        return next((word for word in reversed(self.name.split(".")) if word not in _WRAPPERS), "")
 
     @property
     def averaged(self) -> int:
@@ -170,6 +175,8 @@ def gather(sources: Sequence[Source], network: str | None = None) -> tuple[State
         chosen = _choose(source, parts, network)
         names += [chosen.name] if chosen.name else []
         left += [part.words for part in parts if part is not chosen and part.name]
+        if network is None and not chosen.averaged and (unread := _unread_average(source, parts, chosen)):
+            left.append(f"{shown(unread)} (averaged weights that cannot be read as a network)")
         for key, array in (*chosen.arrays.items(), *_beside(chosen, flat).items()):
             if key in homes:
                 other = shown(homes[key].path, 200) if homes[key] is not source else "the same file"
@@ -209,11 +216,9 @@ def _beside(chosen: _Part, flat: Mapping[str, np.ndarray]) -> dict[str, np.ndarr
 def _values(name: str, source: Source) -> dict[str, Plain]:
     """What a file says of the network of this name, by keys without the name; and of all of itself."""
     top = source.values.get("", {})
+    named = {f"{home}.{key}": value for home, some in source.values.items() if home for key, value in some.items()}
     if not name:
-        return dict(top)
-    named = {
-        f"{network}.{key}": value for network, some in source.values.items() if network for key, value in some.items()
-    }
+        return named | top
     return _below(name, named | top) | {key: value for key, value in top.items() if not {".", "/"} & {*key}}
 
 
@@ -253,14 +258,23 @@ class _Search:
         heads: dict[str, dict[str, np.ndarray]] = {}
         for key, array in arrays.items():
             head, dot, rest = key.partition(".")
-            if dot:
+            if dot and not _OPTIMISERS.fullmatch(head):
                 heads.setdefault(head, {})[rest] = array
-        if kind is not None:
+        if isinstance(kind, Family):
             # Another network may stand below one whose keys stand bare.
-            apart = {} if isinstance(kind, str) else {h: some for h, some in heads.items() if _is_apart(kind, h, some)}
-            yield _Part(name, {k: a for k, a in own.items() if k.partition(".")[0] not in apart}, kind)
-            for head, some in apart.items():
-                yield from self.parts(some, f"{name}.{head}" if name else head, depth + 1)
+            apart: dict[str, list[_Part]] = {}
+            for head, some in heads.items():
+                if depth < _MAX_DEPTH and not any(kind.knows(f"{head}.{key}") for key in some):
+                    below = list(self.parts(some, f"{name}.{head}" if name else head, depth + 1))
+                    if any(isinstance(part.kind, Family) for part in below):
+                        apart[head] = below
+            own = {key: array for key, array in own.items() if key.partition(".")[0] not in apart}
+            yield _Part(name, own, kind)
+            for below in apart.values():
+                yield from below
+            return
+        if kind is not None:
+            yield _Part(name, own, kind)
             return
         parts = [
             part
@@ -272,11 +286,6 @@ class _Search:
             yield from parts
         else:
             yield _Part(name, arrays, None)
-
-
-def _is_apart(kind: Family, head: str, arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether what stands below a name is a network by itself, and no part of the one around it."""
-    return isinstance(recognised(arrays), Family) and not any(kind.knows(f"{head}.{key}") for key in arrays)
 
 
 def _joined(parts: list[_Part]) -> list[_Part]:
@@ -320,12 +329,14 @@ def _choose(source: Source, parts: Sequence[_Part], wanted: str | None) -> _Part
     tops = [part for part in networks if part.rank == best]
     if not tops[0].averaged:
         # A network of a name that says nothing may be the average of the one beside it.
-        tops += [part for part in networks if part.rank[1] == len(_RAW) and part.rank != best and part.name]
+        half = len(tops[0].arrays) / 2
+        odd = [part for part in networks if part.name and part.own_name not in _RAW and part is not tops[0]]
+        tops += [part for part in odd if part.rank != best and len(part.arrays) >= half]
     if len(tops) > 1:
         listed = _listed([part.words for part in networks])
         raise CheckpointError(f"{where}: holds several networks; choose one with --network: {listed}")
     (top,) = tops
-    if top.name and not top.averaged and (name := _unread_average(source, parts)):
+    if top.name and not top.averaged and (name := _unread_average(source, parts, top)):
         raise CheckpointError(
             f"{where}: holds averaged weights, '{shown(name)}', that cannot be read as a network; "
             f"--network {shown(top.name)} takes the raw ones"
@@ -333,11 +344,18 @@ def _choose(source: Source, parts: Sequence[_Part], wanted: str | None) -> _Part
     return top
 
 
-def _unread_average(source: Source, parts: Sequence[_Part]) -> str:
-    """The name of what must be averaged weights and is none of the networks; or nothing."""
-    odd = [part.name for part in parts if not isinstance(part.kind, Family)]
-    odd += [key for key, what in source.inert.items() if what == "list" or not {".", "/"} & {*key}]
-    return next((name for name in odd if any(map(_says_averaged, re.split(r"[./]", name)))), "")
+def _unread_average(source: Source, parts: Sequence[_Part], raw: _Part) -> str:
+    """The name of what must be the average of raw weights and is no network that can be read; or nothing."""
+    odd = [part.name for part in parts if part.kind is None and 2 * len(part.arrays) >= len(raw.arrays)]
+    # torch_ema's list; or an object by itself.
+    odd += [key for key, what in source.inert.items() if what == "list" and key.endswith("shadow_params")]
+    odd += [key for key in source.inert if not {".", "/"} & {*key}]
+    return next((name for name in odd if _is_average(name)), "")
+
+
+def _is_average(name: str) -> bool:
+    words = re.split(r"[./]", name)
+    return any(map(_says_averaged, words)) and not any(map(_OPTIMISERS.fullmatch, words))
 
 
 def _unsupported(parts: Sequence[_Part]) -> _Part:

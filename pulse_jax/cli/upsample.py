@@ -250,7 +250,8 @@ class _Run:
                         if one.is_complete:
                             live.total -= plan.quota.searches - len(one.ended)
                             del self._open[solution.index]
-                        self._folder.update(self._summary(), soon=True)
+                        if self._folder.is_summary_due():
+                            self._folder.update(self._summary())
                 except Exception as error:
                     # Solutions of more lanes, if there are any, would not be what fewer lanes find.
                     fewer = not isinstance(plan.lanes, int) and self._lanes > 1 and writer.is_empty

@@ -99,7 +99,7 @@ def test_the_command_writes_a_file_and_no_two_are_mixed_up(tmp_path, capsys):
     words = ["export", str(tmp_path / "g"), str(tmp_path / "out.pt"), "--naming", "genforce"]
     assert main(words) == 0
     told = capsys.readouterr()
-    assert "out.pt" in told.out and "mapping_layers=2, mapping_lr_mul=0.5, fmaps_base=" in told.err
+    assert "out.pt" in told.out and "mapping_layers=2, mapping_fmaps=7, mapping_lr_mul=0.5, fmaps_base=" in told.err
     assert "genforce knows no clamp: where activations exceed 256, its pictures differ" in told.err
     assert account([read_source(tmp_path / "out.pt")]).plan.family == "StyleGAN2 (GenForce)"
     before = (tmp_path / "out.pt").read_bytes()

@@ -272,7 +272,7 @@ RAW, MEAN = _rosinality(1)[0], _rosinality(0)[0]
 @pytest.mark.parametrize(
     "name",
     [
-        *("generator_avg", "avg_generator", "g_swa", "polyak", "generator_test", "G_mean", "G_s", "g_target"),
+        *("generator_avg", "avg_generator", "g_swa", "polyak", "generator_test", "G_mean", "G_s"),
         *("generatorEma", "modelEma", "GEma", "gema", "ema2"),
     ],
 )
@@ -289,11 +289,30 @@ def test_a_files_own_name_does_not_make_all_in_it_averages(outer):
     assert found.network == "ema.ema_model"
 
 
-def test_a_second_network_of_a_name_that_says_nothing_is_asked_about():
-    networks = {"generator": RAW, "other": MEAN}
-    with pytest.raises(CheckpointError, match=r"several networks; choose one with --network: generator .*; other "):
-        account([writers.source(networks)])
-    assert account([writers.source(networks)], network="other").network == "other"
+@pytest.mark.parametrize("outer", ["", "params."])
+@pytest.mark.parametrize("other", ["other", "generator_target"])
+def test_a_second_network_of_a_name_that_says_nothing_is_asked_about(outer, other):
+    arrays = _under(f"{outer}generator.", RAW) | _under(f"{outer}{other}.", MEAN)
+    with pytest.raises(CheckpointError, match=r"several networks; choose one with --network: "):
+        account([writers.source({"": arrays})])
+    assert account([writers.source({"": arrays})], network=other).network == f"{outer}{other}"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"optimizer": _under("exp_avg.", MEAN)},
+        {"g_ema_optim": dict(MEAN)},
+        {"d_ema": {"final_linear.0.weight": ONE, "convs.0.0.weight": ONE}},
+        {"stats": {"latent_avg": np.ones(7, np.float32)}},
+        {"ema": {"value": ONE}},
+    ],
+    ids=["moments", "optimiser", "discriminator", "statistics", "number"],
+)
+def test_what_is_no_average_of_the_weights_does_not_matter(beside):
+    found = account([writers.source({"g": RAW, **beside})])
+    assert found.network == "g"
+    _assert_same(found, RAW)
 
 
 def _torch_file(path, values):
@@ -328,6 +347,12 @@ def test_averages_that_are_no_network_are_told(tmp_path):
         assert account([source], network="generator").network == raw
 
 
+def test_an_unread_average_beside_bare_weights_is_told_as_left(tmp_path):
+    source = _torch_file(tmp_path / "a.pt", {**RAW, "ema": {"shadow_params": list(MEAN.values())}})
+    (told,) = account([source]).left
+    assert told == "ema/shadow_params (averaged weights that cannot be read as a network)"
+
+
 @pytest.mark.parametrize("place", ["latent_avg", "other"])
 def test_the_mean_of_w_is_found_beside_a_nested_network(place):
     average = np.arange(7, dtype=np.float32)
@@ -344,9 +369,10 @@ def test_counters_of_averages_are_no_part_of_them(counter):
     _assert_same(account([writers.source({"g_ema": {**MEAN, counter: NUMBER}})]), MEAN)
 
 
-def test_a_network_below_one_whose_keys_stand_bare_is_found():
-    found = account([writers.source({"": {**RAW, **_under("ema.", MEAN)}})])
-    assert found.network == "ema"
+@pytest.mark.parametrize("place", ["ema", "ema.module"])
+def test_a_network_below_one_whose_keys_stand_bare_is_found(place):
+    found = account([writers.source({"": {**RAW, **_under(f"{place}.", MEAN)}})])
+    assert found.network == place
     _assert_same(found, MEAN)
 
 
@@ -369,8 +395,20 @@ def test_settings_of_a_wrapped_module_are_found(tmp_path):
     ada = writers.ada(writers.random_stylegan2(), 256)[0]
     generator = files._modules(ada.networks["G_ema"], ada.values["G_ema"], "Generator")
     odd = hostile.module("Discriminator", {}, {}, {}, architecture="resnet")
-    for modules in ({"module": generator}, {"G_ema": generator, "D": odd}):
-        (tmp_path / "a.pkl").write_bytes(hostile.pickled(hostile.module("Wrapper", {}, {}, modules), 4))
+
+    def half(name):
+        arrays, values = (
+            {key.removeprefix(f"{name}."): value for key, value in table["G_ema"].items() if key.startswith(name)}
+            for table in (ada.networks, ada.values)
+        )
+        return files._modules(arrays, values, name)
+
+    for value in (
+        hostile.module("Wrapper", {}, {}, {"module": generator}),
+        hostile.module("Wrapper", {}, {}, {"G_ema": generator, "D": odd}),
+        {name: half(name) for name in ("mapping", "synthesis")},
+    ):
+        (tmp_path / "a.pkl").write_bytes(hostile.pickled(value, 4))
         found = account([read_source(tmp_path / "a.pkl")])
         assert found.plan.config.conv_clamp == 256.0
 
