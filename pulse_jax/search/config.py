@@ -203,7 +203,11 @@ class SearchConfig:
     def from_dict(cls, fields: dict[str, Any]) -> SearchConfig:
         """The inverse of `dataclasses.asdict`, of what JSON has kept of it; raises `TypeError` or `ValueError`."""
         phases = tuple(Phase(**phase) for phase in fields.get("phases", ()))
-        return cls(**fields | {"phases": phases, "zeroed_noise_layers": tuple(fields["zeroed_noise_layers"])})
+        rows: dict[str, Any] = {"phases": phases}
+        for name in ("zeroed_noise_layers", "start_ways"):
+            if name in fields:
+                rows[name] = tuple(fields[name])
+        return cls(**fields | rows)
 
     @property
     def numbers(self) -> Numbers:
