@@ -3,7 +3,8 @@
 `inspect` says what a checkpoint is and `convert` writes it as a folder that `pulse_jax.load_generator` takes;
 `export_file` writes a generator as another program's checkpoint;
 `read_latents` and `save_latents` are for the latents that programs exchange;
-`convert_perceptual` and `read_perceptual` are for the network of the loss LPIPS.
+`convert_perceptual` and `read_perceptual` are for the network of the loss LPIPS;
+`convert_flow` and `read_flow` are for the normalizing flow of SRLS's program.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from convert.accounting import Clamp, Plan, fill
 from convert.exporting import export, export_file
+from convert.flow import convert_flow, read_flow
 from convert.latents import Latents, latent_file_names, read_latents, save_latents
 from convert.networks import Account, account
 from convert.perceptual import convert_perceptual, read_perceptual
@@ -30,11 +32,13 @@ __all__ = [
     "Inspection",
     "Latents",
     "convert",
+    "convert_flow",
     "convert_perceptual",
     "export",
     "export_file",
     "inspect",
     "latent_file_names",
+    "read_flow",
     "read_latents",
     "read_perceptual",
     "save_latents",

@@ -46,6 +46,10 @@ def run_convert(options: Convert, screen: Screen) -> int:
             convert.convert_perceptual(checkpoints, output, overwrite=options.overwrite)
             screen.result(f"VGG16 and the heads of LPIPS in {printable(output)}", "bold")
             return 0
+        if options.flow:
+            convert.convert_flow(checkpoints, output, overwrite=options.overwrite)
+            screen.result(f"flow of SRLS's program in {printable(output)}", "bold")
+            return 0
         screen.note("reading; then a Gaussian is fitted to the mapping network, unless a file holds one ...")
         with Count(screen, "fitting") as count:
             generator = convert.convert(

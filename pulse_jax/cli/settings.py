@@ -14,6 +14,8 @@ from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.options_file import options_text
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError
+from pulse_jax.objectives.language import parse_loss
+from pulse_jax.objectives.terms import TERMS
 from pulse_jax.runs.additions import Additions, Animations, Variations
 from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.runs.inputs import Quota
@@ -151,6 +153,13 @@ def _to_search(
     if options.preset in PERCEPTUAL and options.perceptual is None:
         screen.note(f"--preset {options.preset}: without --perceptual, the LPIPS of its program's loss is left out.")
     generator = generators.with_fit(generator, options.generator, config, options.label, screen)
+    needed = {need for term in parse_loss(config.loss) for need in TERMS[term.name].needs}
+    flow = generator.flow
+    if "flow" in needed and flow is not None and not flow.is_srls:
+        screen.note(
+            f"--preset {options.preset}: this generator's flow is another one than that of its program, which "
+            "fit-prior --kind srls fits and convert --flow brings."
+        )
     additions = _additions(options, config, generator, screen)
     stops = options.solutions is not None and not options.diverse
     quota = Quota(*options.counts, stops=stops, diverse=options.diverse)

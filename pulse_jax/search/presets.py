@@ -112,16 +112,64 @@ def _inversion(settings: dict[str, Any], overrides: dict[str, Any]) -> SearchCon
 
 @preset
 def srls(**overrides: Any) -> SearchConfig:
-    """SRLS as its program ran for the paper's tables: MAE, the flow's density and norm, and the rows' mean distance.
+    """SRLS as its program ran for the paper's tables (sr_boost.py): MAE, the flow's density and norm, rows' distance.
 
-    Adam 0.5 on W+ for 500 steps, from the mean of w; every further search of an image starts on the way to a random
-    style. Needs a flow (`pulse-jax fit-prior`).
+    Adam 0.5 on W+ for 500 steps, from the mean of w; every further search of an image starts 0.4 of the way to a random
+    style, as every copy does in the program's script for several solutions. It delivers the look with the lowest total
+    loss, here the lowest among those that are feasible, if any is. FLOW is the density of w, the program prints that of
+    standardised w: a constant apart. The program's flow is of one kind, `pulse-jax fit-prior --kind srls` or `pulse-jax
+    convert --flow`; with another one, the embedded generator's included, this is the method with another prior.
     """
+    return _rls("10*MAE+0.001*FLOW+0.002*NORM+0.1*CROSS", overrides)
+
+
+@preset
+def srls_robust(**overrides: Any) -> SearchConfig:
+    """SRLS as its program for disturbed inputs has it (test_robustness.py), likely that of the paper's figures 3 and 6.
+
+    `srls` with other weights, and MEAN_NORM for NORM.
+    """
+    return _rls("10*MAE+0.0005*FLOW+0.01*MEAN_NORM+0.1*CROSS", overrides)
+
+
+@preset
+def rls(**overrides: Any) -> SearchConfig:
+    """SRLS as its authors' newest program has it (rls.py of 2025): heavier priors, each row of w in an L1 ball.
+
+    The ball of norm √d lies around the start, which is the mean of w or, in an image's further searches, 0.2 of the way
+    from there to a random style; the program's lies around the mean then too, and leaves its radius to be written in.
+    """
+    settings = {"geometry": "l1_ball", "start_ways": (0.2, 0.2)}
+    return _rls("10*MAE+0.002*FLOW+0.004*NORM+0.5*CROSS", settings | overrides)
+
+
+def _rls(loss: str, overrides: dict[str, Any]) -> SearchConfig:
     settings = {
-        "loss": "10*MAE+0.001*FLOW+0.002*NORM+0.1*CROSS",
+        "loss": loss,
         "steps": 500,
         "learning_rate": 0.5,
         "schedule": "linear1cycledrop",
+        "start_ways": (0.4, 0.4),
+    }
+    return _inversion(settings, overrides)
+
+
+@preset
+def rls_plus(**overrides: Any) -> SearchConfig:
+    """RLS+ (Gheisari and Genovesio 2023; rls_plus.py): MAE alone, each row in an L1 ball of norm √d around its start.
+
+    Adam 0.1 on W+ and the first nine noise inputs, which are kept normalised, for 200 steps. It is meant to go on from
+    the result of `rls` or `srls` (`pulse-jax upsample --init`); by itself it starts at the mean of w. The program tunes
+    the generator's weights too, with Adam 0.0001, and this does not: its pictures are the generator's own.
+    """
+    settings = {
+        "loss": "1*MAE",
+        "steps": 200,
+        "learning_rate": 0.1,
+        "schedule": "linear1cycledrop",
+        "geometry": "l1_ball",
+        "noise": "normalized_first",
+        "trainable_noise_layers": 9,
     }
     return _inversion(settings, overrides)
 
@@ -162,14 +210,15 @@ def brgm(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
 
 @preset
 def csgm(**overrides: Any) -> SearchConfig:
-    """CSGM (section 4): z from N(0, I), the summed squared error of [−1, 1] images plus 0.001 · ‖z‖²; Adam.
+    """CSGM (section 4): z from N(0, I), SQUARES plus 0.001 · ‖z‖², and Adam 0.1 for 500 steps.
 
-    GAUSSIAN with the noise scale 8^(−1/2) is that sum, to a constant. The paper's searches take Adam 0.1 and 1,000
-    steps for a network of faces; here 500.
+    The paper's measurements are Gaussian and keep the squared error of the whole picture, which SQUARES is f times
+    enlarged. The program's scales weigh super-resolution f² times more still, and its script for that has no prior and
+    30 steps (celebA_superres.sh): `loss="16*SQUARES"` at f = 4. There D is the mean over blocks; the last look of the
+    best search is delivered.
     """
     settings: dict[str, Any] = {
-        "loss": "1*GAUSSIAN+0.001*LATENT",
-        "noise_scale": 8.0**-0.5,
+        "loss": "1*SQUARES+0.001*LATENT",
         "space": "z",
         "geometry": "euclidean",
         "start": "gaussian",

@@ -11,6 +11,7 @@ import pytest
 
 from convert.safetensors_file import save_safetensors
 from pulse_jax.cli import generators
+from pulse_jax.generators.priors.flow import Flow, init_blocks
 from pulse_jax.objectives.language import parse_loss
 from pulse_jax.search.presets import PERCEPTUAL, PRESETS, SEARCHES
 from tests.cli.fake_engine import DIM, NOISE, ROWS, draw, run, summary_of
@@ -112,6 +113,18 @@ def test_a_perceptual_network_gives_brgm_its_whole_loss(fake, inputs, tmp_path, 
     assert fake.generator.perceptual is None
     summary = summary_of(tmp_path / "without")
     assert summary["settings"]["perceptual"] is summary["perceptual"] is None and "LPIPS" not in str(summary["config"])
+
+
+@pytest.mark.parametrize("kind", [{}, {"basis": jnp.eye(DIM)}, {"radial": jnp.ones(2)}])
+def test_a_flow_of_another_kind_than_the_programs_is_told_of(fake, inputs, tmp_path, capsys, monkeypatch, kind):
+    blocks = init_blocks(jax.random.key(0), 1, 4, DIM)
+    flow = Flow(jnp.zeros(DIM), jnp.ones(DIM), None, blocks, jnp.ones((1, DIM)), jnp.zeros((1, DIM)))
+    fitted = replace(generators.open_generator(None), w_avg=jnp.zeros(DIM), flow=flow._replace(**kind))
+    monkeypatch.setattr("pulse_jax.generators.generator.load_generator", lambda folder: fitted)
+    draw(inputs / "a.png")
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--preset", "srls", "--restarts", 1) == 0
+    told = "--preset srls: this generator's flow is another one than that of its program"
+    assert (told in capsys.readouterr().err) == bool(kind)
 
 
 @pytest.mark.parametrize("name", [name for name in SEARCHES if name in PERCEPTUAL or name == "csgm"])

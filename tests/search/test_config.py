@@ -162,11 +162,15 @@ def test_a_users_function_has_no_json():
         ({"loss": "100*L3"}, "L3"),
         ({"loss": "1e400*L2"}, "1e400"),
         ({"space": "x"}, r"space: expected one of z, w, w\+, w\+\+, got 'x'"),
-        ({"start": "mean"}, "start: expected geometry euclidean and a space of w where it is mean"),
+        ({"start": "mean"}, "start: expected geometry euclidean or l1_ball and a space of w where it is mean"),
         ({"coordinates": "polar"}, "coordinates: expected one of whitened, plain, got 'polar'"),
-        ({"geometry": "torus"}, "geometry: expected one of sphere, euclidean, got 'torus'"),
+        ({"geometry": "torus"}, "geometry: expected one of sphere, euclidean, l1_ball, got 'torus'"),
         ({"noise_scale": 0.0}, "noise_scale: expected a positive number, got 0.0"),
         ({"latent_noise": -1.0}, "latent_noise: expected 0 or more, got -1.0"),
+        ({"latent_radius": 0}, "latent_radius: expected a positive number, got 0"),
+        ({"start_ways": (0.4, 0.2)}, "start_ways: expected two ascending numbers of 0 or more"),
+        ({"start_ways": 0.4}, "start_ways: expected two ascending numbers of 0 or more, got 0.4"),
+        ({"start_ways": (0.1, math.nan)}, "start_ways: expected two ascending numbers"),
         ({"feature_radius": -1.0}, "feature_radius: expected a positive number, got -1.0"),
         ({"phases": (Phase(share=1.0, block=1),), "space": "w"}, "phases: expected space w. where a block is searched"),
         ({"start": "zero"}, "start: expected one of uniform, .*gaussian, mean, got 'zero'"),
@@ -175,7 +179,10 @@ def test_a_users_function_has_no_json():
             {"schedule": "cosine"},
             "schedule: expected one of fixed, linear1cycle, linear1cycledrop, ramps, got 'cosine'",
         ),
-        ({"noise": "random"}, "noise: expected one of zero, fixed, trainable, normalized, got 'random'"),
+        (
+            {"noise": "random"},
+            "noise: expected one of zero, fixed, trainable, normalized, normalized_first, got 'random'",
+        ),
         ({"stop": "early"}, "stop: expected one of never, feasible, plateau, got 'early'"),
         ({"precision": "float16"}, "precision: expected one of float32, bfloat16, got 'float16'"),
         ({"precision": None}, "precision: expected one of float32, bfloat16, got None"),
@@ -213,8 +220,8 @@ def test_a_configs_structure_and_numbers_are_all_of_it():
         assert dataclasses.replace(config, **changed).structure != config.structure
 
 
-def test_phases_come_back_from_json():
-    config = presets.ilo()
+@pytest.mark.parametrize("config", [presets.ilo(), presets.rls()])
+def test_phases_and_ways_come_back_from_json(config):
     assert SearchConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 

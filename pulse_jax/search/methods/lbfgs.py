@@ -112,13 +112,18 @@ def riemannian_lbfgs(setting: Setting) -> Method:
     def _within(direction: Variables, radii: Any, experienced: Array) -> Variables:
         """A direction no longer than the largest step; of a first one, of which nothing else is known, just so long."""
         lengths = product.norms(manifold, direction)
-        units = jax.tree.map(lambda n, r: n if r is None else n / r, lengths, radii, is_leaf=lambda leaf: leaf is None)
+        units = jax.tree.map(_units, lengths, radii, is_leaf=lambda leaf: leaf is None)
         longest = jnp.max(jnp.stack([jnp.max(length) for length in jax.tree.leaves(units)]))
         longest = jnp.maximum(longest, jnp.finfo(jnp.float32).tiny)
         scale = jnp.where(experienced, jnp.minimum(1.0, largest / longest), _FIRST * largest / longest)
         return jax.tree.map(lambda leaf: scale * leaf, direction)
 
     return Method(init, update)
+
+
+def _units(length: Array, radius: Array | None) -> Array:
+    """Radians on a sphere; in a flat space, whose radius is none or the start, lengths."""
+    return length / radius if radius is not None and radius.shape == length.shape else length
 
 
 def _any_pair(state: _State) -> Array:
