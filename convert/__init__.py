@@ -3,7 +3,8 @@
 `inspect` says what a checkpoint is and `convert` writes it as a folder that `pulse_jax.load_generator` takes;
 `export_file` writes a generator as another program's checkpoint;
 `read_latents` and `save_latents` are for the latents that programs exchange;
-`convert_perceptual` and `read_perceptual` are for the network of the loss LPIPS.
+`convert_perceptual` and `read_perceptual` are for the network of the loss LPIPS;
+`convert_flow` and `read_flow` are for the normalizing flow of SRLS's program.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from convert.accounting import Clamp, Plan, fill
 from convert.exporting import export, export_file
+from convert.flow import convert_flow, read_flow
 from convert.latents import Latents, latent_file_names, read_latents, save_latents
 from convert.networks import Account, account
 from convert.perceptual import convert_perceptual, read_perceptual
@@ -30,11 +32,13 @@ __all__ = [
     "Inspection",
     "Latents",
     "convert",
+    "convert_flow",
     "convert_perceptual",
     "export",
     "export_file",
     "inspect",
     "latent_file_names",
+    "read_flow",
     "read_latents",
     "read_perceptual",
     "save_latents",
@@ -62,6 +66,7 @@ class Inspection:
         config = plan.config
         targets = {entry.target for entry in plan.entries}
         psi, cutoff = plan.truncation
+        fit = "to be made" if config.has_mapping else "none"
         facts = {
             "file": self.account.state.where,
             "container": ", ".join(source.container for source in self.account.sources),
@@ -76,7 +81,8 @@ class Inspection:
             "labels": str(config.label_dim or "none"),
             "average w": "yes" if "w_avg" in targets else "none (no truncation)",
             "truncation": f"psi {psi:g}" + ("" if cutoff is None else f" for the first {cutoff} layers"),
-            "Gaussian fit": "in the file" if "gaussian_fit/mean" in targets else "to be made",
+            "Gaussian fit": "in the file" if "gaussian_fit/mean" in targets else fit,
+            **({"note": plan.note} if plan.note else {}),
         }
         return facts | ({"cannot be converted": self.fault} if self.fault else {})
 
@@ -101,17 +107,20 @@ class Inspection:
         ]
 
 
-def inspect(paths: Paths, *, clamp: Clamp = "file", network: str | None = None) -> Inspection:
+def inspect(
+    paths: Paths, *, clamp: Clamp = "file", network: str | None = None, resolution: int | None = None
+) -> Inspection:
     """What a checkpoint, in one file or several, is and how it would be converted; writes nothing.
 
     Args:
-        paths, clamp, network: see `convert`.
+        paths, clamp, network, resolution: see `convert`.
 
     Raises:
         CheckpointError: a file cannot be read, or no supported network is recognised.
     """
-    found = account([read_source(path) for path in _each(paths)], clamp, network)
+    found = account([read_source(path) for path in _each(paths)], clamp, network, resolution)
     try:
+        _check_usable(found)
         fill(found.plan, found.state)
     except CheckpointError as error:
         return Inspection(found, str(error))
@@ -125,6 +134,7 @@ def convert(
     samples: int = 1_000_000,
     clamp: Clamp = "file",
     network: str | None = None,
+    resolution: int | None = None,
     overwrite: bool = False,
     on_recognised: Callable[[Account], object] | None = None,
     on_progress: Callable[[int, int], object] | None = None,
@@ -139,6 +149,8 @@ def convert(
         clamp: StyleGAN2's bound on activations: a number or None instead of what the file says.
         network: the name of the network to take, where a file holds several, or its last part; None for the averaged
             weights of a generator.
+        resolution: the side of the pictures, where a network makes them in several sizes, as rosinality's StyleGAN;
+            None for the largest that was trained.
         overwrite: replace an existing generator folder; anything else is never replaced.
         on_recognised: is called with what the checkpoint is, before anything of it is read.
         on_progress: is called while the Gaussian is fitted with how many draws are done, and `samples`.
@@ -148,15 +160,14 @@ def convert(
         GeneratorError: the folder exists or cannot be written.
         ValueError: `samples` is less than 2.
     """
-    found = account([read_source(path) for path in _each(paths)], clamp, network)
+    found = account([read_source(path) for path in _each(paths)], clamp, network, resolution)
     if on_recognised is not None:
         on_recognised(found)
     if os.path.lexists(output) and not overwrite:
         raise CheckpointError(f"{shown(output, 400)}: exists already; choose another folder")
+    _check_usable(found)
     generator = _generator(found.plan, fill(found.plan, found.state))
     if generator.gaussian_fit is None:
-        if not generator.config.has_mapping:
-            raise found.state.refuse("has no mapping network; give its file as well (mapping.pt), or gaussian_fit.pt")
         if samples < 2:
             raise ValueError(f"samples: expected at least 2, got {samples}")
         try:
@@ -165,6 +176,13 @@ def convert(
             raise found.state.refuse(f"the Gaussian fit failed: {error}") from error
     generator.save(output, source=found.description, overwrite=overwrite)
     return generator
+
+
+def _check_usable(found: Account) -> None:
+    """Raises `CheckpointError` for a generator that nothing could be searched in."""
+    fitted = any(entry.target == "gaussian_fit/mean" for entry in found.plan.entries)
+    if not fitted and not found.plan.config.has_mapping:
+        raise found.state.refuse("has no mapping network; give its file as well (mapping.pt), or gaussian_fit.pt")
 
 
 def _generator(plan: Plan, arrays: dict[str, np.ndarray]) -> Generator:

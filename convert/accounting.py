@@ -48,13 +48,13 @@ class Change:
     Attributes:
         layout: `1oihw->hwio`; letters are axes, 1 is an axis of length one. Empty: as it is.
         flip: reverse our first two axes, a kernel's height and width.
-        scale, offset: ours = theirs · scale + offset.
+        scale, offset: ours = theirs · scale + offset; a tuple has an offset for each place of our last axis.
     """
 
     layout: str = ""
     flip: bool = False
     scale: float = 1.0
-    offset: float = 0.0
+    offset: float | tuple[float, ...] = 0.0
 
     def source_shape(self, shape: Shape) -> Shape:
         """The checkpoint's shape of an array that has `shape` here."""
@@ -79,12 +79,12 @@ class Change:
             if self.scale != 1.0:
                 result *= np.float32(self.scale)
             if self.offset:
-                result += np.float32(self.offset)
+                result += np.asarray(self.offset, np.float32)
         return result
 
     def to_theirs(self, array: np.ndarray) -> np.ndarray:
         """The inverse of `to_ours`."""
-        array = (np.asarray(array, np.float32) - np.float32(self.offset)) / np.float32(self.scale)
+        array = (np.asarray(array, np.float32) - np.asarray(self.offset, np.float32)) / np.float32(self.scale)
         if self.flip:
             array = array[::-1, ::-1]
         if self.layout:
@@ -129,6 +129,8 @@ class Plan:
         config: the architecture, every size inferred.
         entries, ignored: the accounts.
         truncation: the original's default psi and cutoff in layers (None: all of them).
+        zeros: targets that are zero because the program has no such arrays.
+        note: what the file does not say and people should know, in one line; or nothing.
     """
 
     family: str
@@ -136,6 +138,8 @@ class Plan:
     entries: tuple[Entry, ...]
     ignored: tuple[Ignored, ...] = ()
     truncation: tuple[float, int | None] = (1.0, None)
+    zeros: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -196,12 +200,14 @@ class State:
         arrays: by the file's own keys, a network's prefix removed.
         values: plain values that the file says about it.
         inert: keys whose objects were not understood, and what those are.
+        resolution: the side of the pictures that the user asks for; None for the network's own.
     """
 
     where: str
     arrays: Mapping[str, np.ndarray]
     values: Mapping[str, Plain] = dataclasses.field(default_factory=dict)
     inert: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    resolution: int | None = None
 
     def refuse(self, why: str) -> CheckpointError:
         """The error for this file."""
@@ -222,7 +228,7 @@ def checked(plan: Plan) -> dict[str, Shape]:
     """The shapes of everything that a plan fills; raises `RuntimeError` for one that leaves out or repeats a target."""
     shapes = plan.config.array_shapes()
     vector = (plan.config.latent_dim,)
-    filled = [entry.target for entry in plan.entries]
+    filled = [*(entry.target for entry in plan.entries), *plan.zeros]
     shapes |= {name: vector for name in ("w_avg", "gaussian_fit/mean", "gaussian_fit/std") if name in filled}
     if sorted(filled) != sorted(shapes):
         odd = sorted(set(filled) ^ set(shapes))
@@ -267,7 +273,7 @@ def fill(plan: Plan, state: State) -> dict[str, np.ndarray]:
     if faults:
         more = f"; and {len(faults) - _SHOWN_MOST} more" if len(faults) > _SHOWN_MOST else ""
         raise state.refuse(f"looks like {plan.name}, but {'; '.join(faults[:_SHOWN_MOST])}{more}")
-    filled: dict[str, np.ndarray] = {}
+    filled = {target: np.zeros(shapes[target], np.float32) for target in plan.zeros}
     for entry in plan.entries:
         filled[entry.target] = array = entry.change.to_ours(found[entry.key])
         if not np.isfinite(array).all():

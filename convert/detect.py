@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterable
 
@@ -15,7 +16,7 @@ FIT = {"mean", "std"}
 """The names of PULSE's Gaussian fit."""
 
 # lucidrains' arrays, whose names begin with what other programs call their networks.
-_LUCIDRAINS = r"(GAN\.)?(S|SE)\.net\.\d+\..*|(GAN\.)?(G|GE)\.(blocks|convs|initial_).*"
+_LUCIDRAINS = r"(GAN\.)?(S|SE)\.net\.\d+\..*|(GAN\.)?(G|GE)\.(blocks\.\d+\.|initial_).*"
 # What is not supported, by keys that nothing else has.
 _UNSUPPORTED = (
     (
@@ -57,6 +58,7 @@ _UNSUPPORTED = (
             r"b\d+\.(fromrgb|conv0|conv1|skip|fc|out|conv|mbstd|resample_filter).*",
             r"(convs|final_conv|final_linear|conv_body)\..*",
             r"(blocks|from_rgb|final_block)\.\d*.*",
+            r"progression\.\d+\.conv[12]\..*|linear\.linear\..*",
             r"\d+x\d+/(FromRGB|Conv0|Conv1_down|Conv0_up|Conv1|Skip|Conv|Dense0|Dense1|Dense).*",
             r"(FromRGB_lod\d+|Output|Scores_out).*|lod",
             r"(layer|input|output|skip_layer)\d+\..*",
@@ -70,6 +72,15 @@ _UNSUPPORTED = (
         r"features\.0\.weight|lin0\.model\.1\.weight",
     ),
 )
+
+
+@functools.cache
+def _any(families: tuple[Family, ...]) -> tuple[str, ...]:
+    """The patterns of everything: what none of them knows is none of each."""
+    return (
+        *(pattern for family in families for pattern in family.patterns),
+        *(pattern for _, patterns, _ in _UNSUPPORTED for pattern in patterns),
+    )
 
 
 def _known(patterns: tuple[str, ...], keys: Iterable[str]) -> int:
@@ -94,6 +105,8 @@ def recognised(keys: Iterable[str]) -> Family | str | None:
         keys: Names of a network's arrays.
     """
     keys = [key for key in keys if key not in FIT]
+    if 2 * _known(_any(FAMILIES), keys) < len(keys):
+        return None
     kind, known = _best(keys)
     return kind if keys and 2 * known >= len(keys) else None
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convert.accounting import Entry, Family, Plan, checked
+from convert.class_arguments import class_arguments
 from convert.families import FAMILIES
 from convert.safetensors_file import save_safetensors
 from convert.source import CheckpointError, shown
 from convert.torch_writing import save_torch
+from pulse_jax.generators.architectures import RARE_SETTINGS, StyleGAN2Config
 
 if TYPE_CHECKING:
     from pulse_jax.generators.generator import Generator
@@ -35,14 +37,17 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
         naming: a family's name; by default StyleGAN2-ADA's PyTorch program's, or PULSE's for a StyleGAN1.
 
     Raises:
-        ValueError: the generator is a user's own function or has a fixed label, or the naming is unknown, of another
-            architecture or without a place for its labels.
+        ValueError: the generator is a user's own function, has a fixed label or one of `RARE_SETTINGS`, or the naming
+            is unknown, of another architecture or without a place for its labels.
     """
     config = generator.config
     if not config.family:
         raise ValueError("generator: expected a StyleGAN, got a user's own function")
     if generator.label is not None:
         raise ValueError("generator: expected one whose label is not fixed, because no naming holds a fixed label")
+    for name in RARE_SETTINGS:
+        if getattr(config, name, False):
+            raise ValueError(f"generator: expected one without {name}, because no program that is written to has it")
     offered = [family for family in FAMILIES if family.architecture == config.family and family.entries is not None]
     if not offered:
         raise ValueError(f"generator: no other program's naming is known for {config.family}")
@@ -52,7 +57,8 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
     fitting = [name for name, entries in known.items() if needed <= {entry.target for entry in entries}]
     if wanted not in fitting:
         kind = " for these labels" if config.label_dim else ""
-        raise ValueError(f"naming: expected one of {', '.join(fitting)}{kind}, got {wanted!r:.80}")
+        listed = ", ".join(f"{name}{_short_of(name)}" for name in fitting)
+        raise ValueError(f"naming: expected one of {listed}{kind}, got {wanted!r:.80}{_short_of(wanted)}")
     (family,) = (family for family in offered if family.name == wanted)
     entries = known[wanted]
     if generator.w_avg is None:
@@ -80,9 +86,14 @@ def export(generator: Generator, naming: str | None = None) -> dict[str, np.ndar
     return written
 
 
+def _short_of(name: str) -> str:
+    """A naming's short name in brackets, where it has one."""
+    return next((f" ({short})" for short, family in NAMINGS.items() if family.name == name), "")
+
+
 def export_file(
     generator: Generator, path: str | os.PathLike[str], naming: str, *, overwrite: bool = False, seed: int = 0
-) -> None:
+) -> dict[str, Any]:
     """Write a generator as a checkpoint that another program's own class loads strictly; whole or not at all.
 
     Filters and noise images, which the program keeps with its weights, are there too; the noise is drawn anew. In a
@@ -96,8 +107,12 @@ def export_file(
         overwrite: replace a file that stands there.
         seed: the noise is drawn from it.
 
+    Returns:
+        The arguments that the program's class is to be made with, by name.
+
     Raises:
-        ValueError: the naming is unknown or has no place for this generator, or it knows no mean of w.
+        ValueError: the naming is unknown or has no place for this generator, whose widths no arguments of its class
+            give, which knows no mean of w that the file needs, has no mapping network or holds NaN or infinity.
         CheckpointError: the file has another suffix, exists, or cannot be written.
     """
     target = pathlib.Path(path)
@@ -113,15 +128,29 @@ def export_file(
         raise ValueError(
             f"naming: {naming} is of {family.architecture}, this generator is {generator.config.family or 'a function'}"
         )
-    if generator.w_avg is None:
+    config = generator.config
+    if not isinstance(config, StyleGAN2Config) or not config.has_mapping:
+        raise ValueError("generator: expected one with its mapping network, without which no class loads a file")
+    if generator.w_avg is None and _needs_average(family, config):
         raise ValueError("generator: expected one that knows the mean of its w; pulse-jax fit-prior makes it")
+    arguments = class_arguments(config, naming)
     arrays = _strict(generator, family, seed)
+    odd = next((key for key, array in arrays.items() if not np.isfinite(array).all()), None)
+    if odd is not None:
+        raise ValueError(f"generator: its weights hold NaN or infinity, in what becomes '{odd}'")
     beside = {family.average: arrays.pop(family.average)} if family.average in arrays and family.place else {}
     if target.suffix == ".safetensors":
         prefix = f"{family.place}." if family.place else ""
         save_safetensors(target, {f"{prefix}{key}": array for key, array in arrays.items()} | beside)
     else:
         save_torch(target, {family.place: arrays, **beside} if family.place else arrays)
+    return arguments
+
+
+def _needs_average(family: Family, config: StyleGAN2Config) -> bool:
+    """Whether the program's class keeps the mean of w among what it loads."""
+    assert family.entries is not None
+    return any(entry.target == "w_avg" for entry in family.entries(config))
 
 
 def _strict(generator: Generator, family: Family, seed: int) -> dict[str, np.ndarray]:

@@ -68,10 +68,10 @@ class Inference:
         """How many layers the mapping network has, from names that count them from `first`.
 
         Raises:
-            CheckpointError: there are too many, or none where names say that there is no mapping network at all.
+            CheckpointError: there are too many, or none: it is a synthesis network alone.
         """
         depth = self.largest(pattern, "mapping layer", MAX_MAPPING_LAYERS - 1 + first) + 1 - first
-        if depth < 0:
+        if depth < 1:
             raise self.without_mapping()
         return depth
 
@@ -131,6 +131,9 @@ class Inference:
     def full_resolution(self, keys: Iterable[str]) -> None:
         """Refuse a StyleGAN whose progressive growing had not ended."""
         for key in keys:
+            said = self.state.values.get(key, 0)
+            if type(said) not in (int, float):
+                raise self.refuse(f"but says {shown(key)} = {shown(said, 40)}; expected 0, the full resolution")
             lod = self.state.arrays.get(key)
             if lod is not None and lod.shape == () and lod.dtype.kind == "f" and not float(lod) == 0:
                 raise self.refuse(

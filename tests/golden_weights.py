@@ -91,3 +91,9 @@ def stylegan2(state: dict[str, np.ndarray]) -> tuple[dict, jax.Array, tuple[jax.
                 synthesis.setdefault(f"{block}_{layer}", {})[kind] = array
     buffers = tuple(noise[key][..., None] for key in sorted(noise))
     return jax.tree.map(jnp.asarray, ({"mapping": mapping, "synthesis": synthesis}, state["mapping.w_avg"], buffers))
+
+
+def drawn(shape: tuple[int, ...], *seed: int) -> np.ndarray:
+    """Uniform numbers of mean 0 and variance 1, float32, from the bits of PCG64, which NumPy promises to keep."""
+    bits = np.random.PCG64(seed).random_raw(int(np.prod(shape))).reshape(shape)  # pyright: ignore[reportArgumentType]
+    return (((bits >> np.uint64(40)).astype(np.float64) / 2**24 - 0.5) * 12**0.5).astype(np.float32)

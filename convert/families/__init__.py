@@ -1,7 +1,7 @@
 """How each program names, shapes and scales a StyleGAN's arrays; one module per naming."""
 
 from convert.accounting import Family
-from convert.families import ada, basicsr, genforce, lernapparat, rosinality, tensorflow
+from convert.families import ada, basicsr, genforce, lernapparat, rosinality, rosinality_stylegan1, tensorflow
 
 __all__ = ["FAMILIES"]
 
@@ -12,6 +12,7 @@ FAMILIES: tuple[Family, ...] = (
     rosinality.STYLEGAN2,
     lernapparat.STYLEGAN1,
     lernapparat.STYLEGAN1_HUANGZH13,
+    rosinality_stylegan1.STYLEGAN1,
     genforce.STYLEGAN1,
     genforce.STYLEGAN2,
     basicsr.STYLEGAN2,

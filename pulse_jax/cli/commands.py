@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from pulse_jax.cli.options.align import Align
 from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.cli.options.convert import Convert
 from pulse_jax.cli.options.demo import Demo
@@ -10,6 +11,7 @@ from pulse_jax.cli.options.export import Export
 from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.cli.options.info import Info
 from pulse_jax.cli.options.latents import Latents
+from pulse_jax.cli.options.paste import Paste
 from pulse_jax.cli.options.sample import Sample
 from pulse_jax.cli.options.selfcheck import Selfcheck
 from pulse_jax.cli.options.upsample import Upsample
@@ -33,6 +35,8 @@ class Command(NamedTuple):
 COMMANDS = {
     "upsample": Command(Upsample, "pulse_jax.cli.upsample:run_upsample"),
     "downscale": Command(Downscale, "pulse_jax.cli.downscale:run_downscale"),
+    "align": Command(Align, "pulse_jax.cli.align:run_align"),
+    "paste": Command(Paste, "pulse_jax.cli.paste:run_paste"),
     "demo": Command(Demo, "pulse_jax.cli.demo:run_demo"),
     "sample": Command(Sample, "pulse_jax.cli.sample:run_sample"),
     "latents": Command(Latents, "pulse_jax.cli.latents:run_latents"),

@@ -35,7 +35,9 @@ def run_convert(options: Convert, screen: Screen) -> int:
     clamp = "file" if options.clamp is None else options.clamp or None
     try:
         if options.inspect:
-            inspection = convert.inspect(options.paths, clamp=clamp, network=options.network)
+            inspection = convert.inspect(
+                options.paths, clamp=clamp, network=options.network, resolution=options.resolution
+            )
             for line in inspection.lines():
                 screen.result(line)
             return 1 if inspection.fault else 0
@@ -43,6 +45,10 @@ def run_convert(options: Convert, screen: Screen) -> int:
         if options.perceptual:
             convert.convert_perceptual(checkpoints, output, overwrite=options.overwrite)
             screen.result(f"VGG16 and the heads of LPIPS in {printable(output)}", "bold")
+            return 0
+        if options.flow:
+            convert.convert_flow(checkpoints, output, overwrite=options.overwrite)
+            screen.result(f"flow of SRLS's program in {printable(output)}", "bold")
             return 0
         screen.note("reading; then a Gaussian is fitted to the mapping network, unless a file holds one ...")
         with Count(screen, "fitting") as count:
@@ -52,6 +58,7 @@ def run_convert(options: Convert, screen: Screen) -> int:
                 samples=options.samples,
                 clamp=clamp,
                 network=options.network,
+                resolution=options.resolution,
                 overwrite=options.overwrite,
                 on_recognised=lambda found: _tell(found, screen),
                 on_progress=count.update,
@@ -73,3 +80,5 @@ def _tell(found: "Account", screen: Screen) -> None:
         screen.note(printable(f"{found.network}: {family}; left: {'; '.join(found.left)}", 600))
     else:
         screen.note(printable(family))
+    if found.plan.note:
+        screen.note(found.plan.note)

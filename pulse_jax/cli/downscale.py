@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pulse_jax.images.inputs import reducible_square
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import DownscaledRecord
-from pulse_jax.runs.inputs import find_inputs, read_each, report_failures, result_names
+from pulse_jax.runs.inputs import find_inputs, read_each, report_failures, result_names, usable
 from pulse_jax.system import devices
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
@@ -43,7 +43,7 @@ def run_downscale(options: Downscale, screen: Screen) -> int:
     total = len(found) + len(failures)
     names = result_names(found)
     kept = None if options.size is None else 4 * options.size
-    small = _usable(read_each(found, functools.partial(_shrink, options, names), shortest_side=kept), failures)
+    small = usable(read_each(found, functools.partial(_shrink, options, names), shortest_side=kept), failures)
     first = next(small, None)
     if first is not None:
         records: list[DownscaledRecord] = []
@@ -66,17 +66,6 @@ def run_downscale(options: Downscale, screen: Screen) -> int:
         screen.result(f"{count} picture{'s' if count > 1 else ''} in {printable(options.output)}", "bold")
     report_failures(failures, total, screen)
     return 1 if failures else 0
-
-
-def _usable(
-    results: Iterable[tuple[np.ndarray, DownscaledRecord] | ImageError], failures: list[ImageError]
-) -> Iterator[tuple[np.ndarray, DownscaledRecord]]:
-    """Passes on what could be made; the rest is added to `failures`."""
-    for result in results:
-        if isinstance(result, ImageError):
-            failures.append(result)
-        else:
-            yield result
 
 
 def _shrink(

@@ -29,8 +29,8 @@ from pulse_jax.system.text import duration, printable, reason_of
 
 __all__ = ["run_fit_prior"]
 
-_FIELDS = {"flow": "flow", "pca": "principal", "gaussian": "gaussian_fit"}
-_NAMES = {"flow": "flow", "pca": "principal components", "gaussian": "Gaussian fit"}
+_FIELDS = {"flow": "flow", "srls": "flow", "pca": "principal", "gaussian": "gaussian_fit"}
+_NAMES = {"flow": "flow", "srls": "flow", "pca": "principal components", "gaussian": "Gaussian fit"}
 _ROWS = {
     "whitening": "whitening",
     "principal": "principal components",
@@ -134,8 +134,9 @@ class _Fit:
                 self._show("fitting")
                 found = fit_principal(mapping, key, width, samples=options.draws, on_progress=self._advance)
                 return dataclasses.replace(self._generator, principal=found)
-            principal = self._generator.principal
-            if options.standardize == "principal" and principal is None:
+            principal, program = self._generator.principal, options.kind == "srls"
+            starts_from_components = options.standardize == "principal" and not program
+            if starts_from_components and principal is None:
                 self._show("principal components")
                 principal = fit_principal(mapping, key, width, on_progress=self._advance)
             saved = self._checkpoint.saved.get(_PART)
@@ -145,7 +146,8 @@ class _Fit:
                 mapping,
                 key,
                 width,
-                principal=principal if options.standardize == "principal" else None,
+                principal=principal if starts_from_components else None,
+                program=program,
                 hidden=options.hidden,
                 blocks=options.blocks,
                 samples=options.draws,
@@ -153,7 +155,7 @@ class _Fit:
                 learning_rate=options.learning_rate,
                 patience=options.patience,
                 epochs=options.epochs,
-                noise=options.noise,
+                noise=0.0 if program else options.noise,
                 state=saved,
                 on_progress=self._learned,
             )

@@ -50,6 +50,7 @@ def run_info(options: Info, screen: Screen) -> int:
         "pictures": f"{config.resolution}x{config.resolution}",
         "latents": f"{config.num_layers} rows of {config.latent_dim}",
         "labels": "fixed" if "label" in kinds else labels,
+        **config.details(),
         "parameters": f"{parameters:,}",
         "fits": ", ".join(title for name, title in _FITS.items() if name in kinds) or "none",
         "inputs that fit": ", ".join(f"{size}x{size}" for size in sizes),

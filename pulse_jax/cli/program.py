@@ -3,6 +3,7 @@
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -29,13 +30,24 @@ def run_program(args: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 done (infeasible solutions are results too), 1 some input or file failed, 2 wrong usage, 130
-        interrupted.
+        interrupted, 141 where nobody reads its output any more.
     """
     # Names of files may hold what the terminal's encoding cannot show.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    words = list(sys.argv[1:] if args is None else args)
+    try:
+        try:
+            return _program(list(sys.argv[1:] if args is None else args))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read the output has left, as `head` does; Python would complain when it flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _program(words: list[str]) -> int:
     try:
         if words[:1] == ["--version"]:
             print(f"pulse-jax {__version__}")

@@ -57,9 +57,9 @@ def run_sample(options: Sample, screen: Screen) -> int:
     described = generators.generator_record(generator, options.generator)
     count, seed, truncation = options.draw
     if stored is None:
+        generators.check_mapping(generator, options.generator)
         if truncation != 1.0 and generator.w_avg is None:
             raise UsageError("--truncation: this generator knows no average to draw towards; leave the option out")
-        generators.check_mapping(generator, options.generator)
         with Count(screen, "drawing") as bar:
             drawn = generator.sample(
                 random_key(seed),
@@ -92,7 +92,10 @@ def run_sample(options: Sample, screen: Screen) -> int:
             save_png(part / name, image)
         save_png(part / "sheet.png", picture_grid(images[:_SHEET_MOST]))
     if options.latents is not None and isinstance(stored, StoredSolutions):
-        _compare(options.latents.parent, images, screen)
+        if stored.config.exact:
+            screen.note("These are as the generator draws them; --exact had moved the pictures beside the latents.")
+        else:
+            _compare(options.latents.parent, images, screen)
     shown = f" (the first {_SHEET_MOST})" if len(images) > _SHEET_MOST else ""
     screen.result(f"{len(images)} pictures; look at {printable(options.output / 'sheet.png')}{shown}", "bold")
     return 0

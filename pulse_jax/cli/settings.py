@@ -14,13 +14,16 @@ from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.options_file import options_text
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError
+from pulse_jax.objectives.language import parse_loss
+from pulse_jax.objectives.terms import TERMS
 from pulse_jax.runs.additions import Additions, Animations, Variations
 from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.runs.inputs import Quota
+from pulse_jax.runs.photographs import Alignment
 from pulse_jax.runs.plan import AutomaticLanes, RunPlan
 from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
-from pulse_jax.search.presets import PRESETS
+from pulse_jax.search.presets import PERCEPTUAL, PRESETS
 from pulse_jax.search.problems import Start
 from pulse_jax.search.requirements import admissible_sizes, output_size
 from pulse_jax.search.space import from_w
@@ -66,6 +69,7 @@ def make_plan(
     screen: Screen,
     *,
     command: str = "upsample",
+    alignment: Alignment | None = None,
     originals: Mapping[str, np.ndarray] | None = None,
 ) -> RunPlan:
     """Open the generator and decide all that can be decided before a run begins.
@@ -77,6 +81,7 @@ def make_plan(
         unusable: What is wrong with inputs that are no such files.
         screen: Screen on which the user is told what is unusual.
         command: Command as which the run goes down in `summary.json`.
+        alignment: Faces in photographs, which the inputs are.
         originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names.
 
     Raises:
@@ -106,6 +111,7 @@ def make_plan(
         seed=options.seed,
         fit=options.fit,
         input_size=_input_size(options, config, size, screen),
+        alignment=alignment,
         format=options.format,
         sheets=not options.no_sheets,
         options=options_text(command, options) if command == "upsample" else "",
@@ -122,14 +128,14 @@ def make_plan(
 
 def _input_size(options: Upsample, config: UpsamplingConfig, size: int, screen: Screen) -> int | None:
     """The side to which larger inputs are downscaled, if they are to be."""
-    if options.input_size is None and options.factor is None:
+    if options.input_size is None and options.factor is None and options.at is None:
         return None
     sizes = admissible_sizes(size, config)
-    if options.input_size is not None:
-        flag, wanted, known = "--input-size", options.input_size, sizes
+    if options.factor is None:
+        flag = "--input-size" if options.at is None else "--at"
+        wanted, known = options.input_size or options.at or 0, sizes
         side = wanted
     else:
-        assert options.factor is not None
         flag, wanted, known = "--factor", options.factor, [size // side for side in reversed(sizes)]
         side = size // wanted if wanted in known else 0
     if wanted not in known:
@@ -144,7 +150,16 @@ def _to_search(
     options: Upsample, config: SearchConfig, generator: Generator, record: GeneratorRecord, screen: Screen
 ) -> dict[str, Any]:
     """What only a plan to search must find out."""
+    if options.preset in PERCEPTUAL and options.perceptual is None:
+        screen.note(f"--preset {options.preset}: without --perceptual, the LPIPS of its program's loss is left out.")
     generator = generators.with_fit(generator, options.generator, config, options.label, screen)
+    needed = {need for term in parse_loss(config.loss) for need in TERMS[term.name].needs}
+    flow = generator.flow
+    if "flow" in needed and flow is not None and not flow.is_srls:
+        screen.note(
+            f"--preset {options.preset}: this generator's flow is another one than that of its program, which "
+            "fit-prior --kind srls fits and convert --flow brings."
+        )
     additions = _additions(options, config, generator, screen)
     stops = options.solutions is not None and not options.diverse
     quota = Quota(*options.counts, stops=stops, diverse=options.diverse)
@@ -158,7 +173,7 @@ def _to_search(
         "start": _start(options, quota.searches, config, generator, record["sha256"], screen),
         "additions": additions,
         "footer": f"{_FOOTER} {config.eps:g}, preset {options.preset}, at most {config.steps} steps, "
-        f"seed {options.seed}, generator {Path(record['folder']).name}. "
+        f"seed {options.seed}, generator {Path(record['folder']).name}. {_moved(config)}"
         "The people in the solutions are imagined; they do not exist.",
     }
 
@@ -170,8 +185,15 @@ def _to_interpolate(options: Upsample, config: UpsamplingConfig, generator: Gene
         "quota": Quota(1, 1, stops=False),
         "lanes": 1,
         "compiles": False,
-        "footer": f"{_FOOTER} {config.eps:g}, enlarged by {options.preset} interpolation, without a search.",
+        "footer": f"{_FOOTER} {config.eps:g}, enlarged by {options.preset} interpolation, without a search. "
+        f"{_moved(config)}".rstrip(),
     }
+
+
+def _moved(config: UpsamplingConfig) -> str:
+    """What a sheet says of pictures that were moved."""
+    told = "Moved is by how many of 255 levels (root mean square) a picture was changed to downscale exactly. "
+    return told if config.exact else ""
 
 
 def _of_flag(error: ValueError) -> UsageError:

@@ -16,9 +16,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from pulse_jax.cli.advice import advice
 from pulse_jax.cli.interrupts import Interrupt, Stopped
 from pulse_jax.cli.live import Live
 from pulse_jax.cli.options.upsample import Upsample
+from pulse_jax.cli.photographs import aligned_inputs, write_alignment
 from pulse_jax.cli.settings import given_config, make_plan
 from pulse_jax.engine import stream as engine
 from pulse_jax.engine.checkpoints import CheckpointError
@@ -45,8 +47,6 @@ __all__ = ["run_upsample"]
 
 # Inputs that are read ahead of those that the engine has.
 _READ_AHEAD = 16
-# The largest error that damage to an input explains.
-_IMPURE = 1.2e-2
 
 
 def run_upsample(
@@ -75,14 +75,18 @@ def run_upsample(
     """
     config = given_config(options)
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=replaces, resumes=True)
-    for source in (options.init, options.perceptual):
+    for source in (options.init, options.perceptual, options.landmarks):
         check_output_apart(options.output, options.inputs, source)
     found, failures = find_inputs(options.inputs, options.output, recursive=options.recursive)
-    total = len(found) + len(failures)
-    if not found:
+    alignment = aligned_inputs(options, found, failures, screen) if options.align else None
+    inputs = found if alignment is None else list(alignment.faces)
+    total = len(inputs) + len(failures)
+    if not inputs:
         report_failures(failures, total, screen)
         return 1
-    plan = make_plan(options, config, found, failures, screen, command=command, originals=originals)
+    plan = make_plan(
+        options, config, inputs, failures, screen, command=command, alignment=alignment, originals=originals
+    )
     outcome = _execute(plan, folder, screen)
     report_failures(outcome.failures, total, screen)
     return outcome.code or (1 if outcome.failures else 0)
@@ -169,6 +173,7 @@ class _Run:
             self._screen.note(f"going on with the {kind} run in {printable(self._plan.output)}")
             self._folder.update(self._summary())
         self._write_options()
+        write_alignment(self._plan, self._folder, resumed=resumed)
         try:
             with self._interrupt:
                 with self._live:
@@ -245,7 +250,8 @@ class _Run:
                         if one.is_complete:
                             live.total -= plan.quota.searches - len(one.ended)
                             del self._open[solution.index]
-                        self._folder.update(self._summary(), soon=True)
+                        if self._folder.is_summary_due():
+                            self._folder.update(self._summary())
                 except Exception as error:
                     # Solutions of more lanes, if there are any, would not be what fewer lanes find.
                     fewer = not isinstance(plan.lanes, int) and self._lanes > 1 and writer.is_empty
@@ -315,7 +321,7 @@ class _Run:
                 self._screen.note(f"{name}: cannot be used (told at the end)", "yellow")
                 continue
             if one.notes:
-                self._screen.note(f"{printable(one.path.name)}: {', '.join(one.notes)}")
+                self._screen.note(f"{printable(one.title)}: {', '.join(one.notes)}")
             if resumed:
                 self._writer.recall(one)
                 done, feasible = live.earlier
@@ -362,36 +368,17 @@ class _Run:
             f"{tally.feasible} of {tally.solutions} solutions are feasible (error at most {plan.config.eps:g}); "
             f"{duration(time.monotonic() - self._began)}" + ("" if speed is None else f", {pace(speed)}")
         )
+        if tally.moved:
+            self._screen.note(
+                f"--exact moved them by up to {255 * tally.moved:.2g} of 255 levels (root mean square): "
+                "no longer quite what the generator draws."
+            )
         if tally.missed:
             eps = plan.config.eps
             told = [f"{printable(name)} ({short(error, eps)})" for name, error in tally.missed[:5]]
             told += [f"{len(tally.missed) - 5} more"] if len(tally.missed) > 5 else []
             self._screen.result(f"Not feasible, with their lowest errors: {', '.join(told)}.", "yellow")
             if plan.compiles:
-                self._screen.result(_advice(plan, statistics.median(error for _, error in tally.missed)), "yellow")
+                self._screen.result(advice(plan, statistics.median(error for _, error in tally.missed)), "yellow")
         if plan.command == "upsample" and plan.sheets:
             self._screen.result(f"Look at {printable(plan.output / 'sheet.png')}", "bold")
-
-
-def _advice(plan: RunPlan, error: float) -> str:
-    """What may help where the lowest errors of some inputs have this median.
-
-    Saving an 8x8 picture as JPEG alone costs 1.2e-3 (quality 95) to 1.2e-2 (quality 10), noise of 5 % 2.6e-3: nothing
-    that downscales exactly looks so. What D has made of larger pictures has none of that.
-    """
-    if error <= _IMPURE and plan.input_size is None:
-        return (
-            "Inputs that were saved as JPEG, are noisy or were downscaled in another way cannot be met more closely "
-            f"than about 1e-3 to 1e-2: --eps {2 * error:.1g} accepts such ones. "
-            "Else more --restarts or --steps may help."
-        )
-    drawn = (
-        "the embedded one draws rendered heads, hardly photographs (pulse-jax convert brings others)"
-        if plan.generator_record["folder"] == "embedded"
-        else "the generator must be able to draw it"
-    )
-    more = "More --restarts or --steps may help; else" if error <= _IMPURE else "More searching hardly helps:"
-    return (
-        f"{more} a face must lie in the picture as the generator's do (upright, eyes above the middle, filling it), "
-        f"and {drawn}. eps is {plan.config.eps:g}."
-    )

@@ -38,6 +38,7 @@ class Solutions:
         steps: Looks taken.
         evaluations: Looks taken and products with the residual's Jacobian: what each search has cost.
         feasible_at: Look, counted from 1, that was the first to be feasible; 0 if none was.
+        moved: Root mean square by which `exact` has moved each picture away from what the generator draws.
         latents: Searched latents (n, k, rows, d), in the space of the config.
         w: What `Generator.synthesize` made the pictures of: (n, k, L, d), one row for every layer; of a search in W++
             (n, k, `num_filters`, d), one for every filter.
@@ -60,6 +61,7 @@ class Solutions:
     steps: np.ndarray
     evaluations: np.ndarray
     feasible_at: np.ndarray
+    moved: np.ndarray
     latents: np.ndarray
     w: np.ndarray
     offsets: Mapping[int, np.ndarray]
@@ -163,6 +165,7 @@ def upsample(
         steps=stack("steps"),
         evaluations=stack("evaluations"),
         feasible_at=stack("feasible_at"),
+        moved=stack("moved"),
         latents=stack("latent"),
         w=stack("w"),
         offsets={block: stacked(lambda solution, block=block: solution.offsets[block]) for block in first.offsets},

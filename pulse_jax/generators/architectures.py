@@ -18,6 +18,7 @@ __all__ = [
     "FAMILIES",
     "MAX_MAPPING_LAYERS",
     "MAX_RESOLUTION",
+    "RARE_SETTINGS",
     "ArchitectureConfig",
     "Family",
     "FunctionConfig",
@@ -201,10 +202,14 @@ class StyleGAN1Config(StyleGANConfig):
     Attributes:
         instance_norm_eps: Epsilon of the instance norm: 1e-5 in the PyTorch ports (PULSE among them), 1e-8 in the
             TensorFlow original.
+        bias_before_blur: Whether an up-convolution's bias comes before its blur, as rosinality's: other borders.
+        shared_noise: Whether both layers of a block take the same noise image, as in rosinality's port.
     """
 
     family: ClassVar[str] = "stylegan1"
     instance_norm_eps: float = 1e-5
+    bias_before_blur: bool = False
+    shared_noise: bool = False
     label_norm: ClassVar[Literal["joint"]] = "joint"
     channel_base: ClassVar[int] = 8192
 
@@ -212,11 +217,14 @@ class StyleGAN1Config(StyleGANConfig):
         super().__post_init__()
         check_positive("instance_norm_eps", self.instance_norm_eps)
         object.__setattr__(self, "instance_norm_eps", float(self.instance_norm_eps))
+        for name in RARE_SETTINGS:
+            if type(value := getattr(self, name)) is not bool:
+                raise ValueError(f"{name}: expected true or false, got {value!r:.80}")
 
     @property
     def noise_shapes(self) -> tuple[tuple[int, int, int], ...]:
-        """One noise image (r, r, 1) per layer, r = 2^(i // 2 + 2)."""
-        return tuple((2 ** (i // 2 + 2),) * 2 + (1,) for i in range(self.num_layers))
+        """One noise image (r, r, 1) per layer, r = 2^(i // 2 + 2); one per block where its two layers share it."""
+        return tuple((size, size, 1) for size in self.blocks for _ in range(1 if self.shared_noise else 2))
 
     @property
     def filters(self) -> tuple[int, ...]:
@@ -244,7 +252,9 @@ class StyleGAN1Config(StyleGANConfig):
 
     def details(self) -> dict[str, str]:
         """See `ArchitectureConfig`."""
-        return {**super().details(), "epsilon": f"{self.instance_norm_eps:g}"}
+        rare = ((self.bias_before_blur, "bias", "before the blur"), (self.shared_noise, "noise", "one per block"))
+        told = {name: how for has, name, how in rare if has}
+        return {**super().details(), "epsilon": f"{self.instance_norm_eps:g}", **told}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,6 +365,8 @@ FAMILIES: dict[str, Family] = {
 """The families of generators that a folder can hold, by name."""
 # What folders written before there were labels do not say; the defaults are what they mean.
 _LABEL_SETTINGS = {"label_dim", "label_norm"}
+RARE_SETTINGS = ("bias_before_blur", "shared_noise")
+"""Settings of one program's networks alone; folders of others, for which they are false, do not speak of them."""
 
 
 def architecture_to_dict(config: ArchitectureConfig) -> dict[str, Any]:
@@ -367,7 +379,9 @@ def architecture_to_dict(config: ArchitectureConfig) -> dict[str, Any]:
         raise ValueError(
             f"architecture: only {', '.join(FAMILIES)} can be written to a folder, got {type(config).__name__}"
         )
-    return {"family": config.family, **dataclasses.asdict(config)}
+    settings = dataclasses.asdict(config)
+    unsaid = {name for name in RARE_SETTINGS if not settings.get(name)}
+    return {"family": config.family, **{name: value for name, value in settings.items() if name not in unsaid}}
 
 
 def architecture_from_dict(fields: Mapping[str, Any]) -> ArchitectureConfig:
@@ -382,7 +396,7 @@ def architecture_from_dict(fields: Mapping[str, Any]) -> ArchitectureConfig:
         raise ValueError(f"architecture family: expected one of {', '.join(FAMILIES)}, got {family!r:.80}")
     kind = FAMILIES[family].load_config()
     known = {field.name for field in dataclasses.fields(kind)}
-    strange = (set(settings) - known) | (known - set(settings) - _LABEL_SETTINGS)
+    strange = (set(settings) - known) | (known - set(settings) - _LABEL_SETTINGS - set(RARE_SETTINGS))
     if strange:
         odd = ", ".join(sorted(map(repr, strange)))
         raise ValueError(

@@ -269,6 +269,12 @@ def _expected_shapes(config: ArchitectureConfig, names: Mapping[str, Any]) -> di
         count, hidden = blocks
         rows = jax.ShapeDtypeStruct((count, config.latent_dim), jnp.float32)
         made = jax.eval_shape(functools.partial(init_blocks, blocks=count, hidden=hidden, width=config.latent_dim), key)
+        more = {"degrees": (count, hidden), "limit": (count,)}
+        made |= {
+            name: jax.ShapeDtypeStruct(shape, jnp.float32)
+            for name, shape in more.items()
+            if f"flow/blocks/{name}" in names
+        }
         tree["flow"] = {"mean": vector, "std": vector, "blocks": made, "scale": rows, "shift": rows}
         optional = {"basis": matrix, "radial": jax.ShapeDtypeStruct((2,), jnp.float32)}
         tree["flow"] |= {name: shape for name, shape in optional.items() if f"flow/{name}" in names}

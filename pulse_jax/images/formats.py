@@ -14,7 +14,8 @@ PictureFormat = Literal["png", "webp", "jpeg"]
 """PNG and lossless WebP hold every pixel as it is; JPEG of the best quality does not quite."""
 _SUFFIXES = {"png": ".png", "webp": ".webp", "jpeg": ".jpg"}
 _SETTINGS: dict[str, dict[str, Any]] = {
-    "png": {},
+    # At 1024x1024 a third of the usual level's time, for a tenth more bytes.
+    "png": {"compress_level": 1},
     "webp": {"lossless": True},
     # Colours are not halved: a solution's downscaled version would change by more than its pixels.
     "jpeg": {"quality": 95, "subsampling": 0},

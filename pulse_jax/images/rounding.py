@@ -10,6 +10,9 @@ from jaxtyping import Array, Float, UInt8
 
 __all__ = ["from_uint8", "quantize", "to_uint8"]
 
+# Values that are rounded at once: those of a whole photograph take gigabytes in float64.
+_AT_ONCE = 2**20
+
 
 def quantize(image: Float[Array, "*shape"]) -> tuple[UInt8[Array, "*shape"], Float[Array, "*shape"]]:
     """Return an image as an 8-bit PNG holds it: its levels, and the same as floats, level / 255 to a rounding.
@@ -31,9 +34,13 @@ def to_uint8(image: np.ndarray) -> np.ndarray:
         raise ValueError(f"image: expected floats in [0, 1], got {image.dtype}")
     if np.isnan(image).any():
         raise ValueError("image: expected numbers, got NaN")
-    # In float64 the product is exact for float32 input, so the only rounding is the one wanted.
-    levels = np.floor(np.clip(image.astype(np.float64), 0.0, 1.0) * 255.0 + 0.5)
-    return np.asarray(levels, np.uint8)
+    levels = np.empty(image.shape, np.uint8)
+    values, rounded = image.reshape(-1), levels.reshape(-1)
+    for begin in range(0, len(values), _AT_ONCE):
+        part = slice(begin, begin + _AT_ONCE)
+        # In float64 the product is exact for float32 input, so the only rounding is the one wanted.
+        rounded[part] = np.floor(np.clip(values[part].astype(np.float64), 0.0, 1.0) * 255.0 + 0.5)
+    return levels
 
 
 def from_uint8(image: np.ndarray) -> np.ndarray:

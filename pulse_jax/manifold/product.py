@@ -8,7 +8,7 @@ of `jax.jit`.
 The module's functions map the manifolds' methods of the same name over such trees. `radii` are computed once, from
 the start, and passed to all others: deriving them again from points that carry rounding errors would let them drift.
 A tree of radii has the variables' structure, with an array of shape (…, 1) per sphere (the variable's, with the
-sphere's axes reduced to 1, so that it broadcasts) and None for Euclidean variables.
+sphere's axes reduced to 1, so that it broadcasts), the start for `NearStart` and None for other Euclidean variables.
 
 Every function raises ValueError, when traced, where the manifold is no prefix of the variables or where shapes do not
 fit.
@@ -28,6 +28,7 @@ from pulse_jax.manifold import sphere
 __all__ = [
     "Euclidean",
     "L1Ball",
+    "NearStart",
     "Sphere",
     "distance",
     "exp",
@@ -174,7 +175,7 @@ class Sphere:
 
 @dataclasses.dataclass(frozen=True)
 class Euclidean:
-    """An unconstrained array: the methods of `Sphere` without curvature. The radius is None, unused.
+    """An unconstrained array: the methods of `Sphere` without curvature. The radius is not used.
 
     Attributes:
         axes: Trailing axes, negative, that hold one vector, of which norms and steps of length 1 are taken; None
@@ -188,7 +189,7 @@ class Euclidean:
         if self.axes is not None and x.ndim < -min(self.axes):
             raise ValueError(f"{name}: expected at least {-min(self.axes)} axes for {self}, got shape {x.shape}")
 
-    def radii(self, x: Array) -> None:
+    def radii(self, x: Array) -> Array | None:
         """Return None: a flat space has no radius."""
 
     def norms(self, v: Array) -> Array:
@@ -197,46 +198,46 @@ class Euclidean:
             return sphere.norm(v.reshape(-1)).reshape((1,) * v.ndim)
         return Sphere(self.axes).norms(v)
 
-    def project(self, x: Array, *, radius: None) -> Array:
+    def project(self, x: Array, *, radius: Array | None) -> Array:
         """Return x itself."""
         return x
 
-    def rescale(self, x: Array, *, radius: None) -> Array:
+    def rescale(self, x: Array, *, radius: Array | None) -> Array:
         """Return x itself."""
         return x
 
-    def normalize(self, v: Array, *, radius: None) -> Array:
+    def normalize(self, v: Array, *, radius: Array | None) -> Array:
         """Return v with the norm of each vector made 1; zero stays zero."""
         if self.axes is None:
             return sphere.project(v.reshape(-1), radius=1.0).reshape(v.shape)
         unit = Sphere(self.axes, radius=1.0)
         return unit.project(v, radius=unit.radii(v))
 
-    def to_tangent(self, x: Array, v: Array, *, radius: None) -> Array:
+    def to_tangent(self, x: Array, v: Array, *, radius: Array | None) -> Array:
         """Return v itself."""
         _check_shapes(x=x, v=v)
         return v
 
-    def exp(self, x: Array, v: Array, *, radius: None) -> Array:
+    def exp(self, x: Array, v: Array, *, radius: Array | None) -> Array:
         """Return x + v."""
         _check_shapes(x=x, v=v)
         return x + v
 
-    def log(self, x: Array, y: Array, *, radius: None) -> Array:
+    def log(self, x: Array, y: Array, *, radius: Array | None) -> Array:
         """Return y - x."""
         _check_shapes(x=x, y=y)
         return y - x
 
-    def retract(self, x: Array, v: Array, *, radius: None) -> Array:
+    def retract(self, x: Array, v: Array, *, radius: Array | None) -> Array:
         """Return x + v."""
         return self.exp(x, v, radius=radius)
 
-    def transport(self, x: Array, y: Array, v: Array, *, radius: None) -> Array:
+    def transport(self, x: Array, y: Array, v: Array, *, radius: Array | None) -> Array:
         """Return v itself."""
         _check_shapes(x=x, y=y, v=v)
         return v
 
-    def distance(self, x: Array, y: Array, *, radius: None) -> Array:
+    def distance(self, x: Array, y: Array, *, radius: Array | None) -> Array:
         """Return |x - y| of each vector, with its axes reduced to 1."""
         return self.norms(self.log(x, y, radius=radius))
 
@@ -257,20 +258,53 @@ class L1Ball(Euclidean):
 
     mean_absolute: float = 1.0
 
-    def project(self, x: Array, *, radius: None) -> Array:
+    def project(self, x: Array, *, radius: Array | None) -> Array:
         """Project onto the ball (Duchi et al. 2008, "Efficient projections onto the l1-ball", figure 1)."""
-        most = self.mean_absolute * x.size
-        magnitude = jnp.abs(x)
-        descending = jnp.sort(magnitude.reshape(-1))[::-1]
-        excess = (jnp.cumsum(descending) - most) / jnp.arange(1, x.size + 1)
-        # The last coordinate that stays above its threshold; the first one always does.
-        last = jnp.sum(descending > excess) - 1
-        shrunk = jnp.sign(x) * jnp.maximum(magnitude - excess[jnp.maximum(last, 0)], 0.0)
-        return jnp.where(jnp.sum(magnitude) <= most, x, shrunk)
+        return _into_l1_ball(x, self.mean_absolute * x.size)
 
-    def rescale(self, x: Array, *, radius: None) -> Array:
+    def rescale(self, x: Array, *, radius: Array | None) -> Array:
         """See `project`."""
         return self.project(x, radius=radius)
+
+
+@dataclasses.dataclass(frozen=True)
+class NearStart(Euclidean):
+    """Vectors that stay near where they started: each in an L1 ball around its start, which stands for a radius.
+
+    A flat space with a border: steps are Euclidean, and what leaves the ball is put back on its nearest point. That
+    leaves most coordinates of the way at zero (RLS+, Gheisari and Genovesio 2023).
+
+    Attributes:
+        norm: Largest L1 norm of the way from the start, of each vector, positive.
+    """
+
+    axes: tuple[int, ...] | None = (-1,)
+    norm: float = 1.0
+
+    def radii(self, x: Array) -> Array:
+        """Return the start, a copy of it."""
+        return jnp.array(x, copy=True)
+
+    def project(self, x: Array, *, radius: Array | None) -> Array:
+        """Put what is outside of the balls on their nearest points; `radius` is the start."""
+        if self.axes != (-1,) or radius is None:
+            raise ValueError(f"radius: expected the start, and vectors along the last axis, got axes {self.axes}")
+        way = (x - radius).reshape(-1, x.shape[-1])
+        return radius + jax.vmap(lambda row: _into_l1_ball(row, self.norm))(way).reshape(x.shape)
+
+    def rescale(self, x: Array, *, radius: Array | None) -> Array:
+        """See `project`."""
+        return self.project(x, radius=radius)
+
+
+def _into_l1_ball(x: Array, most: float) -> Array:
+    magnitude = jnp.abs(x)
+    descending = jnp.sort(magnitude.reshape(-1))[::-1]
+    excess = (jnp.cumsum(descending) - most) / jnp.arange(1, x.size + 1)
+    # The last coordinate that stays above its threshold; the first one always does.
+    last = jnp.sum(descending > excess) - 1
+    shrunk = jnp.sign(x) * jnp.maximum(magnitude - excess[jnp.maximum(last, 0)], 0.0)
+    return jnp.where(jnp.sum(magnitude) <= most, x, shrunk)
 
 
 def expand(manifold: PyTree, params: PyTree) -> PyTree:

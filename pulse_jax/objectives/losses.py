@@ -16,7 +16,7 @@ from pulse_jax.generators.networks.lpips import Perceptual, lpips
 from pulse_jax.images.pyramid import halve
 from pulse_jax.objectives.regularizers import geocross
 
-__all__ = ["coarse_mae", "gaussian", "geocross", "l1", "l2", "laplace", "mae", "multiscale_lpips"]
+__all__ = ["coarse_mae", "gaussian", "geocross", "l1", "l2", "laplace", "mae", "multiscale_lpips", "squares"]
 
 # Of the loss over scales: the width that ends them, and how many there are at most before that one.
 _COARSE, _MOST_HALVINGS = 16, 6
@@ -92,14 +92,29 @@ def gaussian(
 ) -> Float[Array, ""]:
     """GAUSSIAN: −log p(y | g) in nats with independent Gaussian noise of this standard deviation (the L2 norm).
 
-    To a constant, the sum of squares that CSGM minimises (Bora et al. 2017, section 4), over twice the variance.
-
     Raises:
         ValueError: The shapes differ.
     """
     difference = _difference(generated_low_res, target)
     constant = difference.size * (jnp.log(scale) + 0.5 * math.log(2.0 * math.pi))
     return jnp.sum(jnp.square(difference)) / (2.0 * jnp.square(scale)) + constant
+
+
+def squares(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"], factor: float) -> Float[Array, ""]:
+    """SQUARES: 4 f² · sum((g − y)²), the squared error of [−1, 1] images summed over high-resolution pixels.
+
+    Each low-resolution pixel stands for the f² that it is the mean of. CSGM's data term (Bora et al. 2017, sections 3
+    and 4) for Gaussian measurements of variance 1/m: they keep a picture's squared error on average.
+
+    Args:
+        generated_low_res: Downscaled generated image, nominally in [0, 1].
+        target: Low-resolution image in [0, 1].
+        factor: f, by how many times the generated image's sides were longer.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    return 4.0 * factor**2 * jnp.sum(jnp.square(_difference(generated_low_res, target)))
 
 
 def coarse_mae(generated_low_res: Float[Array, "h w c"], target: Float[Array, "h w c"]) -> Float[Array, ""]:
@@ -126,7 +141,7 @@ def multiscale_lpips(
     """
     _difference(generated_low_res, target)
     scales = zip(_halvings(generated_low_res)[:-1], _halvings(target)[:-1], strict=True)
-    return sum((lpips(network, *pair, largest=None) for pair in scales), jnp.zeros(()))
+    return sum((lpips(network, *pair, whole=True) for pair in scales), jnp.zeros(()))
 
 
 def _halvings(image: Array) -> list[Array]:

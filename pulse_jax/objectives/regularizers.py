@@ -24,6 +24,7 @@ __all__ = [
     "flow_norm",
     "flow_prior",
     "geocross",
+    "mean_norm",
     "noise_correlation",
     "principal_mean",
     "principal_prior",
@@ -50,6 +51,14 @@ def flow_prior(u: Float[Array, "rows d"], log_det: Float[Array, " rows"]) -> Flo
 def flow_norm(u: Float[Array, "rows d"]) -> Float[Array, ""]:
     """NORM, SRLS's P_gaussian: the mean over rows of (‖u‖ − √d)², u = F(w)."""
     return jnp.mean(jnp.square(sphere.norm(u) - u.shape[-1] ** 0.5))
+
+
+def mean_norm(u: Float[Array, "rows d"]) -> Float[Array, ""]:
+    """MEAN_NORM: (mean ‖u‖ − √d)², u = F(w): SRLS's P_gaussian as its program for robustness has it.
+
+    Rows may lie on both sides of the sphere, if they lie on it on average.
+    """
+    return jnp.square(jnp.mean(sphere.norm(u)) - u.shape[-1] ** 0.5)
 
 
 def cross(w: Float[Array, "rows d"]) -> Float[Array, ""]:

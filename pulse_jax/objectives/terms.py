@@ -34,6 +34,7 @@ class TermInputs:
         noise: Noise images that are searched.
         eps: Value at which L2 (a mean squared error) and L1 (a mean absolute error) stop falling.
         noise_scale: Scale of the noise in the likelihoods LAPLACE and GAUSSIAN.
+        factor: By how many times the generated image's sides were longer before it was downscaled.
         priors: What is known of w and the perceptual network, a `Priors`. It holds what a term's row says it needs.
     """
 
@@ -44,6 +45,7 @@ class TermInputs:
     noise: tuple[Float[Array, "_ _ 1"], ...] = ()
     eps: float | Float[Array, ""] = 0.0
     noise_scale: float | Float[Array, ""] = 1.0
+    factor: float = 1.0
     # Not annotated as a `Priors`: a row reads what `check_priors` has found there, where types would say "or None".
     priors: Any = _NOTHING_KNOWN
 
@@ -82,6 +84,7 @@ TERMS: dict[str, Term] = {
     "MAE": Term(lambda x: losses.mae(*x.images)),
     "LAPLACE": Term(lambda x: losses.laplace(*x.images, x.noise_scale)),
     "GAUSSIAN": Term(lambda x: losses.gaussian(*x.images, x.noise_scale)),
+    "SQUARES": Term(lambda x: losses.squares(*x.images, x.factor)),
     "COARSE_MAE": Term(lambda x: losses.coarse_mae(*x.images)),
     "LPIPS": Term(lambda x: lpips(x.priors.perceptual, *x.images), needs=("perceptual",), smallest_side=SMALLEST_SIDE),
     "MULTISCALE_LPIPS": Term(lambda x: losses.multiscale_lpips(x.priors.perceptual, *x.images), needs=("perceptual",)),
@@ -89,6 +92,7 @@ TERMS: dict[str, Term] = {
     "GEOCROSS_LATENT": Term(lambda x: regularizers.geocross(x.latent)),
     "FLOW": Term(lambda x: regularizers.flow_prior(*x.through_flow), needs=("flow",)),
     "NORM": Term(lambda x: regularizers.flow_norm(x.through_flow[0]), needs=("flow",)),
+    "MEAN_NORM": Term(lambda x: regularizers.mean_norm(x.through_flow[0]), needs=("flow",)),
     "CROSS": Term(lambda x: regularizers.cross(x.w)),
     "CROSS_SQUARED": Term(lambda x: regularizers.cross_squared(x.w)),
     "WPRIOR": Term(lambda x: regularizers.w_prior(x.w, x.priors.w_avg, x.priors.w_std), needs=("w_avg", "w_std")),
@@ -101,7 +105,7 @@ TERMS: dict[str, Term] = {
 """Every term that a loss may name: those of the image first, then those of latent and noise."""
 
 
-def check_priors(names: Iterable[str], priors: Priors) -> None:
+def check_priors(names: Iterable[str], priors: Priors, *, has_mapping: bool = True) -> None:
     """See that all is there that the terms of these `names` need.
 
     Raises:
@@ -110,7 +114,7 @@ def check_priors(names: Iterable[str], priors: Priors) -> None:
     for name in names:
         for field in TERMS[name].needs:
             if getattr(priors, field) is None:
-                raise MissingPrior(f"the loss {name} needs {what_is_missing(field)}")
+                raise MissingPrior(f"the loss {name} needs {what_is_missing(field, has_mapping)}")
 
 
 def total_loss(

@@ -29,11 +29,15 @@ from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import is_plain_folder, remove_file, remove_folder_if_empty, remove_tree
 from pulse_jax.system.text import differences, printable, reason_of
 
-__all__ = ["HIDDEN", "RESERVED", "RUN_FILE", "RunFolder", "check_output_apart"]
+__all__ = ["ALIGNMENT_FILE", "FACES_SHEET", "HIDDEN", "RESERVED", "RUN_FILE", "RunFolder", "check_output_apart"]
 
 RUN_FILE = "run.toml"
 """What a run's options are called, from which it can be repeated."""
-RESERVED = ("sheet.png", "summary.json", RUN_FILE)
+ALIGNMENT_FILE = "alignment.json"
+"""The record of photographs and the faces that were cut out of them."""
+FACES_SHEET = "faces.png"
+"""The sheet of photographs with what was found in them."""
+RESERVED = ("sheet.png", "summary.json", RUN_FILE, ALIGNMENT_FILE, FACES_SHEET)
 """What a run itself calls its files, so that no input's folder can be called so."""
 HIDDEN = ".pulse-jax-"
 """How a run's own hidden files begin, with which no input's folder can begin."""
@@ -318,19 +322,18 @@ class RunFolder:
             self.discard()
             raise
 
-    def update(
-        self, summary: Mapping[str, Any], *, inputs: Iterable[Mapping[str, Any]] = (), soon: bool = False
-    ) -> None:
+    def is_summary_due(self) -> bool:
+        """Return whether writing `summary.json` anew would take a small share of the time."""
+        return time.monotonic() >= self._next_summary
+
+    def update(self, summary: Mapping[str, Any], *, inputs: Iterable[Mapping[str, Any]] = ()) -> None:
         """Write `summary.json` anew.
 
         Args:
             summary: Its entries; `inputs` among them, if it is an empty list, is filled with `inputs`.
             inputs: Entries that are read and written one by one, so that many need no memory.
-            soon: Whether to write only if that takes a small share of the time.
         """
         began = time.monotonic()
-        if soon and began < self._next_summary:
-            return
         files = {"files": self._files} | ({} if self._replaced is None else {"replaced": self._replaced})
         text = json.dumps({"program": _PROGRAM, "format": FORMAT, **summary, **files}, indent=1, allow_nan=False)
         head, empty, tail = text.partition('\n "inputs": []')
@@ -342,7 +345,7 @@ class RunFolder:
                 empty = "\n ]"
             file.write(f"{empty}{tail}\n")
         now = time.monotonic()
-        self._next_summary = now + 20 * (now - began)
+        self._next_summary = now + 100 * (now - began)
 
     def forget(self) -> None:
         """Remove what an unfinished run needs to go on: this one has nothing left to do."""

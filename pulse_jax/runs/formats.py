@@ -4,13 +4,19 @@ from typing import Any, NotRequired, TypedDict
 
 __all__ = [
     "FORMAT",
+    "AlignSummary",
+    "AlignmentFile",
     "BenchmarkSummary",
     "DownscaleSummary",
     "DownscaledRecord",
+    "FaceRecord",
     "FailureRecord",
     "GeneratorRecord",
     "InputRecord",
     "LatentsSummary",
+    "PasteSummary",
+    "PastedRecord",
+    "PhotographRecord",
     "QuotaRecord",
     "RandomGeneratorRecord",
     "SampleSummary",
@@ -79,6 +85,7 @@ class SolutionRecord(TypedDict):
     steps: int
     feasible_at: int
     evaluations: int
+    moved: NotRequired[float]
     command: str
     unseen_distance: NotRequired[float | None]
     variations: NotRequired[list[VariationRecord]]
@@ -97,6 +104,7 @@ class InputRecord(TypedDict):
     sheet: str | None
     searches: int
     solutions: list[SolutionRecord]
+    face: NotRequired[int]
     animations: NotRequired[list[str]]
 
 
@@ -132,6 +140,9 @@ class Settings(TypedDict):
     fit: str | None
     input_size: int | None
     factor: int | None
+    align: bool
+    at: int | None
+    landmarks: str | None
     format: str
     init: str | None
     perceptual: str | None
@@ -230,3 +241,66 @@ class BenchmarkSummary(Summary):
     generator: GeneratorRecord | RandomGeneratorRecord
     versions: dict[str, str | None]
     device: dict[str, Any]
+
+
+class FaceRecord(TypedDict):
+    """One face that was cut out of a photograph."""
+
+    name: str
+    image: str
+    number: int
+    score: float | None
+    side: float
+    quad: list[list[float]]
+    landmarks: list[list[float]]
+
+
+class PhotographRecord(TypedDict):
+    """One photograph in which faces were found."""
+
+    input: str
+    sha256: str
+    width: int
+    height: int
+    found: int
+    faces: list[FaceRecord]
+
+
+class AlignmentFile(TypedDict):
+    """The `alignment.json` of `align` and `upsample --align`."""
+
+    format: int
+    frame: str
+    photographs: list[PhotographRecord]
+
+
+class AlignSummary(Summary):
+    """The `summary.json` of `align`; quads and landmarks are in `alignment.json`."""
+
+    sha256: dict[str, str]
+    size: int
+    frame: str
+    landmarks: str | None
+    faces: int
+    versions: dict[str, str | None]
+    failed: list[FailureRecord]
+
+
+class PastedRecord(TypedDict):
+    """One photograph into which `paste` has put solutions."""
+
+    input: str
+    image: str
+    solutions: list[str]
+
+
+class PasteSummary(Summary):
+    """The `summary.json` of `paste`."""
+
+    sha256: dict[str, str]
+    run: str
+    solution: int
+    feather: float
+    versions: dict[str, str | None]
+    inputs: list[PastedRecord]
+    failed: list[FailureRecord]

@@ -15,7 +15,7 @@ from pulse_jax.images.inputs import find_images
 from pulse_jax.runs.folder import HIDDEN, RESERVED
 from pulse_jax.system.screen import Screen
 
-__all__ = ["Input", "Quota", "find_inputs", "read_each", "report_failures", "result_names"]
+__all__ = ["Input", "Quota", "find_inputs", "read_each", "report_failures", "result_names", "title_of", "usable"]
 
 # What a file system takes, less what names of files add.
 _LONGEST_NAME = 240
@@ -53,6 +53,7 @@ class Input:
         name: The name of its folder.
         low_res: Pixels (h, h, 3) that are solved, in [0, 1].
         notes: What was done to the picture to make them.
+        face: Which of the faces in the picture, a photograph, it is, from 1; 0 where it is the picture.
         ended: Restarts that have ended, and whether their solutions are feasible.
         is_complete: Whether all its searches have ended.
     """
@@ -62,8 +63,14 @@ class Input:
     name: str
     low_res: np.ndarray
     notes: tuple[str, ...]
+    face: int = 0
     ended: dict[int, bool] = field(default_factory=dict)
     is_complete: bool = False
+
+    @property
+    def title(self) -> str:
+        """What the user knows it by."""
+        return title_of(self.path, self.face)
 
 
 _Prepared = TypeVar("_Prepared")
@@ -135,7 +142,11 @@ def _is_short(name: str) -> bool:
 
 
 def read_each(
-    paths: Sequence[Path], prepare: Callable[[Path, ReadImage], _Prepared], *, shortest_side: int | None = None
+    paths: Sequence[Path],
+    prepare: Callable[[Path, ReadImage], _Prepared],
+    *,
+    shortest_side: int | None = None,
+    file_of: Callable[[Path], Path] = lambda path: path,
 ) -> Iterator[_Prepared | ImageError]:
     """Read pictures and yield what is made of each, or why nothing is; only one picture is ever in memory.
 
@@ -144,14 +155,34 @@ def read_each(
         prepare: Makes something smaller of a picture, or raises `ImageError`.
         shortest_side: Pixels that the shorter side must keep where a picture is too large to be read whole; None if
             none may be reduced.
+        file_of: What is read of each.
     """
     for path in paths:
         try:
-            prepared = prepare(path, read_image(path, shortest_side=shortest_side))
+            prepared = prepare(path, read_image(file_of(path), shortest_side=shortest_side))
         except ImageError as error:
             # A copy: the error itself would keep the picture in memory, by its traceback.
             prepared = ImageError(error.source, error.message)
         yield prepared
+
+
+def title_of(path: Path, face: int = 0) -> str:
+    """Return what the user knows an input by: the name of its file, and of a face in that its number."""
+    return f"{path.name}, face {face}" if face else path.name
+
+
+def usable(results: Iterable[_Prepared | ImageError], failures: list[ImageError]) -> Iterator[_Prepared]:
+    """Yield what could be made of inputs.
+
+    Args:
+        results: What `read_each` yields.
+        failures: What is wrong with the others is added here.
+    """
+    for result in results:
+        if isinstance(result, ImageError):
+            failures.append(result)
+        else:
+            yield result
 
 
 def report_failures(failures: Sequence[ImageError], total: int, screen: Screen) -> None:

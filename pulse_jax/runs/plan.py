@@ -17,9 +17,11 @@ from pulse_jax.images.files import ImageError, ReadImage
 from pulse_jax.images.formats import PictureFormat
 from pulse_jax.images.inputs import FitMode, fit_low_res, reducible_square
 from pulse_jax.images.rounding import from_uint8, to_uint8
+from pulse_jax.images.warping import aligned
 from pulse_jax.runs.additions import Additions
 from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.runs.inputs import Input, Quota, read_each, result_names
+from pulse_jax.runs.photographs import Alignment, Face
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Start
@@ -58,7 +60,7 @@ class RunPlan:
     Attributes:
         command: Command as which the run goes down in `summary.json`.
         output: Folder of the results.
-        inputs: Picture files to solve.
+        inputs: Picture files to solve; of faces in photographs those of their own, which do not exist.
         unusable: What is wrong with inputs that are no such files.
         generator: Generator with all that the run needs of it.
         generator_record: What `summary.json` says of the generator.
@@ -73,7 +75,9 @@ class RunPlan:
         fit: What is done with an input whose size does not fit the generator; None to refuse it.
         start: Starts of each input's searches; None if they are drawn.
         additions: What is added to the solutions.
-        input_size: Side to which larger inputs are downscaled by D; None to take inputs as they are.
+        input_size: Side to which larger inputs are downscaled by D; None to take inputs as they are, and faces as
+            large as they are in their photographs.
+        alignment: Faces in photographs, which the inputs are; None where these are pictures themselves.
         format: Format of the solutions' pictures.
         sheets: Whether contact sheets are drawn.
         options: TOML file of the run's options, from which it can be repeated; "" for none.
@@ -105,6 +109,7 @@ class RunPlan:
     start: Start | None = None
     additions: Additions = field(default_factory=Additions)
     input_size: int | None = None
+    alignment: Alignment | None = None
     format: PictureFormat = "png"
     sheets: bool = True
     options: str = ""
@@ -127,6 +132,10 @@ class RunPlan:
         """What the folder of each input's results is called."""
         return result_names(self.inputs)
 
+    def file_of(self, path: Path) -> Path:
+        """Return the file that an input is read from: of a face its photograph."""
+        return path if self.alignment is None else self.alignment.faces[path].photograph
+
     def read(self, paths: Sequence[Path]) -> Iterator[Input | ImageError]:
         """Yield each input as it is solved, or what is wrong with it; only one whole picture is ever in memory.
 
@@ -137,19 +146,35 @@ class RunPlan:
         sizes = admissible_sizes(self.size, self.config)
 
         def prepare(path: Path, picture: ReadImage) -> Input:
-            if self.input_size is None:
+            if self.alignment is not None:
+                fitted, more = self._cut_out(picture.pixels, self.alignment.faces[path], sizes)
+            elif self.input_size is None:
                 fitted, more = fit_low_res(picture.pixels, self.size, self.fit, sizes=sizes, source=path)
             else:
                 fitted, more = self._reduce(picture.pixels, self.input_size, path)
+            face = 0 if self.alignment is None else self.alignment.faces[path].number
             # Solved is exactly what input.png holds, so that anybody can check the results against it.
             low_res, name = from_uint8(to_uint8(fitted)), self.names[path]
             renamed = () if name == path.stem else (f"its results are called {name}",)
-            return Input(index[path], path, name, low_res, (*picture.notes, *more, *map(printable, renamed)))
+            notes = (*picture.notes, *more, *map(printable, renamed))
+            return Input(index[path], self.file_of(path), name, low_res, notes, face)
 
         # Four pixels for one: what is resampled then hardly shows that it was reduced before.
-        is_resampled = self.fit == "resize" or self.input_size is not None
+        # Where faces are is counted in the pixels of whole photographs.
+        is_resampled = (self.fit == "resize" or self.input_size is not None) and self.alignment is None
         shortest_side = 4 * (self.input_size or sizes[-1]) if is_resampled else None
-        return read_each(paths, prepare, shortest_side=shortest_side)
+        return read_each(paths, prepare, shortest_side=shortest_side, file_of=self.file_of)
+
+    def _cut_out(self, pixels: np.ndarray, face: Face, sizes: Sequence[int]) -> tuple[np.ndarray, tuple[str, ...]]:
+        """A face, upright as solutions are, downscaled by D: by default to no more pixels than the photograph has."""
+        fitting = [side for side in sizes if side <= face.side and side < self.size] or sizes[:1]
+        side = self.input_size or fitting[-1]
+        square = from_uint8(aligned(pixels, face.quad, self.size))
+        notes = (f"{face.side:.0f} pixels across",)
+        if side == self.size:
+            return square, notes
+        small = degradation_of(self.config, self.size, side).apply_float64(square)
+        return small, (*notes, f"aligned and downscaled to {side}x{side}")
 
     def _reduce(self, pixels: np.ndarray, side: int, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         """The centre square of a picture, downscaled by D."""

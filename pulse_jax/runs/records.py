@@ -13,9 +13,9 @@ from pulse_jax.engine.lanes import groups
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
 from pulse_jax.images.formats import suffix_of
-from pulse_jax.runs.folder import RUN_FILE
+from pulse_jax.runs.folder import ALIGNMENT_FILE, FACES_SHEET, RUN_FILE
 from pulse_jax.runs.formats import InputRecord, Settings, SolutionRecord, VariationRecord
-from pulse_jax.runs.inputs import Input
+from pulse_jax.runs.inputs import Input, title_of
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.solution_files import KeptSolution, file_names
 from pulse_jax.search.problems import Solution, image_number
@@ -46,6 +46,7 @@ class Tally:
         solutions: Solutions that were delivered.
         feasible: Feasible ones among these.
         missed: File names of the inputs without any feasible solution, and the lowest error of each.
+        moved: The most by which any solution was moved away from what the generator draws.
     """
 
     inputs: int = 0
@@ -53,6 +54,7 @@ class Tally:
     solutions: int = 0
     feasible: int = 0
     missed: list[tuple[str, float]] = field(default_factory=list)
+    moved: float = 0.0
 
     def add(self, record: InputRecord) -> None:
         """Count one more finished input."""
@@ -61,10 +63,11 @@ class Tally:
         self.searches += record["searches"]
         self.solutions += len(record["solutions"])
         self.feasible += feasible
+        self.moved = max([self.moved, *(entry.get("moved", 0.0) for entry in record["solutions"])])
         if not feasible:
             errors = [entry["downscaling_error"] for entry in record["solutions"]]
             lowest = min((e for e in errors if e is not None), default=math.inf)
-            self.missed.append((Path(record["input"]).name, lowest))
+            self.missed.append((title_of(Path(record["input"]), record.get("face", 0)), lowest))
 
 
 def result_files(plan: RunPlan) -> list[str]:
@@ -79,7 +82,8 @@ def result_files(plan: RunPlan) -> list[str]:
     sheet = ["sheet.png"] if plan.sheets else []
     each = ["input.png", *pictures, *moving, "solutions.npz", SOLUTIONS_FILE, *sheet]
     files = [f"{plan.names[path]}/{file}" for path in plan.inputs for file in each]
-    return files + sheet + ([RUN_FILE] if plan.options else [])
+    faces = [] if plan.alignment is None else [ALIGNMENT_FILE, *([FACES_SHEET] if plan.sheets else [])]
+    return files + sheet + faces + ([RUN_FILE] if plan.options else [])
 
 
 def run_settings(plan: RunPlan, lanes: int) -> Settings:
@@ -160,7 +164,7 @@ def input_record(plan: RunPlan, one: Input, solutions: list[SolutionRecord]) -> 
         one: Input, of which all searches have ended.
         solutions: Entries of its solutions, best first.
     """
-    return {
+    record: InputRecord = {
         "input": str(one.path.absolute()),
         "notes": list(one.notes),
         "size": len(one.low_res),
@@ -172,6 +176,9 @@ def input_record(plan: RunPlan, one: Input, solutions: list[SolutionRecord]) -> 
         "searches": len(one.ended),
         "solutions": solutions,
     }
+    if one.face:
+        record["face"] = one.face
+    return record
 
 
 def solution_record(solution: KeptSolution, files: tuple[str, str], command: str) -> SolutionRecord:
@@ -194,6 +201,7 @@ def solution_record(solution: KeptSolution, files: tuple[str, str], command: str
         "steps": solution.steps,
         "feasible_at": solution.feasible_at,
         "evaluations": solution.evaluations,
+        "moved": solution.moved,
         "command": command,
     }
 

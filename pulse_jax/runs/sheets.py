@@ -12,6 +12,7 @@ from pulse_jax.images.files import ImageError, read_image
 from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.reports.contact_sheet import MAX_PER_ROW, SheetRow, SheetTile, contact_sheet
 from pulse_jax.runs.formats import InputRecord, SolutionRecord
+from pulse_jax.runs.inputs import title_of
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import Tally
 from pulse_jax.system.text import printable, short
@@ -39,11 +40,12 @@ def tile(record: SolutionRecord, picture: np.ndarray, downscaled: np.ndarray, ep
         picture = from_uint8(np.asarray(small))
     # A feasible picture may come from a search that failed later, which would only confuse; an interpolation took none.
     ending = "" if record["feasible"] or not record["steps"] else _ENDINGS.get(record["status"], "")
+    moved = f", moved {255 * shift:.2g}" if (shift := record.get("moved", 0.0)) else ""
     error = math.nan if record["downscaling_error"] is None else record["downscaling_error"]
     return SheetTile(
         image=picture,
         caption=f"{short(error, eps)} {'feasible' if record['feasible'] else 'missed'}",
-        detail=f"{record['steps']} steps{ending}",
+        detail=f"{record['steps']} steps{ending}{moved}",
         good=record["feasible"],
         small=downscaled,
     )
@@ -59,7 +61,7 @@ def input_sheet(plan: RunPlan, record: InputRecord, low_res: np.ndarray, tiles: 
         tiles: Its solutions, best first; those that are missing at the end are counted.
     """
     feasible = sum(entry["feasible"] for entry in record["solutions"])
-    title = printable(Path(record["input"]).name)
+    title = printable(title_of(Path(record["input"]), record.get("face", 0)))
     return _sheet(plan, [_row(plan, record, low_res, tiles)], title, feasible, len(record["solutions"]))
 
 
@@ -98,10 +100,10 @@ def _read(plan: RunPlan, file: str) -> np.ndarray:
 
 
 def _row(plan: RunPlan, record: InputRecord, low_res: np.ndarray, tiles: Sequence[SheetTile]) -> SheetRow:
-    path, more = Path(record["input"]), len(record["solutions"]) - len(tiles)
+    title, more = title_of(Path(record["input"]), record.get("face", 0)), len(record["solutions"]) - len(tiles)
     original = plan.originals.get(record["solved"].partition("/")[0])
     shown = [] if original is None else [SheetTile(original, "the original", "not shown to the search")]
-    return SheetRow(path.name, low_res, [*tiles, *shown], ", ".join(record["notes"]), more)
+    return SheetRow(title, low_res, [*tiles, *shown], ", ".join(record["notes"]), more)
 
 
 def _sheet(plan: RunPlan, rows: Sequence[SheetRow], title: str, feasible: int, solutions: int) -> np.ndarray:

@@ -52,6 +52,7 @@ _NUMBERS = {
     "steps": "iu",
     "feasible_at": "iu",
     "evaluations": "iu",
+    "moved": "f",
 }
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, NotImplementedError)
 
@@ -85,6 +86,7 @@ class KeptSolution:
     steps: int
     feasible_at: int = 0
     evaluations: int = 0
+    moved: float = 0.0
 
     @classmethod
     def find(cls, path: Path) -> "KeptSolution":
@@ -217,6 +219,7 @@ def write_solutions(
         "steps",
         "feasible_at",
         "evaluations",
+        "moved",
     )
     first = ranked[0].read()
     apart = _stacked_arrays(first)

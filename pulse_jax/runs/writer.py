@@ -124,7 +124,7 @@ class InputWriter:
         """
         record = self._read_record(self._plan.names[path])
         assert record is not None
-        if record["input"] != str(path.absolute()) and not _is_of(record, one):
+        if record["input"] != str(self._plan.file_of(path).absolute()) and not _is_of(record, one):
             raise ImageError(path, f"its results would replace those of {record['input']}; rename one of the two")
         if isinstance(one, Input) and not _is_of(record, one):
             foreign = self._folder.foreign(self._plan.names[path])
@@ -188,7 +188,7 @@ class InputWriter:
         if changed:
             self._tell_changed(one.path)
         if wrong:
-            name = printable(one.path.name)
+            name = printable(one.title)
             self._screen.note(f"{name}: what was kept of it is not what it says; it is searched for again", "yellow")
         self._complete(one)
 
@@ -254,7 +254,7 @@ class InputWriter:
         best = min(kept.downscaling_error for kept in ranked)
         feasible = sum(kept.feasible for kept in ranked)
         lowest = short(best, plan.config.eps)
-        told = f"{printable(one.path.name)}: {feasible} of {len(ranked)} feasible, lowest error {lowest}"
+        told = f"{printable(one.title)}: {feasible} of {len(ranked)} feasible, lowest error {lowest}"
         if plan.additions.variations is not None:
             told += f", {sum(len(entry.get('variations', ())) for entry in entries)} feasible variations"
         self._screen.note(told, "green" if feasible else "yellow")

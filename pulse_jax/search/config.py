@@ -29,9 +29,9 @@ LatentSpace = Literal["z", "w", "w+", "w++"]
 convolution filter."""
 Coordinates = Literal["whitened", "plain"]
 """What a searched row of w is: whitened by PULSE's Gaussian fit, or w itself."""
-NoiseKind = Literal["zero", "fixed", "trainable", "normalized", "redrawn"]
-"""What noise inputs are: all zero; drawn once; drawn and then searched, the coarsest layers' with their norms kept, or
-all with mean zero and variance one; or drawn anew for every look."""
+NoiseKind = Literal["zero", "fixed", "trainable", "normalized", "normalized_first", "redrawn"]
+"""What noise inputs are: all zero; drawn once; drawn and then searched, the coarsest layers' with their norms kept, all
+with mean zero and variance one, or the coarsest layers' so and the others fixed so; or drawn anew for every look."""
 StopRule = Literal["never", "feasible", "plateau"]
 Numbers = dict[str, Any]
 """What of a `SearchConfig` compiled programs take as data, by name; `weights` are those of the loss's terms."""
@@ -84,17 +84,22 @@ class SearchConfig:
         space: Where the search runs: `z`; `w`, one row of w tiled to all layers; `w+`, one row a layer; `w++`, one
             row a convolution filter.
         coordinates: What such a row is: `whitened` w, or `plain` w.
-        geometry: `sphere`, which keeps every row on its own; or `euclidean`, unconstrained.
+        geometry: `sphere`, which keeps every row on its own; `euclidean`, unconstrained; or `l1_ball`, which keeps
+            every row near its start.
+        latent_radius: With `l1_ball`: how far, in L1 norm, as a share of √d.
         start: Where searches start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for
             all rows; `gaussian`: N(0, I), whose own norm is the radius; or `mean`: the mean of w in an image's first
-            search, in every other one drawn towards a random style by 0.2 to 0.4 of the way (euclidean only).
+            search, in every other one drawn towards a random style (not on spheres).
+        start_ways: With `mean`: the least and the most share of the way to that style.
         method: How it moves: a name in `pulse_jax.search.methods.registry.METHODS`; "gradient" follows an optimiser.
         optimizer, learning_rate, schedule: Of the method "gradient": names in `pulse_jax.optimizers.OPTIMIZERS` and
-            `SCHEDULES`, and the rate in the optimiser's units.
+            `SCHEDULES`, and the rate in the optimiser's units. Of "riemannian_lbfgs" the rate is its largest step, in
+            radians on spheres.
         phases: Parts of the search that move some of its variables each, one after another; none to move all at once.
         feature_radius: Largest mean absolute value of an offset that a phase with a `block` searches; None for any.
         noise: What the generator's noise images are, see `NoiseKind`.
-        trainable_noise_layers: How many noise layers are searched with `trainable`, from the first on.
+        trainable_noise_layers: How many noise layers are searched with `trainable` or `normalized_first`, from the
+            first on.
         zeroed_noise_layers: Noise layers that are zero whatever `noise` says.
         stop: When a search ends: `never` before all its steps; `feasible`, once its delivered image is within eps;
             `plateau`, then and when the loss has not fallen by a thousandth of itself for `patience` steps.
@@ -109,6 +114,8 @@ class SearchConfig:
         precision: Arithmetic of the synthesis network; everything else is float32.
         rematerialize: Keep only blocks' outputs for the gradient, and compute what is inside again. Meant for
             accelerators: on CPUs it was measured to take more memory, not less.
+        exact: Move each delivered picture, as little as needed, to where it downscales to the input to rounding
+            (`images.back_projection`). It then is no longer quite what the generator draws.
     """
 
     eps: float = _number(1e-3)
@@ -116,8 +123,10 @@ class SearchConfig:
     loss: str = "100*L2+0.05*GEOCROSS"
     space: LatentSpace = "w+"
     coordinates: Coordinates = "whitened"
-    geometry: Literal["sphere", "euclidean"] = "sphere"
+    geometry: Literal["sphere", "euclidean", "l1_ball"] = "sphere"
+    latent_radius: float = 1.0
     start: Literal["uniform", "tiled", "gaussian", "mean"] = "tiled"
+    start_ways: tuple[float, float] = (0.2, 0.4)
     method: str = "gradient"
     optimizer: str = "riemannian_momentum"
     learning_rate: float = _number(0.05)
@@ -137,6 +146,7 @@ class SearchConfig:
     output_size: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     rematerialize: bool = False
+    exact: bool = False
 
     def __post_init__(self) -> None:
         _check_shared(self.eps, self.steps, self.output_size)
@@ -153,14 +163,15 @@ class SearchConfig:
                 raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r:.80}")
         parse_loss(self.loss)
         self._check_names()
-        for name in ("learning_rate", "feature_radius", "noise_scale"):
-            if name != "feature_radius" or self.feature_radius is not None:
-                check_positive(name, getattr(self, name))
+        for name in ("learning_rate", "latent_radius", "noise_scale"):
+            check_positive(name, getattr(self, name))
+        if self.feature_radius is not None:
+            check_positive("feature_radius", self.feature_radius)
         noise = self.latent_noise
         if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < 1e30:
             raise ValueError(f"latent_noise: expected 0 or more, got {shortened(noise)}")
-        if self.start == "mean" and (self.geometry, self.space == "z") != ("euclidean", False):
-            raise ValueError("start: expected geometry euclidean and a space of w where it is mean")
+        if self.start == "mean" and (self.geometry == "sphere" or self.space == "z"):
+            raise ValueError("start: expected geometry euclidean or l1_ball and a space of w where it is mean")
         if any(phase.block is not None for phase in self.phases) and self.space != "w+":
             raise ValueError(f"phases: expected space w+ where a block is searched, got {self.space!r}")
 
@@ -178,6 +189,11 @@ class SearchConfig:
         if not isinstance(phases, tuple) or not all(isinstance(phase, Phase) for phase in phases):
             raise ValueError(f"phases: expected a tuple of Phase, got {shortened(phases)}")
         object.__setattr__(self, "zeroed_noise_layers", tuple(layers))
+        ways = self.start_ways
+        numbers = isinstance(ways, list | tuple) and all(type(way) in (int, float) for way in ways)
+        if not numbers or len(ways) != 2 or not 0 <= ways[0] <= ways[1] < 1e30:
+            raise ValueError(f"start_ways: expected two ascending numbers of 0 or more, got {shortened(ways)}")
+        object.__setattr__(self, "start_ways", (float(ways[0]), float(ways[1])))
 
     def _check_names(self) -> None:
         # Imported here: these tables hold functions and load JAX, which settings alone must not.
@@ -194,7 +210,11 @@ class SearchConfig:
     def from_dict(cls, fields: dict[str, Any]) -> SearchConfig:
         """The inverse of `dataclasses.asdict`, of what JSON has kept of it; raises `TypeError` or `ValueError`."""
         phases = tuple(Phase(**phase) for phase in fields.get("phases", ()))
-        return cls(**fields | {"phases": phases, "zeroed_noise_layers": tuple(fields["zeroed_noise_layers"])})
+        rows: dict[str, Any] = {"phases": phases}
+        for name in ("zeroed_noise_layers", "start_ways"):
+            if name in fields:
+                rows[name] = tuple(fields[name])
+        return cls(**fields | rows)
 
     @property
     def numbers(self) -> Numbers:
@@ -204,11 +224,16 @@ class SearchConfig:
 
     @property
     def structure(self) -> SearchConfig:
-        """This config with every one of its `numbers` made 1, or left 0: what programs are compiled for."""
+        """This config with every one of its `numbers` made 1, or left 0: what programs are compiled for.
+
+        What happens to a picture after its search has no part in them.
+        """
         ones: dict[str, Any] = {
             field.name: type(field.default)(getattr(self, field.name) > 0) for field in _numeric(self)
         }
-        return dataclasses.replace(self, **ones, loss="+".join(term.name for term in parse_loss(self.loss)))
+        return dataclasses.replace(
+            self, **ones, loss="+".join(term.name for term in parse_loss(self.loss)), exact=False
+        )
 
     @property
     def smallest_sides(self) -> dict[str, int]:
@@ -236,12 +261,14 @@ class InterpolationConfig:
         steps: Taken so that every preset may be called alike; it has no effect.
         output_size: Side of the delivered pictures, which must be one that the generator could deliver; None for the
             generator's own.
+        exact: As in `SearchConfig`.
     """
 
     method: Interpolation
     eps: float = 1e-3
     steps: int = 1
     output_size: int | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Interpolation):
@@ -287,6 +314,11 @@ class UpsamplingConfig(Protocol):
     @property
     def output_size(self) -> int | None:
         """Side of the delivered pictures in pixels; None for the generator's own."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether delivered pictures are moved to where they downscale to the input exactly."""
         ...
 
     @property

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
+from pulse_jax.images.back_projection import back_projected
 from pulse_jax.search.config import UpsamplingConfig
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Solution, Status
@@ -53,7 +54,12 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
         config: Settings that it was made with; ε and D count.
         key: Data of the random key that the start was drawn from.
     """
-    exact, downscaled, error = _compared(np.asarray(result.picture), problem.low_res, config)
+    picture, moved = np.asarray(result.picture), 0.0
+    if config.exact and np.isfinite(result.search_error):  # else black: no look was finite
+        degradation = degradation_of(config, len(picture), len(problem.low_res))
+        found, picture = picture, back_projected(picture, problem.low_res, degradation)
+        moved = float(np.sqrt(np.mean(np.square(picture / 255 - found / 255))))
+    exact, downscaled, error = _compared(picture, problem.low_res, config)
     feasible = bool(error <= config.eps)
     return Solution(
         index=problem.index,
@@ -73,6 +79,7 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
         noise=tuple(map(np.asarray, result.noise)),
         key=key,
         feasible_at=int(result.feasible_at),
+        moved=moved,
     )
 
 

@@ -129,6 +129,7 @@ def evaluate(
         noise=variables["noise"],
         eps=numbers["eps"] if config.clamp_loss else 0.0,
         noise_scale=numbers["noise_scale"],
+        factor=image.shape[0] / target.shape[0],
         priors=generator.priors,
     )
     loss, terms = total_loss(dict(zip(names, numbers["weights"], strict=True)), inputs)

@@ -9,6 +9,7 @@ CSGM, "Compressed sensing using generative models", Bora et al. 2017. II2S, "Imp
 2020. ILO, "Intermediate layer optimization", Daras et al. 2021.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
@@ -22,6 +23,8 @@ SEARCHES: list[str] = []
 """The names of those that search."""
 INTERPOLATIONS: list[str] = []
 """The names of those that enlarge and search nothing."""
+PERCEPTUAL: list[str] = []
+"""The names of those whose programs compare by LPIPS too, which `perceptual=True` asks for."""
 
 _Preset = TypeVar("_Preset", bound=Callable[..., UpsamplingConfig])
 
@@ -31,10 +34,16 @@ def preset(function: _Preset) -> _Preset:
 
     The function takes any field of its config as a keyword and hands it on. Nothing is called here: a config's check
     needs JAX, and names must be known without.
+
+    A keyword `perceptual` of its own says that the program's loss has an LPIPS term. It is left out by default, for it
+    needs a VGG16 that does not come with this package (`Generator.perceptual`, `pulse-jax upsample --perceptual`), and
+    inputs of 16×16 at least.
     """
     enlarges = get_type_hints(function).get("return") is InterpolationConfig
     PRESETS[function.__name__] = function
     (INTERPOLATIONS if enlarges else SEARCHES).append(function.__name__)
+    if "perceptual" in inspect.signature(function).parameters:
+        PERCEPTUAL.append(function.__name__)
     return function
 
 
@@ -103,16 +112,64 @@ def _inversion(settings: dict[str, Any], overrides: dict[str, Any]) -> SearchCon
 
 @preset
 def srls(**overrides: Any) -> SearchConfig:
-    """SRLS as its program ran for the paper's tables: MAE, the flow's density and norm, and the rows' mean distance.
+    """SRLS as its program ran for the paper's tables (sr_boost.py): MAE, the flow's density and norm, rows' distance.
 
-    Adam 0.5 on W+ for 500 steps, from the mean of w; every further search of an image starts on the way to a random
-    style. Needs a flow (`pulse-jax fit-prior`).
+    Adam 0.5 on W+ for 500 steps, from the mean of w; every further search of an image starts 0.4 of the way to a random
+    style, as every copy does in the program's script for several solutions. It delivers the look with the lowest total
+    loss, here the lowest among those that are feasible, if any is. FLOW is the density of w, the program prints that of
+    standardised w: a constant apart. The program's flow is of one kind, `pulse-jax fit-prior --kind srls` or `pulse-jax
+    convert --flow`; with another one, the embedded generator's included, this is the method with another prior.
     """
+    return _rls("10*MAE+0.001*FLOW+0.002*NORM+0.1*CROSS", overrides)
+
+
+@preset
+def srls_robust(**overrides: Any) -> SearchConfig:
+    """SRLS as its program for disturbed inputs has it (test_robustness.py), likely that of the paper's figures 3 and 6.
+
+    `srls` with other weights, and MEAN_NORM for NORM.
+    """
+    return _rls("10*MAE+0.0005*FLOW+0.01*MEAN_NORM+0.1*CROSS", overrides)
+
+
+@preset
+def rls(**overrides: Any) -> SearchConfig:
+    """SRLS as its authors' newest program has it (rls.py of 2025): heavier priors, each row of w in an L1 ball.
+
+    The ball of norm √d lies around the start, which is the mean of w or, in an image's further searches, 0.2 of the way
+    from there to a random style; the program's lies around the mean then too, and leaves its radius to be written in.
+    """
+    settings = {"geometry": "l1_ball", "start_ways": (0.2, 0.2)}
+    return _rls("10*MAE+0.002*FLOW+0.004*NORM+0.5*CROSS", settings | overrides)
+
+
+def _rls(loss: str, overrides: dict[str, Any]) -> SearchConfig:
     settings = {
-        "loss": "10*MAE+0.001*FLOW+0.002*NORM+0.1*CROSS",
+        "loss": loss,
         "steps": 500,
         "learning_rate": 0.5,
         "schedule": "linear1cycledrop",
+        "start_ways": (0.4, 0.4),
+    }
+    return _inversion(settings, overrides)
+
+
+@preset
+def rls_plus(**overrides: Any) -> SearchConfig:
+    """RLS+ (Gheisari and Genovesio 2023; rls_plus.py): MAE alone, each row in an L1 ball of norm √d around its start.
+
+    Adam 0.1 on W+ and the first nine noise inputs, which are kept normalised, for 200 steps. It is meant to go on from
+    the result of `rls` or `srls` (`pulse-jax upsample --init`); by itself it starts at the mean of w. The program tunes
+    the generator's weights too, with Adam 0.0001, and this does not: its pictures are the generator's own.
+    """
+    settings = {
+        "loss": "1*MAE",
+        "steps": 200,
+        "learning_rate": 0.1,
+        "schedule": "linear1cycledrop",
+        "geometry": "l1_ball",
+        "noise": "normalized_first",
+        "trainable_noise_layers": 9,
     }
     return _inversion(settings, overrides)
 
@@ -137,9 +194,8 @@ def srls_paper(**overrides: Any) -> SearchConfig:
 def brgm(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
     """BRGM: LPIPS, 0.001 · MSE on [0, 255], a Gaussian prior on w and colinear rows (its first program).
 
-    Every weight is the program's. LPIPS is left out, which is the method's pixel form, unless `perceptual`: it needs a
-    VGG16 that does not come with this package (`Generator.perceptual`, `pulse-jax upsample --perceptual`) and inputs of
-    16×16 at least. Adam 0.1 with ramps; 1,000 of its up to 5,000 steps.
+    Every weight is the program's; LPIPS is there where `perceptual` is asked for. Adam 0.1 with ramps; 1,000 of its up
+    to 5,000 steps.
     """
     # 0.001 · 255².
     loss = "65.025*L2+100*WPRIOR+3*COLINEAR"
@@ -154,14 +210,15 @@ def brgm(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
 
 @preset
 def csgm(**overrides: Any) -> SearchConfig:
-    """CSGM (section 4): z from N(0, I), the summed squared error of [−1, 1] images plus 0.001 · ‖z‖²; Adam.
+    """CSGM (section 4): z from N(0, I), SQUARES plus 0.001 · ‖z‖², and Adam 0.1 for 500 steps.
 
-    GAUSSIAN with the noise scale 8^(−1/2) is that sum, to a constant. The paper's searches take Adam 0.1 and 1,000
-    steps for a network of faces; here 500.
+    The paper's measurements are Gaussian and keep the squared error of the whole picture, which SQUARES is f times
+    enlarged. The program's scales weigh super-resolution f² times more still, and its script for that has no prior and
+    30 steps (celebA_superres.sh): `loss="16*SQUARES"` at f = 4. There D is the mean over blocks; the last look of the
+    best search is delivered.
     """
     settings: dict[str, Any] = {
-        "loss": "1*GAUSSIAN+0.001*LATENT",
-        "noise_scale": 8.0**-0.5,
+        "loss": "1*SQUARES+0.001*LATENT",
         "space": "z",
         "geometry": "euclidean",
         "start": "gaussian",
@@ -175,12 +232,14 @@ def csgm(**overrides: Any) -> SearchConfig:
 
 
 @preset
-def image2stylegan(**overrides: Any) -> SearchConfig:
-    """Image2StyleGAN (Abdal et al. 2019) in its pixel form: unconstrained W+ from the mean, MSE, Adam 0.01.
+def image2stylegan(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
+    """Image2StyleGAN (Abdal et al. 2019): unconstrained W+ from the mean, MSE, Adam 0.01.
 
-    The paper takes 5,000 steps and a perceptual loss beside the pixels'; here 1,000 steps.
+    The paper takes 5,000 steps, here 1,000; for its perceptual loss, of four layers of VGG16, `perceptual` takes LPIPS,
+    of five of them with learnt weights.
     """
-    settings = {"loss": "1*L2", "steps": 1000, "learning_rate": 0.01, "schedule": "fixed"}
+    loss = "1*LPIPS+1*L2" if perceptual else "1*L2"
+    settings = {"loss": loss, "steps": 1000, "learning_rate": 0.01, "schedule": "fixed"}
     return _inversion(settings, overrides)
 
 
@@ -266,15 +325,15 @@ def robust(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
 
 
 @preset
-def stylegan2_projector(**overrides: Any) -> SearchConfig:
-    """The projector of StyleGAN2 (Karras et al. 2020, appendix D; the ADA program) in its pixel form.
+def stylegan2_projector(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
+    """The projector of StyleGAN2 (Karras et al. 2020, appendix D; the ADA program).
 
     One w from the mean with noise on it that dies away, rates that ramp up and down, all noise inputs searched, kept
-    normalised and uncorrelated over scales. The program measures distance by VGG features, which do not come with this
-    package; Adam 0.1, 1,000 steps.
+    normalised and uncorrelated over scales; Adam 0.1, 1,000 steps. The program measures distance by LPIPS alone, which
+    `perceptual` asks for; else the mean squared error stands for it.
     """
     settings = {
-        "loss": "1*L2+100000*NOISE",
+        "loss": f"1*{'LPIPS' if perceptual else 'L2'}+100000*NOISE",
         "space": "w",
         "steps": 1000,
         "learning_rate": 0.1,
@@ -305,6 +364,7 @@ def nearest(**overrides: Any) -> InterpolationConfig:
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
     "INTERPOLATIONS",
+    "PERCEPTUAL",
     "PRESETS",
     "SEARCHES",
     *sorted(["named", "preset", *PRESETS]),

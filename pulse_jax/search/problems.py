@@ -109,6 +109,8 @@ class Solution:
         offsets: Searched offsets (r, r, c) to the outputs of blocks, by the blocks' numbers; none of most searches.
         noise: Every noise input (r, r, 1); none of an interpolation.
         key: Data of the random key that the start was drawn from.
+        moved: Root mean square by which back-projection has moved the picture away from what the generator draws, of
+            values in [0, 1]; 0 where `exact` is not asked for.
         variation: 0 for what the search found; from 1, the same latent with its other noise: the draw of this number.
     """
 
@@ -130,6 +132,7 @@ class Solution:
     variation: int = 0
     feasible_at: int = 0
     evaluations: int = 0
+    moved: float = 0.0
 
 
 def as_pixels(low_res: Any) -> np.ndarray:

@@ -26,8 +26,9 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
     for name, wanted in needed.items():
         known = generator.config.has_mapping if name == "mapping" else getattr(generator, name) is not None
         if wanted and not known:
-            raise MissingPrior(f"the search needs {what_is_missing(name)}")
-    check_priors([term.name for term in parse_loss(config.loss)], generator.priors)
+            raise MissingPrior(f"the search needs {what_is_missing(name, generator.config.has_mapping)}")
+    names = [term.name for term in parse_loss(config.loss)]
+    check_priors(names, generator.priors, has_mapping=generator.config.has_mapping)
 
 
 def output_size(generator: Generator, config: UpsamplingConfig) -> int:

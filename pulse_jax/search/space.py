@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.gaussian import GaussianFit, w_to_whitened, whitened_to_w
 from pulse_jax.generators.priors.moments import Mapping
-from pulse_jax.manifold.product import Euclidean, L1Ball, Sphere
+from pulse_jax.manifold.product import Euclidean, L1Ball, NearStart, Sphere
 from pulse_jax.manifold.sphere import project, random_uniform
 from pulse_jax.search.config import Coordinates, LatentSpace, NoiseKind, SearchConfig
 
@@ -43,6 +43,7 @@ __all__ = [
 
 SPACES: tuple[str, ...] = get_args(LatentSpace)
 NOISE_KINDS: tuple[str, ...] = get_args(NoiseKind)
+_NORMALIZED = ("normalized", "normalized_first")
 
 
 def search_shape(space: LatentSpace, num_layers: int, latent_dim: int, num_filters: int = 0) -> tuple[int, int]:
@@ -106,9 +107,10 @@ def to_w(
 
 def searched_noise(count: int, kind: NoiseKind, *, trainable: int, zeroed: Sequence[int]) -> tuple[int, ...]:
     """Return which of `count` noise inputs a search varies, ascending: of those that are not `zeroed` the first
-    `trainable` if their kind is "trainable", all if it is "normalized" or "redrawn", and none of another kind.
+    `trainable` if their kind is "trainable" or "normalized_first", all if it is "normalized" or "redrawn", and none of
+    another kind.
     """
-    most = {"trainable": trainable, "normalized": count, "redrawn": count}.get(kind, 0)
+    most = {"trainable": trainable, "normalized_first": trainable, "normalized": count, "redrawn": count}.get(kind, 0)
     return tuple(layer for layer in range(min(count, most)) if layer not in zeroed)
 
 
@@ -123,7 +125,8 @@ def init_noise(
     """Draw a generator's noise inputs, split into those a search varies and the rest; `merge_noise` joins them.
 
     Noise i is N(0, 1) from `fold_in(key, i)`, or zero when `kind` is "zero" or i is in `zeroed`. `searched_noise` says
-    which are searched; "normalized" makes their mean 0 and their variance 1 (StyleGAN2, appendix D).
+    which are searched; "normalized" and "normalized_first" make the mean of all 0 and their variance 1 (StyleGAN2,
+    appendix D).
 
     Args:
         key: Random key; layer i does not depend on the other layers or options.
@@ -152,7 +155,7 @@ def init_noise(
             fixed.append(jnp.zeros(shape, jnp.float32))
             continue
         noise = jax.random.normal(jax.random.fold_in(key, layer), shape, jnp.float32)
-        if kind == "normalized":
+        if kind in _NORMALIZED:
             noise = (noise - jnp.mean(noise)) / jnp.std(noise)
         if layer in layers:
             searched.append(noise)
@@ -187,8 +190,6 @@ def solution_shapes(
     return latent, tuple(noise)
 
 
-# SRLS: how far diverse starts lie from the mean of w towards a random style.
-_TOWARDS = (0.2, 0.4)
 Variables = dict[str, Any]
 """What a search moves: `latent` (rows, d) and `noise`, the tuple of searched noise images (r, r, 1).
 
@@ -285,17 +286,19 @@ def styles(
 
 
 def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere | Euclidean]:
-    """Return a sphere per latent row, or a flat space, and a sphere per noise channel.
+    """Return a sphere per latent row, a flat space, or one with a border, and a sphere per noise channel.
 
     A Gaussian start and noise images keep their own norms, other starts lie on the radius √d. Source: PULSE, section
     3.2, and its program.
     """
     manifold: dict[str, Sphere | Euclidean] = {
         "latent": Euclidean(axes=(-1,)),
-        "noise": Sphere(axes=(-3, -2), centred=config.noise == "normalized"),
+        "noise": Sphere(axes=(-3, -2), centred=config.noise in _NORMALIZED),
     }
     if config.geometry == "sphere":
         manifold["latent"] = Sphere(radius=None if config.start == "gaussian" else math.sqrt(latent_dim))
+    elif config.geometry == "l1_ball":
+        manifold["latent"] = NearStart(axes=(-1,), norm=config.latent_radius * math.sqrt(latent_dim))
     if searched_blocks(config):
         radius = config.feature_radius
         manifold["features"] = Euclidean() if radius is None else L1Ball(mean_absolute=radius)
@@ -337,7 +340,7 @@ def _near_mean(generator: Generator, config: SearchConfig, key: PRNGKeyArray, fi
     assert generator.w_avg is not None
     z_key, way_key = jax.random.split(key)
     style = generator.map(jax.random.normal(z_key, (1, generator.latent_dim)))
-    low, high = _TOWARDS
+    low, high = config.start_ways
     way = jnp.where(first, 0.0, jax.random.uniform(way_key, (), minval=low, maxval=high))
     w = generator.w_avg + way * (style - generator.w_avg)
     if config.coordinates == "plain":

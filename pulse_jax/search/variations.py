@@ -34,7 +34,7 @@ def redrawn_layers(config: SearchConfig, layers: int) -> tuple[int, ...]:
     """Return which of so many noise inputs a search draws at random and then leaves alone (see `space.init_noise`)."""
     if config.noise in ("zero", "normalized"):
         return ()
-    searched = config.trainable_noise_layers if config.noise == "trainable" else 0
+    searched = config.trainable_noise_layers if config.noise in ("trainable", "normalized_first") else 0
     return tuple(layer for layer in range(searched, layers) if layer not in config.zeroed_noise_layers)
 
 
@@ -107,7 +107,8 @@ def _draw(
     latent, noise, key = point
     branch = jax.random.fold_in(wrapped_key(key), _BRANCH)
 
-    _, drawn = init_noise(jax.random.fold_in(branch, number), generator.noise_shapes, "fixed", zeroed=())
+    kind = "normalized_first" if config.noise == "normalized_first" else "fixed"
+    _, drawn = init_noise(jax.random.fold_in(branch, number), generator.noise_shapes, kind, trainable=0, zeroed=())
     kept = tuple(array for layer, array in enumerate(noise) if layer not in layers)
     merged = merge_noise(kept, tuple(array if layer in layers else None for layer, array in enumerate(drawn)))
     # All noise inputs are given, so that none is left to be searched.

@@ -34,16 +34,23 @@ class Screen:
 
     def result(self, line: str, style: str = "") -> None:
         """Print one line of results."""
-        self.out.print(Text(line, style), soft_wrap=True)
+        _print(self.out, line, style)
 
     def note(self, line: str, style: str = "") -> None:
         """Print one line about the run."""
         if not self.quiet:
-            self.err.print(Text(line, style), soft_wrap=True)
+            _print(self.err, line, style)
 
     def error(self, line: str) -> None:
         """Print one line about what went wrong."""
-        self.err.print(Text(line, "red"), soft_wrap=True)
+        _print(self.err, line, "red")
+
+
+def _print(console: Console, line: str, style: str) -> None:
+    if console.is_terminal:
+        console.print(Text(line, style), soft_wrap=True)
+    else:  # as it is, which of very many lines saves much time
+        print(line, file=console.file)
 
 
 class Bar:

@@ -52,5 +52,7 @@ def real(tmp_path_factory):
     for i, level in enumerate((0.4, 0.6)):
         save_png(home / f"head_{i}.png", np.full((4, 4, 3), level))
     words = ["--generator", home / "generator", "--lanes", 2, "--steps", 60, "--eps", 0.03]
-    assert run("upsample", home, "--output", home.parent / "run", *words) == 0
-    return home, home.parent / "run"
+    # A folder of its own: each module that asks makes another generator.
+    out = tmp_path_factory.mktemp("run") / "out"
+    assert run("upsample", home, "--output", out, *words) == 0
+    return home, out

@@ -98,6 +98,17 @@ def test_the_other_kinds(folder, kind, field, capsys):
         assert after.w_std is not None and after.w_std > 0
 
 
+def test_the_flow_of_srls(folder, capsys):
+    assert main(["fit-prior", str(folder), "--kind", "srls", "--noise", "0.1", *FLOW]) == 2
+    assert "--noise: has no meaning with --kind srls" in capsys.readouterr().err
+    assert main(["fit-prior", str(folder), "--kind", "srls", *FLOW]) == 0
+    after = Generator.load(folder)
+    assert after.flow is not None and after.flow.is_srls and after.principal is None
+    assert set(after.flow.blocks) > {"degrees", "limit"}
+    assert main(["fit-prior", str(folder), *FLOW]) == 2
+    assert "holds a flow already" in capsys.readouterr().err
+
+
 def test_a_second_prior_of_a_kind_and_a_missing_folder_are_refused(folder, tmp_path, capsys):
     assert main(["fit-prior", str(tmp_path / "none")]) == 1
     assert "no such folder" in capsys.readouterr().err

@@ -48,6 +48,21 @@ def test_a_real_solution_is_drawn_again_and_gone_on_from(real, tmp_path, capsys)
     assert [solution["steps"] for solution in later].count(1) >= started_feasible
 
 
+def test_exact_solutions_downscale_to_their_input_but_for_rounding(real, tmp_path, capsys):
+    home, out = real
+    words = ["--generator", home / "generator", "--steps", 60, "--eps", 0.03]
+    assert run("upsample", home / "head_0.png", "--output", tmp_path / "exact", "--exact", *words) == 0
+    assert "--exact moved them by up to" in capsys.readouterr().err
+    (entry,) = summary_of(tmp_path / "exact")["inputs"]
+    assert all(solution["downscaling_error"] < 2e-6 and solution["moved"] > 0 for solution in entry["solutions"])
+    assert all("--exact" in solution["command"] for solution in entry["solutions"])
+    assert all(not check.fault for of_input in verify(tmp_path / "exact") for check in of_input)
+    assert all(solution["moved"] == 0 for solution in summary_of(out)["inputs"][0]["solutions"])
+    words = ["--generator", home / "generator", "--latents", tmp_path / "exact" / "head_0" / "solutions.npz"]
+    assert run("sample", "--output", tmp_path / "again", *words) == 0
+    assert "--exact had moved the pictures beside the latents" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("damage", "text"),
     [

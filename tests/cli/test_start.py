@@ -11,7 +11,10 @@ import pytest
 
 from convert.safetensors_file import save_safetensors
 from pulse_jax.cli import generators
-from pulse_jax.search.presets import PRESETS
+from pulse_jax.generators.priors.flow import Flow, init_blocks
+from pulse_jax.generators.priors.principal import PrincipalFit
+from pulse_jax.objectives.language import parse_loss
+from pulse_jax.search.presets import PERCEPTUAL, PRESETS, SEARCHES
 from tests.cli.fake_engine import DIM, NOISE, ROWS, draw, run, summary_of
 from tests.tiny_networks import perceptual_arrays, tiny_perceptual
 
@@ -79,13 +82,18 @@ def test_unsuitable_files_to_start_from(fake, inputs, tmp_path, capsys, change, 
 
 @pytest.fixture
 def perceptual(fake, monkeypatch, tmp_path):
-    """A file of a perceptual network of few channels, and a generator that has all else that brgm takes."""
-    fitted = replace(generators.open_generator(None), w_avg=jnp.zeros(DIM), w_std=jnp.ones(()))
+    """A file of a perceptual network of few channels, and a generator that has all else that LPIPS presets take."""
+    principal = PrincipalFit(jnp.zeros(DIM), jnp.eye(DIM), jnp.ones(DIM))
+    fitted = replace(generators.open_generator(None), w_avg=jnp.zeros(DIM), w_std=jnp.ones(()), principal=principal)
     monkeypatch.setattr("pulse_jax.generators.generator.load_generator", lambda folder: fitted)
     monkeypatch.setattr("convert.perceptual._WIDTHS", (4, 5, 6, 6, 4))
     network, heads = perceptual_arrays()
     save_safetensors(tmp_path / "perceptual.safetensors", network | heads)
     return tmp_path / "perceptual.safetensors"
+
+
+def preset_loss(out):
+    return summary_of(out)["config"]["loss"]
 
 
 def test_a_perceptual_network_gives_brgm_its_whole_loss(fake, inputs, tmp_path, capsys, perceptual):
@@ -109,11 +117,38 @@ def test_a_perceptual_network_gives_brgm_its_whole_loss(fake, inputs, tmp_path, 
     assert summary["settings"]["perceptual"] is summary["perceptual"] is None and "LPIPS" not in str(summary["config"])
 
 
+@pytest.mark.parametrize("kind", [{}, {"basis": jnp.eye(DIM)}, {"radial": jnp.ones(2)}])
+def test_a_flow_of_another_kind_than_the_programs_is_told_of(fake, inputs, tmp_path, capsys, monkeypatch, kind):
+    blocks = init_blocks(jax.random.key(0), 1, 4, DIM)
+    flow = Flow(jnp.zeros(DIM), jnp.ones(DIM), None, blocks, jnp.ones((1, DIM)), jnp.zeros((1, DIM)))
+    fitted = replace(generators.open_generator(None), w_avg=jnp.zeros(DIM), flow=flow._replace(**kind))
+    monkeypatch.setattr("pulse_jax.generators.generator.load_generator", lambda folder: fitted)
+    draw(inputs / "a.png")
+    assert run("upsample", inputs, "--output", tmp_path / "out", "--preset", "srls", "--restarts", 1) == 0
+    told = "--preset srls: this generator's flow is another one than that of its program"
+    assert (told in capsys.readouterr().err) == bool(kind)
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name in PERCEPTUAL or name == "csgm"])
+def test_what_is_left_out_without_it_is_told(fake, inputs, tmp_path, capsys, perceptual, name):
+    draw(inputs / "a.png", side=16)
+    told = f"--preset {name}: without --perceptual, the LPIPS of its program's loss is left out."
+    words = ["--preset", name, "--restarts", 1, "--output"]
+    assert run("upsample", inputs, *words, tmp_path / "without") == 0
+    assert (told in capsys.readouterr().err) == (name in PERCEPTUAL)
+    if name in PERCEPTUAL:
+        assert run("upsample", inputs, *words, tmp_path / "out", "--perceptual", perceptual) == 0
+        assert told not in capsys.readouterr().err
+        terms = [[term.name for term in parse_loss(preset_loss(tmp_path / out))] for out in ("without", "out")]
+        # Over several scales of one preset, by another name.
+        assert [any(term.endswith("LPIPS") for term in loss) for loss in terms] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("words", "text", "code"),
     [
-        ("--perceptual FILE", "--perceptual: has a meaning with --preset brgm only", 2),
-        ("--perceptual FILE --preset bicubic", "--perceptual: has a meaning with --preset brgm only", 2),
+        ("--perceptual FILE", "--perceptual: has a meaning with --preset brgm, ", 2),
+        ("--perceptual FILE --preset bicubic", "--perceptual: has a meaning with --preset brgm, ", 2),
         (
             "--perceptual FILE --preset brgm --output-size 8",
             "--output-size: expected 16 at least for the loss LPIPS",

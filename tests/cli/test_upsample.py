@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from pulse_jax.cli import upsample
+from pulse_jax.cli.advice import advice
 from pulse_jax.cli.demo import verify
 from pulse_jax.engine import memory
 from pulse_jax.images.degradations.bicubic import Bicubic
@@ -284,9 +285,9 @@ def test_lack_of_memory_is_told(fake, inputs, tmp_path, capsys):
 )
 def test_advice_names_the_likeliest_reason(unchecked, error, size, folder, told):
     missed = types.SimpleNamespace(
-        input_size=size, generator_record={"folder": folder}, config=types.SimpleNamespace(eps=1e-3)
+        input_size=size, alignment=None, generator_record={"folder": folder}, config=types.SimpleNamespace(eps=1e-3)
     )
-    assert re.search(told, upsample._advice(missed, error))
+    assert re.search(told, advice(missed, error))
 
 
 def test_more_lanes_than_memory_has_room_for_are_one_line(fake, inputs, tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """The words of a command line: what cannot be meant is told in one line, with what may be meant."""
 
+import signal
 import subprocess
 import sys
 
@@ -35,6 +36,14 @@ def test_the_version_and_the_module(capsys):
     assert capsys.readouterr().out == f"pulse-jax {pulse_jax.__version__}\n"
     done = subprocess.run([sys.executable, "-m", "pulse_jax", "--version"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, f"pulse-jax {pulse_jax.__version__}\n")
+
+
+def test_a_reader_that_leaves_is_no_error():
+    words = [sys.executable, "-m", "pulse_jax", "upsample", "--help"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.wait() == 128 + signal.SIGPIPE and process.stderr.read() == b""
 
 
 def test_quiet_leaves_results_and_what_went_wrong(fake, inputs, tmp_path, capsys):

@@ -79,7 +79,7 @@ def write_files(naming, container, folder):
             flat = {
                 f"{name}.{key}" if name else key: array
                 for name, arrays in source.networks.items()
-                if name in ("", "Gs", "G_ema", "g_ema", "params_ema", "generator_smooth")
+                if name in ("", "Gs", "G_ema", "g_ema", "g_running", "params_ema", "generator_smooth")
                 for key, array in arrays.items()
             }
             save_safetensors(path, flat)
@@ -92,7 +92,11 @@ def write_files(naming, container, folder):
 
 CASES = [
     *((naming, protocol) for naming in ("ada", "tensorflow1", "tensorflow2") for protocol in (2, 3, 4)),
-    *((naming, kind) for naming in ("pulse", "lernapparat", "huangzh13", "rosinality") for kind in ("zip", "legacy")),
+    *(
+        (naming, kind)
+        for naming in ("pulse", "lernapparat", "huangzh13", "rosinality", "rosinality1")
+        for kind in ("zip", "legacy")
+    ),
     *((naming, "zip") for naming in ("genforce1", "genforce2", "basicsr")),
     *((f"{naming} labels", 4) for naming in ("ada", "tensorflow1", "tensorflow2")),
     *((f"{naming} labels", "zip") for naming in ("huangzh13", "genforce1")),

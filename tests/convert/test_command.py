@@ -51,6 +51,21 @@ def test_a_conversion_gives_a_generator_folder(checkpoint, tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
+def test_a_smaller_size_is_converted_where_there_is_one(tmp_path, capsys):
+    (source,) = writers.write("rosinality1")
+    path = tmp_path / "weights.safetensors"
+    save_safetensors(path, source.networks["g_running"])
+    for words, size, told in (
+        ([], 8, "it is not said whether 8x8 was trained to its end: --resolution N takes a smaller one"),
+        (["--resolution", 4], 4, "the colours of 4x4 are older than its blocks, which were trained on for 8x8"),
+    ):
+        assert _run("convert", "--inspect", path, *words) == 0
+        assert f"note                 {told}" in capsys.readouterr().out.splitlines()
+        assert _run("convert", path, tmp_path / str(size), "--samples", 16, *words) == 0
+        assert told in " ".join(capsys.readouterr().err.split())
+        assert load_generator(tmp_path / str(size)).resolution == size
+
+
 @pytest.mark.parametrize(
     ("words", "text", "code"),
     [
@@ -58,6 +73,8 @@ def test_a_conversion_gives_a_generator_folder(checkpoint, tmp_path, capsys):
         (["missing.pt", "out"], "missing.pt", 1),
         (["FILE", "out", "--clamp", "-1"], "--clamp: expected a positive number", 2),
         (["FILE", "out", "--samples", "1"], "samples", 2),
+        (["FILE", "out", "--resolution", "6"], "--resolution: expected a power of two from 4 to 4096, got 6", 2),
+        (["FILE", "out", "--resolution", "4"], "8x8, which makes no pictures of another size", 1),
     ],
 )
 def test_what_cannot_be_converted_is_told_in_one_line(checkpoint, tmp_path, capsys, words, text, code):

@@ -30,7 +30,7 @@ ALL = {**writers.STYLEGAN1, **writers.STYLEGAN2}
 OPTIONAL = re.compile(
     r".*(noise_const|noises\.noise_?\d+|apply_noise\.noise|layer\d+\.noise|/noise\d+|resample_filter)"
     r"|.*(blur\.kernel|filter\.kernel|upsample\.kernel)|.*lod|synthesis/ToRGB_lod[1-9].*"
-    r"|g_synthesis\.to_rgb\.0\..*|latent_avg|truncation\.avg_latent"
+    r"|g_synthesis\.to_rgb\.0\..*|latent_avg|truncation\.avg_latent|generator\.to_rgb\.0\..*|.*\.weight_flip"
 )
 
 
@@ -180,6 +180,8 @@ def _rename(sources, old, new):
         ("pulse", "blocks.8x8.", "blocks.8192x8192."),
         ("huangzh13", "g_synthesis.blocks.0.", "g_synthesis.blocks.10."),
         ("genforce1", "synthesis.layer3.", "synthesis.layer22."),
+        ("rosinality1", "generator.progression.1.", "generator.progression.11."),
+        ("rosinality1", "style.3.", "style.129."),
         ("genforce2", "synthesis.layer2.", "synthesis.layer21."),
     ],
 )
@@ -194,7 +196,7 @@ def test_names_that_claim_a_huge_network_are_refused(naming, old, new):
 
 def _keys(sources):
     """(file, network, key) of everything that a conversion looks at."""
-    chosen = {"", "Gs", "G_ema", "g_ema", "params_ema", "generator_smooth"}
+    chosen = {"", "Gs", "G_ema", "g_ema", "g_running", "params_ema", "generator_smooth"}
     return [(i, n, k) for i, s in enumerate(sources) for n, arrays in s.networks.items() if n in chosen for k in arrays]
 
 
@@ -289,6 +291,7 @@ def test_other_filters_are_refused():
         ("genforce2", "synthesis.upsample.kernel"),
         ("genforce1", "synthesis.layer2.blur.kernel"),
         ("pulse", "blocks.8x8.conv0_up.intermediate.kernel"),
+        ("rosinality1", "generator.progression.1.conv1.2.weight"),
     ):
         sources = writers.write(naming)
         index, network, _ = next(k for k in _keys(sources) if k[2] == key)

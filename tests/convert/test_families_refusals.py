@@ -248,7 +248,7 @@ def test_inspect_says_what_it_is(files):
     assert all(line.isprintable() and "[1m" not in line for line in broken.lines())
 
 
-@pytest.mark.parametrize("family", [family.name for family in FAMILIES])
+@pytest.mark.parametrize("family", [family.name for family in FAMILIES if family.entries is not None])
 def test_export_is_the_inverse(family, files, tmp_path):
     second = "StyleGAN2" in family
     source = _ada() if second else _tensorflow(1)

@@ -10,12 +10,14 @@ import pytest
 import convert
 from convert.accounting import fill
 from convert.networks import account
+from convert.safetensors_file import save_safetensors
 from convert.source import CheckpointError, read_source
+from pulse_jax.cli import main
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.bundle import MissingPrior
 from pulse_jax.search import presets
 from pulse_jax.search.requirements import check_fits
-from tests.convert import hostile, writers
+from tests.convert import files, hostile, writers
 from tests.golden_weights import GOLDENS
 
 ONE = np.ones((1,), np.float32)
@@ -246,6 +248,9 @@ def test_w_can_be_searched_without_the_mapping_network(without_mapping):
         lambda: generator.sample(jax.random.key(0), 1),
         lambda: check_fits(generator, presets.csgm()),
         lambda: check_fits(generator, presets.stylegan2_projector()),
+        lambda: check_fits(generator, presets.pulse(loss="1*L2+1*WPRIOR")),
+        lambda: check_fits(generator, presets.pulse(loss="1*L2+1*FLOW")),
+        lambda: check_fits(generator, presets.pulse(latent_noise=0.05)),
     ):
         with pytest.raises(MissingPrior, match="the mapping network, without which this generator came"):
             attempt()
@@ -256,3 +261,201 @@ def test_without_a_fit_either_nothing_can_be_searched(without_mapping):
     with pytest.raises(CheckpointError, match="has no mapping network; give its file as well"):
         convert.convert(paths[:-1], folder)
     assert not folder.exists()
+
+
+# --- which weights are averaged, and what is not said -----------------------------------------------------------------
+
+
+RAW, MEAN = _rosinality(1)[0], _rosinality(0)[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("generator_avg", "avg_generator", "g_swa", "polyak", "generator_test", "G_mean", "G_s"),
+        *("generatorEma", "modelEma", "GEma", "gema", "ema2"),
+    ],
+)
+def test_usual_names_of_averages_win(name):
+    found = account([writers.source({"generator": RAW, name: MEAN})])
+    assert found.network == name
+
+
+@pytest.mark.parametrize("outer", ["ema_run", "running", "shadow", "EMA_run"])
+def test_a_files_own_name_does_not_make_all_in_it_averages(outer):
+    found = account([writers.source({outer: _under("g.", RAW) | _under("g_ema.", MEAN)})])
+    assert found.network == f"{outer}.g_ema"
+    found = account([writers.source({"ema": _under("online_model.", RAW) | _under("ema_model.", MEAN)})])
+    assert found.network == "ema.ema_model"
+
+
+@pytest.mark.parametrize("outer", ["", "params."])
+@pytest.mark.parametrize("other", ["other", "generator_target"])
+def test_a_second_network_of_a_name_that_says_nothing_is_asked_about(outer, other):
+    arrays = _under(f"{outer}generator.", RAW) | _under(f"{outer}{other}.", MEAN)
+    with pytest.raises(CheckpointError, match=r"several networks; choose one with --network: "):
+        account([writers.source({"": arrays})])
+    assert account([writers.source({"": arrays})], network=other).network == f"{outer}{other}"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"optimizer": _under("exp_avg.", MEAN)},
+        {"g_ema_optim": dict(MEAN)},
+        {"d_ema": {"final_linear.0.weight": ONE, "convs.0.0.weight": ONE}},
+        {"stats": {"latent_avg": np.ones(7, np.float32)}},
+        {"ema": {"value": ONE}},
+    ],
+    ids=["moments", "optimiser", "discriminator", "statistics", "number"],
+)
+def test_what_is_no_average_of_the_weights_does_not_matter(beside):
+    found = account([writers.source({"g": RAW, **beside})])
+    assert found.network == "g"
+    _assert_same(found, RAW)
+
+
+def _torch_file(path, values):
+    torch = hostile.Torch()
+
+    def made(value):
+        if isinstance(value, dict):
+            return {key: made(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [made(part) for part in value]
+        return torch.tensor(value) if isinstance(value, np.ndarray) else value
+
+    path.write_bytes(torch.zip(made(values)))
+    return read_source(path)
+
+
+def test_averages_that_are_no_network_are_told(tmp_path):
+    """torch_ema keeps a list without names; Lightning's LitEma takes the dots out of names."""
+    listed = {"generator": dict(RAW), "ema": {"decay": 0.999, "shadow_params": list(MEAN.values())}}
+    bare = {key.replace(".", ""): array for key, array in MEAN.items()}
+    for source, name, raw in (
+        (_torch_file(tmp_path / "a.pt", listed), "ema/shadow_params", "generator"),
+        (
+            writers.source({"state_dict": _under("generator.", RAW) | _under("generator_ema.", bare)}),
+            "state_dict.generator_ema",
+            "state_dict.generator",
+        ),
+    ):
+        told = rf"holds averaged weights, '{name}', that cannot be read as a network; --network {raw} takes the raw"
+        with pytest.raises(CheckpointError, match=told):
+            account([source])
+        assert account([source], network="generator").network == raw
+
+
+def test_an_unread_average_beside_bare_weights_is_told_as_left(tmp_path):
+    source = _torch_file(tmp_path / "a.pt", {**RAW, "ema": {"shadow_params": list(MEAN.values())}})
+    (told,) = account([source]).left
+    assert told == "ema/shadow_params (averaged weights that cannot be read as a network)"
+
+
+@pytest.mark.parametrize("place", ["latent_avg", "other"])
+def test_the_mean_of_w_is_found_beside_a_nested_network(place):
+    average = np.arange(7, dtype=np.float32)
+    arrays = _under("generator.", MEAN) | {place: average, "betas": np.ones(3, np.float32)}
+    found = account([writers.source({"state_dict": arrays})])
+    filled = fill(found.plan, found.state)
+    assert ("w_avg" in filled) == (place == "latent_avg")
+    if place == "latent_avg":
+        np.testing.assert_array_equal(filled["w_avg"], average)
+
+
+@pytest.mark.parametrize("counter", ["decay", "num_updates", "initted", "ema_decay", "beta"])
+def test_counters_of_averages_are_no_part_of_them(counter):
+    _assert_same(account([writers.source({"g_ema": {**MEAN, counter: NUMBER}})]), MEAN)
+
+
+@pytest.mark.parametrize("place", ["ema", "ema.module"])
+def test_a_network_below_one_whose_keys_stand_bare_is_found(place):
+    found = account([writers.source({"": {**RAW, **_under(f"{place}.", MEAN)}})])
+    assert found.network == place
+    _assert_same(found, MEAN)
+
+
+@pytest.mark.parametrize("wrapped", ["", "module.", "_orig_mod.module."])
+@pytest.mark.parametrize(("mapping", "synthesis"), [("mapping", "synthesis"), ("g_mapping", "g_synthesis")])
+def test_halves_that_stand_side_by_side_are_one_network(mapping, synthesis, wrapped):
+    whole = writers.random_stylegan1()
+    first, second = (file.networks[""] for file in writers.pulse(whole, None))
+    arrays = _under(f"{synthesis}.{wrapped}", first) | _under(f"{mapping}.{wrapped}", second)
+    for networks in ({"": arrays}, {"state_dict": arrays}):
+        found = account([writers.source(networks)])
+        assert found.plan.config.mapping_layers == 2 and not found.left
+        expected = account(writers.pulse(whole, None))
+        for name, array in fill(expected.plan, expected.state).items():
+            np.testing.assert_array_equal(fill(found.plan, found.state)[name], array)
+
+
+def test_settings_of_a_wrapped_module_are_found(tmp_path):
+    """A pickled wrapper, such as DataParallel, around StyleGAN2-ADA's generator."""
+    ada = writers.ada(writers.random_stylegan2(), 256)[0]
+    generator = files._modules(ada.networks["G_ema"], ada.values["G_ema"], "Generator")
+    odd = hostile.module("Discriminator", {}, {}, {}, architecture="resnet")
+
+    def half(name):
+        arrays, values = (
+            {key.removeprefix(f"{name}."): value for key, value in table["G_ema"].items() if key.startswith(name)}
+            for table in (ada.networks, ada.values)
+        )
+        return files._modules(arrays, values, name)
+
+    for value in (
+        hostile.module("Wrapper", {}, {}, {"module": generator}),
+        hostile.module("Wrapper", {}, {}, {"G_ema": generator, "D": odd}),
+        {name: half(name) for name in ("mapping", "synthesis")},
+    ):
+        (tmp_path / "a.pkl").write_bytes(hostile.pickled(value, 4))
+        found = account([read_source(tmp_path / "a.pkl")])
+        assert found.plan.config.conv_clamp == 256.0
+
+
+def test_a_name_for_a_network_without_one_is_refused():
+    with pytest.raises(CheckpointError, match="the only network has no name, got g_ema; leave --network out"):
+        account([writers.source({"": dict(MEAN)})], network="g_ema")
+
+
+def test_inspecting_says_what_converting_would(tmp_path):
+    synthesis, _ = writers.pulse(writers.random_stylegan1(), None)
+    path = tmp_path / "synthesis.safetensors"
+    save_safetensors(path, synthesis.networks[""])
+    fault = convert.inspect(path).fault
+    assert "has no mapping network; give its file as well" in fault
+    with pytest.raises(CheckpointError, match="has no mapping network; give its file as well"):
+        convert.convert(path, tmp_path / "out", samples=16)
+
+
+@pytest.mark.parametrize("key", ["k{}.b.c.d.e.f.g.h.i.j", "k{}.style.1.weight"])
+def test_very_many_names_are_refused_soon(key):
+    arrays = {key.format(i): ONE for i in range(99_000)}
+    with pytest.raises(CheckpointError, match="more than 50000 groups of names; do not trust the file"):
+        account([writers.source({"": arrays})])
+
+
+def test_a_message_lists_some_of_very_many_networks():
+    arrays = {f"n{i}.style.1.weight": ONE for i in range(3000)}
+    with pytest.raises(CheckpointError, match="and 2992 more") as raised:
+        account([writers.source({"": arrays})])
+    assert len(str(raised.value)) < 600
+
+
+@pytest.mark.parametrize("value", [True, (2.0,), "2"])
+def test_a_level_of_detail_of_another_type_is_refused(value):
+    (source,) = writers.STYLEGAN1["tensorflow1"](writers.random_stylegan1(), np.ones(7, np.float32))
+    del source.networks["Gs"]["lod"]
+    source.values.setdefault("Gs", {})["lod"] = value
+    with pytest.raises(CheckpointError, match=r"but says lod = .*expected 0, the full resolution"):
+        account([source])
+
+
+def test_commands_say_what_is_missing_with_the_mapping_network(without_mapping, capsys, tmp_path):
+    paths, folder = without_mapping
+    convert.convert(paths, folder)
+    assert main(["info", "--generator", str(folder)]) == 0
+    assert "mapping" in (told := capsys.readouterr().out) and "none: only w can be searched" in told
+    words = ["sample", "--generator", str(folder), "--output", str(tmp_path / "out"), "--truncation", "0.5"]
+    assert main(words) == 1
+    assert "the mapping network, without which this generator came" in capsys.readouterr().err

@@ -232,6 +232,40 @@ def genforce1(state, w_avg):
     return [source({**networks, "generator_smooth": g}, container="torch-zip", path="stylegan_ffhq.pth")]
 
 
+def rosinality1(state, w_avg, fused_from=128):
+    """`g_running` beside the other networks; there is no mean of w, and the 4x4 block has one bias less."""
+    g = {}
+    for i, weight, bias in _dense(state, "dense"):
+        g[f"style.{2 * i + 1}.linear.weight_orig"], g[f"style.{2 * i + 1}.linear.bias"] = weight, bias
+    for n, (size, width) in enumerate(_blocks(state).items()):
+        ours, theirs = f"blocks.{size}x{size}", f"generator.progression.{n}"
+        if n == 0:
+            g[f"{theirs}.conv1.input"] = state[f"{ours}.const"]
+        else:
+            kernel, bias = (state[f"{ours}.conv0_up.{part}"] for part in ("weight", "bias"))
+            blur = f"{theirs}.conv1.2"
+            if size >= fused_from:
+                blur = f"{theirs}.conv1.1"
+                g[f"{theirs}.conv1.0.weight"], g[f"{theirs}.conv1.0.bias"] = 4 * kernel.swapaxes(0, 1), bias
+            else:
+                g[f"{theirs}.conv1.1.conv.weight_orig"], g[f"{theirs}.conv1.1.conv.bias"] = kernel, bias
+            g[f"{blur}.weight"] = g[f"{blur}.weight_flip"] = np.tile(BLUR[None, None], (width, 1, 1, 1))
+        g[f"{theirs}.conv2.conv.weight_orig"] = state[f"{_conv1(state, size)}.weight"]
+        g[f"{theirs}.conv2.conv.bias"] = state[f"{_conv1(state, size)}.bias"]
+        for half in (1, 2):
+            noise, style = state[f"{ours}.epi{half}.noise.weight"], f"{ours}.epi{half}.style_mod.lin"
+            g[f"{theirs}.noise{half}.weight_orig"] = (noise * np.float32((width / 2) ** 0.5)).reshape(1, width, 1, 1)
+            g[f"{theirs}.adain{half}.style.linear.weight_orig"] = state[f"{style}.weight"] / np.float32(2**0.5)
+            bias = state[f"{style}.bias"] + np.repeat(np.float32([1, 0]), width)
+            g[f"{theirs}.adain{half}.style.linear.bias"] = bias
+        colours = state["torgb.weight"] if size == max(_blocks(state)) else np.ones((3, width, 1, 1), np.float32)
+        g[f"generator.to_rgb.{n}.conv.weight_orig"] = colours / np.float32(2**0.5)
+        g[f"generator.to_rgb.{n}.conv.bias"] = state["torgb.bias"]
+    discriminator = {"progression.0.conv1.0.conv.bias", "from_rgb.0.conv.bias", "linear.linear.bias"}
+    networks = {"generator": dict(g), "discriminator": dict.fromkeys(discriminator, np.ones(1, np.float32))}
+    return [source({**networks, "g_running": g}, container="torch-zip", path="train_step-7.model")]
+
+
 STYLEGAN1 = {
     "pulse": pulse,
     "lernapparat": lernapparat,
@@ -239,6 +273,10 @@ STYLEGAN1 = {
     "tensorflow1": tensorflow1,
     "genforce1": genforce1,
 }
+
+
+OWN_STYLEGAN1 = {"rosinality1": rosinality1}
+"""Namings of networks that are no ports: biases before the blur, and one noise image for a block."""
 
 
 # --- StyleGAN2 --------------------------------------------------------------------------------------------------------
@@ -404,14 +442,14 @@ LABELLED = (
 )
 """The namings of networks with labels; `joint` tells the two of StyleGAN2's in TensorFlow apart."""
 
-NETWORKS = (*STYLEGAN1, *STYLEGAN2, *LABELLED)
+NETWORKS = (*STYLEGAN1, *OWN_STYLEGAN1, *STYLEGAN2, *LABELLED)
 
 
 def write(network, **sizes):
     """The files of a random network, one of `NETWORKS`; of three labels unless told otherwise."""
     naming, *kind = network.split()
     sizes = {"labels": 3 if "labels" in kind else 0} | sizes
-    if naming in STYLEGAN1:
+    if naming in STYLEGAN1 | OWN_STYLEGAN1:
         w_avg = np.linspace(-1, 1, sizes.get("d", 7), dtype=np.float32)
-        return STYLEGAN1[naming](random_stylegan1(**sizes), w_avg)
+        return (STYLEGAN1 | OWN_STYLEGAN1)[naming](random_stylegan1(**sizes), w_avg)
     return STYLEGAN2[naming](random_stylegan2(**sizes, joint="joint" in kind))

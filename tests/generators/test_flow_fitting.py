@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pulse_jax.generators.priors.flow import forward, inverse, log_prob
-from pulse_jax.generators.priors.flow_fitting import fit_flow
+from pulse_jax.generators.priors.flow import MOST_LOG_SCALE, forward, inverse, log_prob
+from pulse_jax.generators.priors.flow_fitting import _program_blocks, fit_flow
 from pulse_jax.generators.priors.moments import draw_latents
 from pulse_jax.generators.priors.principal import fit_principal
 
@@ -209,3 +209,31 @@ def test_a_fit_with_noise_goes_on_as_if_it_had_never_stopped():
 def test_negative_noise_is_refused():
     with pytest.raises(ValueError, match=r"^noise: expected 0 or more, got -0\.1"):
         fit(noise=-0.1)
+
+
+def test_the_programs_own_flow_is_fitted():
+    """Unbounded scales, its order of hidden units, orthogonal first weights; what is no weight stays as it is."""
+    states = []
+    found = fit(epochs=6, program=True, on_progress=lambda state, steps: states.append(state))
+    blocks = found.flow.blocks
+    assert found.flow.is_srls
+    np.testing.assert_array_equal(blocks["degrees"], np.zeros((2, 24)))  # of two dimensions, only the first is read
+    np.testing.assert_array_equal(blocks["limit"], np.full(2, MOST_LOG_SCALE))
+    assert "limit" not in states[0].parameters["blocks"]
+    z = jax.random.normal(jax.random.key(9), (2000, 2))
+    truth = float(jnp.mean(warped_log_prob(z)))
+    assert truth - 0.15 < float(jnp.mean(log_prob(found.flow, warped(z)))) < truth + 0.15
+    again = fit(epochs=6, program=True, state=jax.tree.leaves(states[len(states) // 2]))
+    for one, other in zip(jax.tree.leaves(found.flow), jax.tree.leaves(again.flow), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_programs_first_weights_are_orthogonal_where_they_are_not_masked():
+    made = _program_blocks(jax.random.key(0), 3, 12, 5)
+    np.testing.assert_array_equal(made["degrees"], np.tile(np.arange(12) % 4, (3, 1)))
+    # Hidden units of the highest degree read all others.
+    second = np.asarray(made["weight_2"])
+    top = second[:, :, np.arange(12) % 4 == 3]
+    np.testing.assert_allclose(np.einsum("kio,kip->kop", top, top), np.tile(np.eye(3), (3, 1, 1)), atol=1e-5)
+    assert made["weight_mean"].shape == made["weight_log_scale"].shape == (3, 12, 5)
+    assert np.all(np.asarray(made["bias_1"]) == 0)

@@ -1,6 +1,7 @@
 """LPIPS: against a restatement in float64 of what paper and program say, and where it takes part in searches."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -97,6 +98,8 @@ def test_large_pictures_are_brought_down_to_256_by_means_of_areas(monkeypatch):
     small = large.reshape(2, 16, 3, 16, 3).mean(axis=2)
     reduced = jax.jit(lambda *inputs: lpips(*inputs))  # compiled afresh: programs hold the side
     np.testing.assert_allclose(reduced(network, *large.astype(np.float32)), restated(small), rtol=1e-5)
+    whole = jax.jit(functools.partial(lpips, whole=True))(network, *large.astype(np.float32))
+    np.testing.assert_allclose(whole, restated(large), rtol=1e-5)
     # 24 to 16: every mean takes one pixel whole and half of the next.
     wide = pictures(16, 24)
     pairs = wide.reshape(2, 16, 8, 3, 3)

@@ -73,3 +73,39 @@ def test_instance_norm_epsilon_is_the_configs(synthesis, golden):
     w, noise = _inputs(golden)
     other = stylegan1.Synthesis(config).apply({"params": params}, w, noise)
     assert float(jnp.abs(other - synthesis(w, noise)).max()) > 0.1
+
+
+# --- another program's order and noise (`tests/convert/test_rosinality_stylegan1.py` holds them against it) -----------
+
+
+def _other(golden, changes, **settings):
+    config = StyleGAN1Config(resolution=64, latent_dim=64, channels=(32, 32, 32, 16, 8), **settings)
+    params = stylegan1_synthesis(state_dict(golden)) | changes
+    return jax.jit(functools.partial(stylegan1.Synthesis(config).apply, {"params": params}))
+
+
+def test_a_bias_before_the_blur_is_blurred_with_zeros_around(golden):
+    """As noise would be, whose image is the blur of ones and whose weights are the biases."""
+    params = stylegan1_synthesis(state_dict(golden))
+    w, noise = _inputs(golden)
+    changes, early_noise, late_noise = {}, list(noise), list(noise)
+    for block, size in enumerate((8, 16, 32, 64), 1):
+        edge = jnp.ones(size).at[jnp.array([0, -1])].set(0.75)
+        bias = params[f"b{size}_conv0_bias"]
+        changes[f"b{size}_conv0_bias"] = jnp.zeros_like(bias)
+        changes[f"b{size}_epilogue0"] = params[f"b{size}_epilogue0"] | {"noise_weight": bias}
+        early_noise[2 * block] = jnp.zeros_like(noise[2 * block])
+        late_noise[2 * block] = jnp.broadcast_to(jnp.outer(edge, edge)[None, :, :, None], noise[2 * block].shape)
+    early = _other(golden, {}, bias_before_blur=True)(w, tuple(early_noise))
+    late = _other(golden, changes)(w, tuple(late_noise))
+    np.testing.assert_allclose(early, late, atol=1e-5 * np.abs(late).max())
+    assert np.abs(early - _other(golden, {})(w, tuple(early_noise))).max() > 0.01 * np.abs(late).max()
+
+
+def test_both_layers_of_a_block_may_share_a_noise_image(golden):
+    w, noise = _inputs(golden)
+    shared = noise[::2]
+    twice = tuple(image for image in shared for _ in (0, 1))
+    np.testing.assert_array_equal(_other(golden, {}, shared_noise=True)(w, shared), _other(golden, {})(w, twice))
+    config = StyleGAN1Config(resolution=64, shared_noise=True)
+    assert config.noise_shapes == tuple((size, size, 1) for size in (4, 8, 16, 32, 64))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from pulse_jax.manifold import product as mf
 from pulse_jax.manifold import sphere
-from pulse_jax.manifold.product import Euclidean, L1Ball, Sphere
+from pulse_jax.manifold.product import Euclidean, L1Ball, NearStart, Sphere
 
 MANIFOLD = {
     "sphere": Sphere(),
@@ -291,3 +291,14 @@ def test_a_ball_takes_part_in_a_product():
     point = {"a": jnp.ones((2, 3)), "b": jnp.asarray([4.0, 0.0, 0.0, 0.0])}
     radii = mf.radii(manifold, point)
     np.testing.assert_allclose(mf.rescale(manifold, point, radii=radii)["b"], [2.0, 0.0, 0.0, 0.0])
+
+
+def test_each_vector_stays_in_a_ball_around_its_start():
+    space = {"w": NearStart(norm=2.0)}
+    start = {"w": jnp.asarray([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])}
+    radii = mf.radii(space, start)
+    moved = {"w": start["w"] + jnp.asarray([[4.0, 0.5, 0.0], [0.5, -1.0, 0.5]])}
+    np.testing.assert_allclose(mf.rescale(space, moved, radii=radii)["w"], [[3.0, 2.0, 3.0], [0.5, -1.0, 0.5]])
+    np.testing.assert_allclose(mf.project(space, moved, radii=radii)["w"], [[3.0, 2.0, 3.0], [0.5, -1.0, 0.5]])
+    with pytest.raises(ValueError, match="radius: expected the start"):
+        NearStart(axes=(-2, -1)).project(start["w"], radius=start["w"])

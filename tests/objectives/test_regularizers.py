@@ -52,6 +52,7 @@ def _terms(dtype):
     rows = {
         "FLOW": lambda w: regularizers.flow_prior(*flows.forward(_flow(dtype), w)),
         "NORM": lambda w: regularizers.flow_norm(flows.forward(_flow(dtype), w)[0]),
+        "MEAN_NORM": lambda w: regularizers.mean_norm(flows.forward(_flow(dtype), w)[0]),
         "CROSS": regularizers.cross,
         "CROSS_SQUARED": regularizers.cross_squared,
         "WPRIOR": lambda w: regularizers.w_prior(w, mean, std),
@@ -68,6 +69,7 @@ def _terms(dtype):
         "MAE": lambda x: losses.mae(x, target),
         "LAPLACE": lambda x: losses.laplace(x, target, scale),
         "GAUSSIAN": lambda x: losses.gaussian(x, target, scale),
+        "SQUARES": lambda x: losses.squares(x, target, 8),
     }
     seen = jnp.asarray(0.5 + 0.2 * _random(16, 16, 3, seed=10), dtype)
     larger_images = {"LPIPS": lambda x: lpips.lpips(tiny_perceptual(dtype), x, seen)}
@@ -146,6 +148,8 @@ def test_the_flow_terms_are_its_density_and_its_norm():
     np.testing.assert_allclose(regularizers.flow_prior(u, log_det), -np.mean(normal + log_det), rtol=1e-5)
     expected = np.mean((np.linalg.norm(u, axis=-1) - WIDTH**0.5) ** 2)
     np.testing.assert_allclose(regularizers.flow_norm(u), expected, rtol=1e-5)
+    lengths = np.linalg.norm(u, axis=-1)
+    np.testing.assert_allclose(regularizers.mean_norm(u), (lengths.mean() - u.shape[-1] ** 0.5) ** 2, rtol=1e-4)
 
 
 def test_the_covariance_prior_is_a_mahalanobis_distance():

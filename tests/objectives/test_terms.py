@@ -70,9 +70,23 @@ def test_every_row_is_reached_through_the_language(known):
     fields |= {"noise": (jnp.ones((8, 8, 1)),), "priors": known}
     total, values = jax.jit(lambda fields: total_loss(weights, TermInputs(**fields, eps=1e-3)))(fields)
     log_2pi = np.log(2 * np.pi)
-    by_hand = {"L2": 1.0, "L1": 10.0, "MAE": 1.0, "COARSE_MAE": 1.0, "GEOCROSS": 64 * (np.pi / 2) ** 2 / 2}
+    by_hand = {
+        "L2": 1.0,
+        "L1": 10.0,
+        "MAE": 1.0,
+        "COARSE_MAE": 1.0,
+        "SQUARES": 4.0 * 768,
+        "GEOCROSS": 64 * (np.pi / 2) ** 2 / 2,
+    }
     by_hand |= {"LAPLACE": 768 * (1 + np.log(2)), "GAUSSIAN": 384 * (1 + log_2pi), "LPIPS": 5 * 0.75}
-    by_hand |= {"FLOW": 0.5 + 2 * log_2pi, "NORM": 1.0, "CROSS": 2**0.5, "CROSS_SQUARED": 2.0, "COLINEAR": 0.5}
+    by_hand |= {
+        "FLOW": 0.5 + 2 * log_2pi,
+        "NORM": 1.0,
+        "MEAN_NORM": 1.0,
+        "CROSS": 2**0.5,
+        "CROSS_SQUARED": 2.0,
+        "COLINEAR": 0.5,
+    }
     # Images of 16 pixels have no scale above that.
     by_hand |= {"MULTISCALE_LPIPS": 0.0, "GEOCROSS_LATENT": by_hand["GEOCROSS"], "PRINCIPAL_MEAN": 0.25}
     by_hand |= {"WPRIOR": 0.25, "PRINCIPAL": 1.0, "LATENT": 2.0, "NOISE": 2.0}

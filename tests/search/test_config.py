@@ -27,6 +27,8 @@ pytestmark = pytest.mark.usefixtures("unchecked")
         StyleGAN2Config(resolution=4, mapping_layers=0),
         StyleGAN2Config(resolution=256, mapping_layers=2, mapping_lr_multiplier=1.0, conv_clamp=256.0),
         StyleGAN1Config(resolution=8, label_dim=10),
+        StyleGAN1Config(resolution=8, bias_before_blur=True),
+        StyleGAN1Config(resolution=8, shared_noise=True, bias_before_blur=True),
         StyleGAN2Config(resolution=8, label_dim=1, label_norm="joint"),
     ],
 )
@@ -81,6 +83,8 @@ def test_architectures_out_of_range_are_named(kind, settings, message):
     "kind, settings, message",
     [
         (StyleGAN1Config, {"instance_norm_eps": 0.0}, "instance_norm_eps: expected a positive number, got 0.0"),
+        (StyleGAN1Config, {"bias_before_blur": 1}, "bias_before_blur: expected true or false, got 1"),
+        (StyleGAN1Config, {"shared_noise": "yes"}, "shared_noise: expected true or false, got 'yes'"),
         (StyleGAN2Config, {"conv_clamp": -1.0}, "conv_clamp: expected a positive number, got -1.0"),
         (StyleGAN2Config, {"conv_clamp": math.inf}, "conv_clamp: expected a positive number, got inf"),
         (StyleGAN2Config, {"label_norm": "none"}, "label_norm: expected separate or joint, got 'none'"),
@@ -131,6 +135,12 @@ def test_settings_from_before_there_were_labels_are_those_without(config):
     assert architecture_from_dict(fields) == config
 
 
+@pytest.mark.parametrize("config", [StyleGAN1Config(resolution=8), StyleGAN2Config(resolution=8)])
+def test_what_only_one_program_does_is_not_said_of_others(config):
+    """So that folders, and the hashes of what describes them, are what they were."""
+    assert not {"bias_before_blur", "shared_noise"} & set(architecture_to_dict(config))
+
+
 def test_a_users_function_has_no_json():
     with pytest.raises(ValueError, match="only stylegan1, stylegan2 can be written to a folder, got FunctionConfig"):
         architecture_to_dict(FunctionConfig(resolution=4, latent_dim=2))
@@ -152,11 +162,15 @@ def test_a_users_function_has_no_json():
         ({"loss": "100*L3"}, "L3"),
         ({"loss": "1e400*L2"}, "1e400"),
         ({"space": "x"}, r"space: expected one of z, w, w\+, w\+\+, got 'x'"),
-        ({"start": "mean"}, "start: expected geometry euclidean and a space of w where it is mean"),
+        ({"start": "mean"}, "start: expected geometry euclidean or l1_ball and a space of w where it is mean"),
         ({"coordinates": "polar"}, "coordinates: expected one of whitened, plain, got 'polar'"),
-        ({"geometry": "torus"}, "geometry: expected one of sphere, euclidean, got 'torus'"),
+        ({"geometry": "torus"}, "geometry: expected one of sphere, euclidean, l1_ball, got 'torus'"),
         ({"noise_scale": 0.0}, "noise_scale: expected a positive number, got 0.0"),
         ({"latent_noise": -1.0}, "latent_noise: expected 0 or more, got -1.0"),
+        ({"latent_radius": 0}, "latent_radius: expected a positive number, got 0"),
+        ({"start_ways": (0.4, 0.2)}, "start_ways: expected two ascending numbers of 0 or more"),
+        ({"start_ways": 0.4}, "start_ways: expected two ascending numbers of 0 or more, got 0.4"),
+        ({"start_ways": (0.1, math.nan)}, "start_ways: expected two ascending numbers"),
         ({"feature_radius": -1.0}, "feature_radius: expected a positive number, got -1.0"),
         ({"phases": (Phase(share=1.0, block=1),), "space": "w"}, "phases: expected space w. where a block is searched"),
         ({"start": "zero"}, "start: expected one of uniform, .*gaussian, mean, got 'zero'"),
@@ -165,7 +179,10 @@ def test_a_users_function_has_no_json():
             {"schedule": "cosine"},
             "schedule: expected one of fixed, linear1cycle, linear1cycledrop, ramps, long_ramps, got 'cosine'",
         ),
-        ({"noise": "random"}, "noise: expected one of zero, fixed, trainable, normalized, redrawn, got 'random'"),
+        (
+            {"noise": "random"},
+            "noise: expected one of zero, fixed, trainable, normalized, normalized_first, redrawn, got 'random'",
+        ),
         ({"stop": "early"}, "stop: expected one of never, feasible, plateau, got 'early'"),
         ({"precision": "float16"}, "precision: expected one of float32, bfloat16, got 'float16'"),
         ({"precision": None}, "precision: expected one of float32, bfloat16, got None"),
@@ -203,8 +220,8 @@ def test_a_configs_structure_and_numbers_are_all_of_it():
         assert dataclasses.replace(config, **changed).structure != config.structure
 
 
-def test_phases_come_back_from_json():
-    config = presets.ilo()
+@pytest.mark.parametrize("config", [presets.ilo(), presets.rls()])
+def test_phases_and_ways_come_back_from_json(config):
     assert SearchConfig.from_dict(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 

@@ -183,7 +183,7 @@ def test_the_command_writes_what_a_search_would(work, capsys):
     out = work / "out"
     assert _run(work, out) == 0
     summary = json.loads((out / "summary.json").read_text())
-    assert summary["config"] == {"method": "bicubic", "eps": 1e-3, "steps": 1, "output_size": None}
+    assert summary["config"] == {"method": "bicubic", "eps": 1e-3, "steps": 1, "output_size": None, "exact": False}
     assert (summary["preset"], summary["restarts"], summary["solutions"]) == ("bicubic", 1, 3)
     assert summary["finished"] and (out / "sheet.png").exists()
     for entry in summary["inputs"]:

@@ -273,7 +273,7 @@ def test_only_searched_noise_is_differentiated_and_mapped(key):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ({"kind": "random"}, "kind: expected one of zero, fixed, trainable, normalized, redrawn, got 'random'"),
+        ({"kind": "random"}, "kind: expected one of zero, fixed, .*, normalized_first, redrawn, got 'random'"),
         ({"trainable": -1}, "trainable: expected at least 0 layers, got -1"),
         ({"zeroed": (3, -1)}, r"zeroed: expected layer indices of at least 0, got \(3, -1\)"),
     ],
@@ -296,3 +296,13 @@ def test_normalized_noise_has_mean_zero_and_variance_one(key):
     for image in searched:
         np.testing.assert_allclose(np.mean(image), 0.0, atol=1e-6)
         np.testing.assert_allclose(np.var(image), 1.0, rtol=1e-5)
+
+
+def test_of_normalized_noise_the_first_may_be_searched(key):
+    shapes = [(4, 4, 1), (8, 8, 1), (8, 8, 1)]
+    whole, _ = init_noise(key, shapes, "normalized", zeroed=())
+    searched, fixed = init_noise(key, shapes, "normalized_first", trainable=1, zeroed=(1,))
+    assert len(searched) == 1 and fixed[0] is None
+    np.testing.assert_array_equal(searched[0], whole[0])
+    np.testing.assert_array_equal(fixed[1], jnp.zeros((8, 8, 1)))
+    np.testing.assert_array_equal(fixed[2], whole[2])

@@ -164,7 +164,7 @@ def test_a_directory_of_very_many_members_costs_nothing(tmp_path):
 )
 def test_a_kept_solution_of_other_types_is_damaged(tmp_path, changes):
     arrays = {"restart": 0, "loss": 0.0, "downscaling_error": 0.0, "search_error": 0.0, "feasible": True, "status": 1}
-    arrays |= {"steps": 1, "feasible_at": 0, "evaluations": 1}
+    arrays |= {"steps": 1, "feasible_at": 0, "evaluations": 1, "moved": 0.0}
     np.savez(tmp_path / "a.npz", **arrays)
     assert KeptSolution.find(tmp_path / "a.npz").status is Status.FEASIBLE
     np.savez(tmp_path / "a.npz", **(arrays | changes))
@@ -175,6 +175,6 @@ def test_a_kept_solution_of_other_types_is_damaged(tmp_path, changes):
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 3)), np.zeros((2**16, 1, 3), np.uint8), np.zeros(3, np.uint8)])
 def test_a_kept_picture_that_is_none_is_damaged(tmp_path, image):
     arrays = {"restart": 0, "loss": 0.0, "downscaling_error": 0.0, "search_error": 0.0, "feasible": True, "status": 1}
-    np.savez(tmp_path / "a.npz", **arrays, steps=1, feasible_at=0, evaluations=1, image=image)
+    np.savez(tmp_path / "a.npz", **arrays, steps=1, feasible_at=0, evaluations=1, moved=0.0, image=image)
     with pytest.raises(RunError, match="cannot be read; give the same command again"):
         _kept(tmp_path / "a.npz").read()

@@ -11,6 +11,8 @@ from pulse_jax.system.errors import UsageError
 
 __all__ = ["FitPrior"]
 
+_NOISE = 0.05
+
 
 @options
 class FitPrior(Everywhere):
@@ -18,12 +20,13 @@ class FitPrior(Everywhere):
 
     generator: Annotated[Positional[Path], arg(metavar="GENERATOR")]
     """Folder of the generator; it gets the prior and a folder with reports."""
-    kind: Literal["flow", "pca", "gaussian"] = "flow"
-    """A normalizing flow, a Gaussian with all correlations, or PULSE's without any."""
-    samples: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 2000000 flow, else 1000000)")] = None
+    kind: Literal["flow", "srls", "pca", "gaussian"] = "flow"
+    """A normalizing flow; the flow of SRLS's program (single dimensions, no noise, scales without bound); a Gaussian
+    with all correlations; or PULSE's without any."""
+    samples: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 2000000 flows, else 1000000)")] = None
     """How many random w it is fitted to."""
     standardize: Literal["principal", "dimensions"] = "principal"
-    """What the flow starts from: principal components, or as in SRLS each dimension of w on its own."""
+    """What the flow starts from: principal components, or as in SRLS, and with --kind srls, each dimension of w."""
     hidden: Annotated[int, arg(metavar="N")] = 1024
     """Width of the flow's hidden layers."""
     blocks: Annotated[int, arg(metavar="N")] = 5
@@ -34,7 +37,7 @@ class FitPrior(Everywhere):
     """Adam's; with --epochs it falls to 0."""
     epochs: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: as --patience decides)")] = None
     """How often the flow sees every sample, at most."""
-    noise: Annotated[float, arg(metavar="S")] = 0.05
+    noise: Annotated[float, arg(metavar="S")] = _NOISE
     """Noise on w while the flow learns, as a share of its spread: searches need a density without cliffs. SRLS: 0."""
     patience: Annotated[int, arg(metavar="N")] = 30
     """Epochs without gain on held-out samples after which the flow is done."""
@@ -48,7 +51,7 @@ class FitPrior(Everywhere):
         """Samples: as given, or the default."""
         if self.samples is not None:
             return self.samples
-        return 2_000_000 if self.kind == "flow" else 1_000_000
+        return 2_000_000 if self.kind in ("flow", "srls") else 1_000_000
 
     def check(self) -> None:
         """Raise `UsageError` for what is out of range."""
@@ -62,4 +65,6 @@ class FitPrior(Everywhere):
             raise UsageError(f"--learning-rate: expected a positive number, got {self.learning_rate}")
         if not 0 <= self.noise <= 1:
             raise UsageError(f"--noise: expected 0 to 1, got {self.noise}")
+        if self.kind == "srls" and self.noise not in (0, _NOISE):
+            raise UsageError(f"--noise: has no meaning with --kind srls, which takes none, got {self.noise}")
         check_range("seed", self.seed, 0, 2**32 - 2)

@@ -20,7 +20,7 @@ from pulse_jax.cli.options.common import (
 )
 from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.cli.options.roles import Role, roles
-from pulse_jax.search.presets import INTERPOLATIONS
+from pulse_jax.search.presets import INTERPOLATIONS, PERCEPTUAL
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Upsample"]
@@ -96,11 +96,23 @@ class Upsample(Everywhere):
     the downscaling that solutions are held against."""
     factor: Annotated[int | None, arg(metavar="F", help_behavior_hint=""), Role(decides="value")] = None
     """The same by how many pixels of a solution become one of its input, along each side."""
+    align: Annotated[bool, Role(decides="value")] = False
+    """Take the inputs for photographs: every face in them is cut out upright, as align does, and becomes an input."""
+    at: Annotated[
+        int | None, arg(metavar="N", help_behavior_hint="(default: what the face has)"), Role(decides="value")
+    ] = None
+    """With --align: downscale faces to inputs of N x N pixels, by the downscaling that solutions are held against."""
+    landmarks: Annotated[File, Role(decides="contents")] = None
+    """With --align: take landmarks from this JSON file instead of finding faces."""
     init: Annotated[File, Role(decides="contents", repeated="given", reported=True, search_only=True)] = None
     """Start from the solutions in this solutions.npz, restart by restart, as many at most; or from the w in a
     projected_w.npz, .npy or .pt."""
     perceptual: Annotated[File, Role(decides="contents", repeated="given", reported=True)] = None
-    """With --preset brgm, whose loss then has its LPIPS term: the network that convert --perceptual wrote."""
+    """With presets whose programs compare by LPIPS too, whose loss then has that term: the network that convert
+    --perceptual wrote."""
+    exact: Annotated[bool, Role(decides="config", repeated="given")] = False
+    """Move each solution, as little as needed, to where it downscales to the input to rounding; it then is no longer
+    quite what the generator draws, and the sheet says by how much."""
     output_size: Annotated[
         int | None,
         arg(metavar="N", help_behavior_hint="(default: the generator's)"),
@@ -144,12 +156,18 @@ class Upsample(Everywhere):
         check_inputs(self.inputs)
         if self.preset in INTERPOLATIONS:
             self._check_nothing_searched()
-        if self.perceptual is not None and self.preset != "brgm":
-            raise UsageError("--perceptual: has a meaning with --preset brgm only")
+        if self.perceptual is not None and self.preset not in PERCEPTUAL:
+            raise UsageError(f"--perceptual: has a meaning with --preset {', '.join(PERCEPTUAL)} only")
         if self.input_size is not None and self.factor is not None:
             raise UsageError("--factor: has no meaning with --input-size, which says the same")
         if self.fit is not None and (self.input_size is not None or self.factor is not None):
             raise UsageError("--fit: has no meaning with --input-size or --factor, which make every picture fit")
+        if self.align:
+            for name in ("fit", "input_size", "factor"):
+                if getattr(self, name) is not None:
+                    raise UsageError(f"--{name.replace('_', '-')}: has no meaning with --align; --at says how large")
+        elif self.at is not None or self.landmarks is not None:
+            raise UsageError(f"--{'landmarks' if self.at is None else 'at'}: has a meaning with --align only")
         if self.solutions is None and self.max_restarts is not None:
             raise UsageError("--max-restarts: has a meaning with --solutions only")
         if self.solutions is not None and self.restarts is not None:

@@ -59,12 +59,12 @@ def features(network: Perceptual, image: Float[Array, "h w 3"]) -> list[Float[Ar
 
 
 def lpips(
-    network: Perceptual, x: Float[Array, "h w 3"], y: Float[Array, "h w 3"], *, largest: int | None = LARGEST_SIDE
+    network: Perceptual, x: Float[Array, "h w 3"], y: Float[Array, "h w 3"], *, whole: bool = False
 ) -> Float[Array, ""]:
     """Return the LPIPS distance of two pictures in [0, 1]: 0 for equal ones, symmetric, its gradient finite everywhere.
 
-    A side above `largest` pixels is first brought down to it by the means of areas, to 256 as BRGM does it (Marinescu
-    et al. 2021); None for none.
+    A side above 256 is first brought down to 256 by the means of areas, as BRGM does it (Marinescu et al. 2021), but
+    not where pictures are to be seen `whole`.
 
     Raises:
         ValueError: The shapes differ or are not (h, w, 3), or a side is below 16.
@@ -77,7 +77,7 @@ def lpips(
             f"got {x.shape[1]}x{x.shape[0]}"
         )
     dtype = jnp.promote_types(jnp.result_type(x, y), jnp.float32)
-    seen = (features(network, _reduced(image.astype(dtype), largest)) for image in (x, y))
+    seen = (features(network, image.astype(dtype) if whole else _reduced(image.astype(dtype))) for image in (x, y))
     total = jnp.zeros((), dtype)
     for one, other, head in zip(*seen, network.heads, strict=True):
         squares = jnp.square(_unit(one) - _unit(other))
@@ -106,11 +106,11 @@ def _area_matrix(size: int, smaller: int) -> Float64[np.ndarray, "low high"]:
     return np.maximum(covered, 0.0) * (smaller / size)
 
 
-def _reduced(image: Float[Array, "h w 3"], largest: int | None) -> Float[Array, "_ _ 3"]:
-    """The picture, with sides of `largest` pixels at most."""
+def _reduced(image: Float[Array, "h w 3"]) -> Float[Array, "_ _ 3"]:
+    """The picture, with sides of 256 at most."""
     for axis in (0, 1):
         size = image.shape[axis]
-        if largest is not None and size > largest:
-            matrix = jnp.asarray(_area_matrix(size, largest), image.dtype)
+        if size > LARGEST_SIDE:
+            matrix = jnp.asarray(_area_matrix(size, LARGEST_SIDE), image.dtype)
             image = jnp.moveaxis(jnp.tensordot(matrix, image, axes=(1, axis), precision="highest"), 0, axis)
     return image

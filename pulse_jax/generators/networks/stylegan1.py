@@ -82,7 +82,8 @@ class _Epilogue(nn.Module):
 class Synthesis(nn.Module):
     """w and noise → image; `dtype` is the arithmetic of the convolutions (float32 or bfloat16).
 
-    Kernels may be given in the forms of `kernel_forms` beside their weights.
+    There is a noise image for every layer, or for every block where the config says that its layers share one. Kernels
+    may be given in the forms of `kernel_forms` beside their weights.
     """
 
     config: StyleGAN1Config
@@ -113,8 +114,11 @@ class Synthesis(nn.Module):
                 name = f"b{size}_conv0_kernel"
                 up = kernel(name, 3, x.shape[-1], channels, _GAIN)
                 x = upsample_conv(x, up, upsampling_form(self, name, up, size))
+                if config.bias_before_blur:
+                    x = x + bias(f"b{size}_conv0_bias", channels)
                 x = blur_1_2_1(x)
-            x = x + bias(f"b{size}_conv0_bias", channels)
+            if size == 4 or not config.bias_before_blur:
+                x = x + bias(f"b{size}_conv0_bias", channels)
             for half in (0, 1):
                 if half == 1:
                     name = f"b{size}_conv1_kernel"
@@ -122,7 +126,7 @@ class Synthesis(nn.Module):
                     x = conv3x3(x, same, conv_form(self, name, same, size))
                     x = x + bias(f"b{size}_conv1_bias", channels)
                 epilogue = _Epilogue(config.instance_norm_eps, name=f"b{size}_epilogue{half}")
-                x = epilogue(x, rows[layer], noise[layer])
+                x = epilogue(x, rows[layer], noise[block if config.shared_noise else layer])
                 layer += 1
             if offsets and block in offsets:
                 x = x + offsets[block].astype(x.dtype)

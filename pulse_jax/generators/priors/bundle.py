@@ -54,6 +54,11 @@ _MISSING = {
 }
 
 
-def what_is_missing(name: str) -> str:
-    """Return, for messages, what a generator without a fit or network of this name lacks, and how to get it."""
-    return _MISSING[name]
+def what_is_missing(name: str, has_mapping: bool = True) -> str:
+    """Return, for messages, what a generator without a fit or network of this name lacks, and how to get it.
+
+    Args:
+        name: Name of the fit or network.
+        has_mapping: Whether the generator has a mapping network, without which nothing can be fitted.
+    """
+    return _MISSING[name if has_mapping or name == "perceptual" else "mapping"]

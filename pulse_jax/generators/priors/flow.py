@@ -28,6 +28,7 @@ from pulse_jax.generators.priors.principal import PrincipalFit, principal_to_w, 
 
 __all__ = [
     "MAX_LOG_SCALE",
+    "MOST_LOG_SCALE",
     "Flow",
     "autoregress",
     "forward",
@@ -40,7 +41,9 @@ __all__ = [
 
 MAX_LOG_SCALE = 6.0
 """a = 6 · tanh(a' / 6), so that exp(∓a) lies between 1/403 and 403, and nothing overflows however far w is from the
-samples that the flow was fitted to (the original does not bound it)."""
+samples that the flow was fitted to (the original does not bound it; see `Flow.blocks`)."""
+MOST_LOG_SCALE = 80.0
+"""Where a of an unbounded flow is cut off: float32 holds exp(80)."""
 _INNER = 0.1  # of √d: how far from the origin a radial map is linear
 
 
@@ -51,7 +54,9 @@ class Flow(NamedTuple):
         mean, std: Mean and standard deviation of the standardisation, (d,).
         basis: None where every dimension of w is standardised on its own, as (w − mean) / std. With a matrix (d, d), w
             goes through `principal.w_to_principal` with the fit (mean, basis, std).
-        blocks: Parameters of every block's MADE, as `init_blocks` makes them, along a first axis of k.
+        blocks: Parameters of every block's MADE, as `init_blocks` makes them, along a first axis of k. Flows of SRLS's
+            program hold two entries more: `degrees` (k, hidden), those of the hidden units where they are not evenly
+            spread, and `limit` (k,), at which a is cut off instead of being bounded smoothly.
         scale, shift: Batch normalisation as x · scale + shift, (k, d), scale positive.
         radial: None where nothing follows the blocks. With two numbers (gain, power), (2,), positive, power at most 1,
             what the blocks make of w, of norm r, becomes as long as gain · r^power; within √d / 10, where no sample is,
@@ -66,21 +71,26 @@ class Flow(NamedTuple):
     shift: Float[Array, "k d"]
     radial: Float[Array, "2"] | None = None
 
+    @property
+    def is_srls(self) -> bool:
+        """Whether it is of the kind that SRLS's program has: of single dimensions of w, without a radial map."""
+        return self.basis is None and self.radial is None
+
 
 class _MADE(nn.Module):
     """x (…, d) -> m and a' (…, d), through two hidden layers with ReLU.
 
-    Inputs have the degrees 0 … d − 1, hidden units degrees spread evenly over 0 … d − 2. A hidden unit reads what has
-    at most its own degree, output i what has less than i.
+    Inputs have the degrees 0 … d − 1, hidden units degrees spread evenly over 0 … d − 2 if no others are given. A
+    hidden unit reads what has at most its own degree, output i what has less than i.
     """
 
     hidden: int
 
     @nn.compact
-    def __call__(self, x: Array) -> tuple[Array, Array]:
+    def __call__(self, x: Array, degrees: Array | None = None) -> tuple[Array, Array]:
         d = x.shape[-1]
         inputs = jnp.arange(d)
-        hidden = jnp.arange(self.hidden) * max(d - 1, 1) // self.hidden
+        hidden = jnp.arange(self.hidden) * max(d - 1, 1) // self.hidden if degrees is None else degrees
         first, zeros = nn.initializers.he_normal(), nn.initializers.zeros
         x = nn.relu(self._masked("1", x, inputs[:, None] <= hidden, first))
         x = nn.relu(self._masked("2", x, hidden[:, None] <= hidden, first))
@@ -114,7 +124,9 @@ def autoregress(block: dict[str, Array], x: Float[Array, "*batch d"]) -> tuple[A
 
 def _conditions(block: dict[str, Array], x: Array) -> tuple[Array, Array]:
     module: Any = _MADE(block["bias_1"].shape[-1])
-    mean, log_scale = module.apply({"params": block}, x)
+    mean, log_scale = module.apply({"params": block}, x, block.get("degrees"))
+    if "limit" in block:
+        return mean, jnp.clip(log_scale, -block["limit"], block["limit"])
     return mean, MAX_LOG_SCALE * jnp.tanh(log_scale / MAX_LOG_SCALE)
 
 

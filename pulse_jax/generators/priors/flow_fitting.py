@@ -14,7 +14,15 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from pulse_jax.generators.priors.flow import Flow, autoregress, forward, init_blocks, log_prob, standardize
+from pulse_jax.generators.priors.flow import (
+    MOST_LOG_SCALE,
+    Flow,
+    autoregress,
+    forward,
+    init_blocks,
+    log_prob,
+    standardize,
+)
 from pulse_jax.generators.priors.moments import SLOPE, Mapping, draw_latents, measure_moments, undo_leaky_relu
 from pulse_jax.generators.priors.principal import LEAST_VARIANCE, PrincipalFit
 
@@ -74,6 +82,7 @@ def fit_flow(
     epochs: int | None = None,
     statistics: int = 100_000,
     noise: float = 0.0,
+    program: bool = False,
     state: Sequence[np.ndarray | Array] | None = None,
     on_progress: Callable[[FitState, int], object] | None = None,
 ) -> FlowFit:
@@ -103,6 +112,8 @@ def fit_flow(
             (the root mean square over its dimensions). w may lie so close to a thin sheet that without it the density
             falls off beside the sheet too steeply for any search to follow. What the noise has done to the norms of
             F(w) is then set right by the radial map that makes w itself likeliest: their mean square is d.
+        program: Whether scales are without bound, hidden units in the order, and first weights orthogonal, all layers'
+            of them, as in SRLS's program; where it fits, this hardly matters.
         state: Leaves, `jax.tree.leaves`, of what `on_progress` got from a call with the same arguments, to go on from.
         on_progress: Function that is called every few steps with the state and the number of steps of an epoch.
 
@@ -138,13 +149,17 @@ def fit_flow(
     def standard(w: Array) -> tuple[Array, Array]:
         return standardize(mean, std, basis, w)
 
+    def whole(parameters: Any) -> Any:
+        """The parameters with what of the blocks is not learnt."""
+        return parameters | {"blocks": parameters["blocks"] | fixed}
+
     # What the steps change, without what grows: another shape would compile anew.
     @jax.jit
     def advance(learning: tuple[Any, Any, Array, Array], order: Array, count: Array) -> tuple[Any, Any, Array, Array]:
         def step(_: Array, learning: tuple[Any, Any, Array, Array]) -> tuple[Any, Any, Array, Array]:
             parameters, moments, number, total = learning
             w = draw_with_noise(jax.lax.dynamic_slice(order, (number % steps * batch,), (batch,)))
-            loss, gradient = jax.value_and_grad(_loss)(parameters, *standard(w))
+            loss, gradient = jax.value_and_grad(lambda learnt: _loss(whole(learnt), *standard(w)))(parameters)
             updates, moments = optimizer.update(gradient, moments, parameters)
             return optax.apply_updates(parameters, updates), moments, number + 1, total + loss
 
@@ -155,6 +170,7 @@ def fit_flow(
         rows = min(_ROWS, training, statistics)
         numbers = jnp.arange(min(training, statistics) // rows * rows, dtype=jnp.uint32).reshape(-1, rows)
         x = jax.lax.map(lambda numbers: standard(draw_with_noise(numbers))[0], numbers)
+        parameters = whole(parameters)
         flow = Flow(mean, std, basis, parameters["blocks"], *_normalization(parameters, x))
         if noise:
             norms = jax.lax.map(lambda i: jnp.linalg.norm(forward(flow, draw(i))[0], axis=-1), numbers)
@@ -166,11 +182,13 @@ def fit_flow(
     def shuffled(epoch: Array | int) -> Array:
         return jax.random.permutation(jax.random.fold_in(order_key, epoch), jnp.arange(training, dtype=jnp.uint32))
 
-    made = jax.jit(init_blocks, static_argnums=(1, 2, 3))(weight_key, blocks, hidden, len(mean))
+    init = _program_blocks if program else init_blocks
+    made = jax.jit(init, static_argnums=(1, 2, 3))(weight_key, blocks, hidden, len(mean))
+    fixed = {name: made.pop(name) for name in ("degrees", "limit") if name in made}
     zeros = jnp.zeros((blocks, len(mean)), jnp.float32)
     radial = jnp.ones(2, jnp.float32) if noise else None
-    flow = Flow(mean, std, basis, made, jnp.ones_like(zeros), zeros, radial)
-    now = _restored(_start(flow, optimizer), state)
+    flow = Flow(mean, std, basis, made | fixed, jnp.ones_like(zeros), zeros, radial)
+    now = _restored(_start(flow, made, optimizer), state)
     order, ordered = jnp.zeros(0), -1
     while not _is_over(now, patience, epochs):
         epoch = len(now.history)
@@ -225,8 +243,27 @@ def _spread(
     return float(np.sqrt(np.mean(moments.scatter) / (count - 1)))
 
 
-def _start(flow: Flow, optimizer: optax.GradientTransformation) -> FitState:
-    parameters = {"blocks": flow.blocks, "log_gain": jnp.log(flow.scale), "offset": flow.shift}
+def _program_blocks(key: PRNGKeyArray, blocks: int, hidden: int, width: int) -> dict[str, Array]:
+    """As `init_blocks`: SRLS's hidden units, unbounded scales, and orthogonal weights where they are not masked."""
+    degrees = jnp.arange(hidden) % max(width - 1, 1)
+    inputs = jnp.arange(width)
+    masks = [inputs[:, None] <= degrees, degrees[:, None] <= degrees, jnp.tile(degrees[:, None] < inputs, (1, 2))]
+    orthogonal = jax.nn.initializers.orthogonal()
+
+    def block(key: PRNGKeyArray) -> dict[str, Array]:
+        keys = jax.random.split(key, len(masks))
+        first, second, last = (orthogonal(k, mask.shape) * mask for k, mask in zip(keys, masks, strict=True))
+        weights = {"1": first, "2": second, "mean": last[:, :width], "log_scale": last[:, width:]}
+        biases = {f"bias_{name}": jnp.zeros(weight.shape[1]) for name, weight in weights.items()}
+        return {f"weight_{name}": weight for name, weight in weights.items()} | biases
+
+    made = jax.vmap(block)(jax.random.split(key, blocks))
+    fixed = {"degrees": jnp.tile(degrees.astype(jnp.float32), (blocks, 1)), "limit": jnp.full(blocks, MOST_LOG_SCALE)}
+    return made | fixed
+
+
+def _start(flow: Flow, learnt: dict[str, Array], optimizer: optax.GradientTransformation) -> FitState:
+    parameters = {"blocks": learnt, "log_gain": jnp.log(flow.scale), "offset": flow.shift}
     return FitState(
         parameters=parameters,
         optimizer=optimizer.init(parameters),

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from pulse_jax.search.methods.gradient import gradient
+from pulse_jax.search.methods.lbfgs import riemannian_lbfgs
 from pulse_jax.search.methods.protocol import Method, Setting
 
 __all__ = ["METHODS", "check_method", "make_method"]
 
 METHODS: dict[str, Callable[[Setting], Method]] = {
     "gradient": gradient,
+    "riemannian_lbfgs": riemannian_lbfgs,
 }
 """What makes a method for a setting, by the name that `SearchConfig.method` gives it."""
 
