@@ -57,6 +57,7 @@ def _terms(dtype):
         "CROSS_SQUARED": regularizers.cross_squared,
         "WPRIOR": lambda w: regularizers.w_prior(w, mean, std),
         "COLINEAR": regularizers.colinear,
+        "COLINEAR_SUM": regularizers.colinear_sum,
         "PRINCIPAL": lambda w: regularizers.principal_prior(w, _principal(dtype)),
         "LATENT": regularizers.squared_norm,
         "GEOCROSS": regularizers.geocross,
@@ -71,7 +72,10 @@ def _terms(dtype):
         "SQUARES": lambda x: losses.squares(x, target, 8),
     }
     seen = jnp.asarray(0.5 + 0.2 * _random(16, 16, 3, seed=10), dtype)
-    larger_images = {"LPIPS": lambda x: lpips.lpips(tiny_perceptual(dtype), x, seen)}
+    larger_images = {
+        "LPIPS": lambda x: lpips.lpips(tiny_perceptual(dtype), x, seen),
+        "VGG": lambda x: 1e6 * lpips.vgg_error(tiny_perceptual(dtype), x, seen),
+    }
     noise = {"NOISE": lambda n: regularizers.noise_correlation([n])}
     shapes = [(rows, (ROWS, WIDTH)), (images, (4, 4, 3)), (larger_images, (16, 16, 3)), (noise, (16, 16, 1))]
     return {name: (function, shape) for some, shape in shapes for name, function in some.items()}
@@ -108,6 +112,7 @@ def test_values_by_hand():
     np.testing.assert_allclose(regularizers.cross_squared(w), 25 + 36 + 25, rtol=1e-6)
     # 1 − cos is 0 thrice, 1 four times and 2 twice.
     np.testing.assert_allclose(regularizers.colinear(w), 8 / 9, rtol=1e-6)
+    np.testing.assert_allclose(regularizers.colinear_sum(w), 8, rtol=1e-6)
     np.testing.assert_allclose(regularizers.squared_norm(w), 9 + 16 + 9, rtol=1e-6)
     np.testing.assert_allclose(
         regularizers.w_prior(w, jnp.asarray([1.0, 2.0]), jnp.float32(2.0)), (4 + 4 + 1 + 4 + 16 + 4) / 4 / 6, rtol=1e-6

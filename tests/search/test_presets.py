@@ -43,10 +43,13 @@ def test_pulse_is_the_papers_method_on_the_sphere():
     assert not config.blur_at_factor_one
 
 
-def test_brgm_has_its_perceptual_term_where_there_is_a_network():
+def test_brgms_have_their_perceptual_terms_where_there_is_a_network():
     pixels, whole = presets.brgm(steps=7), presets.brgm(perceptual=True, steps=7)
     assert pixels.loss == "65.025*L2+100*WPRIOR+3*COLINEAR"
     assert whole == dataclasses.replace(pixels, loss=f"1*LPIPS+{pixels.loss}")
+    second = presets.brgm_2()
+    assert second.loss == "65.025*L2+100*WPRIOR+0.1*COLINEAR_SUM"
+    assert presets.brgm_2(perceptual=True) == dataclasses.replace(second, loss=f"10000000*VGG+{second.loss}")
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)
