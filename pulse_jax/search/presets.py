@@ -331,11 +331,14 @@ def robust(**overrides: Any) -> SearchConfig:
 
 @preset
 def stylegan2_projector(*, perceptual: bool = False, **overrides: Any) -> SearchConfig:
-    """The projector of StyleGAN2 (Karras et al. 2020, appendix D; the ADA program).
+    """The projector of StyleGAN2 (Karras et al. 2020, appendix D; github.com/NVlabs/stylegan2-ada-pytorch).
 
     One w from the mean with noise on it that dies away, rates that ramp up and down, all noise inputs searched, kept
     normalised and uncorrelated over scales; Adam 0.1, 1,000 steps. The program measures distance by LPIPS alone, which
-    `perceptual` asks for; else the mean squared error stands for it.
+    `perceptual` asks for; else the mean squared error stands for it, beside which the weight of NOISE is large: at the
+    start of six tuning faces 9,400 against 0.01 to 0.08. That cost little: errors rose by 1 to 7 % over those with a
+    weight of 1, PSNR stayed at 22.6 dB. The program projects whole pictures; its first look is at noise that is not yet
+    normalised; it delivers the last w without noise on it, here the best look with what noise is left.
     """
     settings = {
         "loss": f"1*{'LPIPS' if perceptual else 'L2'}+100000*NOISE",
