@@ -19,6 +19,7 @@ from pulse_jax.manifold import sphere
 
 __all__ = [
     "colinear",
+    "colinear_sum",
     "cross",
     "cross_squared",
     "flow_norm",
@@ -85,6 +86,11 @@ def colinear(w: Float[Array, "rows d"]) -> Float[Array, ""]:
     unit = sphere.project(w, radius=1.0)
     # Half a squared chord, which keeps its digits where rows nearly coincide; 1 − cos does not.
     return jnp.mean(jnp.sum(jnp.square(unit[:, None] - unit), axis=-1)) / 2.0
+
+
+def colinear_sum(w: Float[Array, "rows d"]) -> Float[Array, ""]:
+    """COLINEAR_SUM, of BRGM's second program: COLINEAR as a sum over all pairs of rows, each pair in both orders."""
+    return len(w) ** 2 * colinear(w)
 
 
 def principal_prior(w: Float[Array, "rows d"], principal: PrincipalFit) -> Float[Array, ""]:

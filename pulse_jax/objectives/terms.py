@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pulse_jax.generators.networks.lpips import SMALLEST_SIDE, lpips
+from pulse_jax.generators.networks.lpips import SMALLEST_SIDE, lpips, vgg_error
 from pulse_jax.generators.priors.bundle import MissingPrior, Priors, what_is_missing
 from pulse_jax.generators.priors.flow import forward
 from pulse_jax.objectives import losses, regularizers
@@ -88,6 +88,7 @@ TERMS: dict[str, Term] = {
     "COARSE_MAE": Term(lambda x: losses.coarse_mae(*x.images)),
     "LPIPS": Term(lambda x: lpips(x.priors.perceptual, *x.images), needs=("perceptual",), smallest_side=SMALLEST_SIDE),
     "MULTISCALE_LPIPS": Term(lambda x: losses.multiscale_lpips(x.priors.perceptual, *x.images), needs=("perceptual",)),
+    "VGG": Term(lambda x: vgg_error(x.priors.perceptual, *x.images), needs=("perceptual",)),
     "GEOCROSS": Term(lambda x: regularizers.geocross(x.w)),
     "GEOCROSS_LATENT": Term(lambda x: regularizers.geocross(x.latent)),
     "FLOW": Term(lambda x: regularizers.flow_prior(*x.through_flow), needs=("flow",)),
@@ -97,6 +98,7 @@ TERMS: dict[str, Term] = {
     "CROSS_SQUARED": Term(lambda x: regularizers.cross_squared(x.w)),
     "WPRIOR": Term(lambda x: regularizers.w_prior(x.w, x.priors.w_avg, x.priors.w_std), needs=("w_avg", "w_std")),
     "COLINEAR": Term(lambda x: regularizers.colinear(x.w)),
+    "COLINEAR_SUM": Term(lambda x: regularizers.colinear_sum(x.w)),
     "PRINCIPAL": Term(lambda x: regularizers.principal_prior(x.w, x.priors.principal), needs=("principal",)),
     "PRINCIPAL_MEAN": Term(lambda x: regularizers.principal_mean(x.w, x.priors.principal), needs=("principal",)),
     "LATENT": Term(lambda x: regularizers.squared_norm(x.latent)),

@@ -91,6 +91,7 @@ class SearchConfig:
             all rows; `gaussian`: N(0, I), whose own norm is the radius; or `mean`: the mean of w in an image's first
             search, in every other one drawn towards a random style (not on spheres).
         start_ways: With `mean`: the least and the most share of the way to that style.
+        mean_offset: With `mean`: added to every coordinate, as a share of the standard deviation of w.
         method: How it moves: a name in `pulse_jax.search.methods.registry.METHODS`; "gradient" follows an optimiser.
         optimizer, learning_rate, schedule: Of the method "gradient": names in `pulse_jax.optimizers.OPTIMIZERS` and
             `SCHEDULES`, and the rate in the optimiser's units. Of "riemannian_lbfgs" the rate is its largest step, in
@@ -127,6 +128,7 @@ class SearchConfig:
     latent_radius: float = 1.0
     start: Literal["uniform", "tiled", "gaussian", "mean"] = "tiled"
     start_ways: tuple[float, float] = (0.2, 0.4)
+    mean_offset: float = 0.0
     method: str = "gradient"
     optimizer: str = "riemannian_momentum"
     learning_rate: float = _number(0.05)
@@ -167,9 +169,10 @@ class SearchConfig:
             check_positive(name, getattr(self, name))
         if self.feature_radius is not None:
             check_positive("feature_radius", self.feature_radius)
-        noise = self.latent_noise
-        if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < 1e30:
-            raise ValueError(f"latent_noise: expected 0 or more, got {shortened(noise)}")
+        for name in ("latent_noise", "mean_offset"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e30:
+                raise ValueError(f"{name}: expected 0 or more, got {shortened(value)}")
         if self.start == "mean" and (self.geometry == "sphere" or self.space == "z"):
             raise ValueError("start: expected geometry euclidean or l1_ball and a space of w where it is mean")
         if any(phase.block is not None for phase in self.phases) and self.space != "w+":

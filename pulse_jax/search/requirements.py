@@ -21,7 +21,7 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
         "mapping": config.space == "z" or config.start == "mean",
         "gaussian_fit": config.space != "z" and config.coordinates == "whitened",
         "w_avg": config.start == "mean",
-        "w_std": config.latent_noise > 0,
+        "w_std": config.latent_noise > 0 or (config.start == "mean" and config.mean_offset > 0),
     }
     for name, wanted in needed.items():
         known = generator.config.has_mapping if name == "mapping" else getattr(generator, name) is not None

@@ -343,6 +343,9 @@ def _near_mean(generator: Generator, config: SearchConfig, key: PRNGKeyArray, fi
     low, high = config.start_ways
     way = jnp.where(first, 0.0, jax.random.uniform(way_key, (), minval=low, maxval=high))
     w = generator.w_avg + way * (style - generator.w_avg)
+    if config.mean_offset:
+        assert generator.w_std is not None
+        w += config.mean_offset * generator.w_std
     if config.coordinates == "plain":
         return w
     assert generator.gaussian_fit is not None

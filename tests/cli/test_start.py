@@ -14,6 +14,7 @@ from pulse_jax.cli import generators
 from pulse_jax.generators.priors.flow import Flow, init_blocks
 from pulse_jax.generators.priors.principal import PrincipalFit
 from pulse_jax.objectives.language import parse_loss
+from pulse_jax.objectives.terms import TERMS
 from pulse_jax.search.presets import PERCEPTUAL, PRESETS, SEARCHES
 from tests.cli.fake_engine import DIM, NOISE, ROWS, draw, run, summary_of
 from tests.tiny_networks import perceptual_arrays, tiny_perceptual
@@ -139,9 +140,8 @@ def test_what_is_left_out_without_it_is_told(fake, inputs, tmp_path, capsys, per
     if name in PERCEPTUAL:
         assert run("upsample", inputs, *words, tmp_path / "out", "--perceptual", perceptual) == 0
         assert told not in capsys.readouterr().err
-        terms = [[term.name for term in parse_loss(preset_loss(tmp_path / out))] for out in ("without", "out")]
-        # Over several scales of one preset, by another name.
-        assert [any(term.endswith("LPIPS") for term in loss) for loss in terms] == [False, True]
+        without, whole = (parse_loss(preset_loss(tmp_path / out)) for out in ("without", "out"))
+        assert ["perceptual" in TERMS[terms[0].name].needs for terms in (without, whole)] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def _terms(dtype):
         "CROSS_SQUARED": regularizers.cross_squared,
         "WPRIOR": lambda w: regularizers.w_prior(w, mean, std),
         "COLINEAR": regularizers.colinear,
+        "COLINEAR_SUM": regularizers.colinear_sum,
         "PRINCIPAL": lambda w: regularizers.principal_prior(w, _principal(dtype)),
         "PRINCIPAL_MEAN": lambda w: regularizers.principal_mean(w, _principal(dtype)),
         "LATENT": regularizers.squared_norm,
@@ -72,7 +73,10 @@ def _terms(dtype):
         "SQUARES": lambda x: losses.squares(x, target, 8),
     }
     seen = jnp.asarray(0.5 + 0.2 * _random(16, 16, 3, seed=10), dtype)
-    larger_images = {"LPIPS": lambda x: lpips.lpips(tiny_perceptual(dtype), x, seen)}
+    larger_images = {
+        "LPIPS": lambda x: lpips.lpips(tiny_perceptual(dtype), x, seen),
+        "VGG": lambda x: 1e6 * lpips.vgg_error(tiny_perceptual(dtype), x, seen),
+    }
     wide = jnp.asarray(0.5 + 0.2 * _random(34, 34, 3, seed=11), dtype)
     largest_images = {
         "COARSE_MAE": lambda x: losses.coarse_mae(x, wide),
@@ -115,6 +119,7 @@ def test_values_by_hand():
     np.testing.assert_allclose(regularizers.cross_squared(w), 25 + 36 + 25, rtol=1e-6)
     # 1 − cos is 0 thrice, 1 four times and 2 twice.
     np.testing.assert_allclose(regularizers.colinear(w), 8 / 9, rtol=1e-6)
+    np.testing.assert_allclose(regularizers.colinear_sum(w), 8, rtol=1e-6)
     np.testing.assert_allclose(regularizers.squared_norm(w), 9 + 16 + 9, rtol=1e-6)
     np.testing.assert_allclose(
         regularizers.w_prior(w, jnp.asarray([1.0, 2.0]), jnp.float32(2.0)), (4 + 4 + 1 + 4 + 16 + 4) / 4 / 6, rtol=1e-6

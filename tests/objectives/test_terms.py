@@ -89,6 +89,8 @@ def test_every_row_is_reached_through_the_language(known):
     }
     # Images of 16 pixels have no scale above that.
     by_hand |= {"MULTISCALE_LPIPS": 0.0, "GEOCROSS_LATENT": by_hand["GEOCROSS"], "PRINCIPAL_MEAN": 0.25}
+    # Of 256×256 pixels there are 2 features at every depth, a quarter from one depth to the next.
+    by_hand |= {"VGG": 5 * 0.75 / (2 * 256**2 * sum(4.0**-depth for depth in range(5))), "COLINEAR_SUM": 2.0}
     by_hand |= {"WPRIOR": 0.25, "PRINCIPAL": 1.0, "LATENT": 2.0, "NOISE": 2.0}
     assert set(values) == set(by_hand) == set(TERMS)
     for name in TERMS:

@@ -171,6 +171,7 @@ def test_a_users_function_has_no_json():
         ({"start_ways": (0.4, 0.2)}, "start_ways: expected two ascending numbers of 0 or more"),
         ({"start_ways": 0.4}, "start_ways: expected two ascending numbers of 0 or more, got 0.4"),
         ({"start_ways": (0.1, math.nan)}, "start_ways: expected two ascending numbers"),
+        ({"mean_offset": -0.1}, "mean_offset: expected 0 or more, got -0.1"),
         ({"feature_radius": -1.0}, "feature_radius: expected a positive number, got -1.0"),
         ({"phases": (Phase(share=1.0, block=1),), "space": "w"}, "phases: expected space w. where a block is searched"),
         ({"start": "zero"}, "start: expected one of uniform, .*gaussian, mean, got 'zero'"),

@@ -59,6 +59,12 @@ def test_methods_have_their_perceptual_term_where_there_is_a_network(name, pixel
     assert whole == dataclasses.replace(plain, loss=f"1*{term}+{pixels}")
 
 
+def test_brgms_second_program_has_features_where_there_is_a_network():
+    second = presets.brgm_2()
+    assert second.loss == "65.025*L2+100*WPRIOR+0.1*COLINEAR_SUM"
+    assert presets.brgm_2(perceptual=True) == dataclasses.replace(second, loss=f"10000000*VGG+{second.loss}")
+
+
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_every_preset_takes_overrides(name):
     preset = presets.PRESETS[name]

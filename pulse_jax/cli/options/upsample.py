@@ -63,7 +63,7 @@ class Upsample(Everywhere):
     """What the random starts are drawn from."""
     preset: Annotated[Preset, arg(metavar="NAME"), Role(decides="config", repeated="always", reported=True)] = "pulse"
     """The search: pulse, the paper's method; pulse_2020, its authors' program; srls (as its program ran) and
-    srls_paper, with a flow as prior of w; pn, with its covariance; brgm, csgm, image2stylegan, ilo, robust and
+    srls_paper, with a flow as prior of w; pn, with its covariance; brgm, brgm_2, csgm, image2stylegan, ilo, robust and
     stylegan2_projector, the methods of these names; or no search but a plain enlargement, to compare with: bicubic,
     lanczos or nearest."""
     steps: Annotated[

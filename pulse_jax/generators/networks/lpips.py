@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Float64
 from pulse_jax.generators.networks.layers import conv
 from pulse_jax.manifold import sphere
 
-__all__ = ["BLOCKS", "LARGEST_SIDE", "SMALLEST_SIDE", "Perceptual", "features", "lpips"]
+__all__ = ["BLOCKS", "LARGEST_SIDE", "SMALLEST_SIDE", "Perceptual", "features", "lpips", "vgg_error"]
 
 BLOCKS = (2, 2, 3, 3, 3)
 """VGG16's convolutions between two halvings of the picture."""
@@ -85,6 +85,21 @@ def lpips(
     return total
 
 
+def vgg_error(network: Perceptual, x: Float[Array, "h w 3"], y: Float[Array, "h w 3"]) -> Float[Array, ""]:
+    """Return the mean squared difference of what LPIPS compares of two pictures in [0, 1], brought to 256×256.
+
+    BRGM's second program (github.com/razvanmarinescu/brgm-pytorch) takes it with the network of StyleGAN2-ADA, whose
+    features, weighted by the heads' roots and by those of the layers' sizes, have LPIPS as their sum of squares: this
+    is LPIPS over their number, 7,995,392 for VGG16's own widths. Smaller pictures are enlarged by areas too.
+
+    Raises:
+        ValueError: The shapes differ or are not (h, w, 3).
+    """
+    enlarged = [_resized(image, LARGEST_SIDE, LARGEST_SIDE) for image in (x, y)]
+    seen = jax.eval_shape(features, network, enlarged[0])
+    return lpips(network, *enlarged) / sum(taps.size for taps in seen)
+
+
 def _unit(taps: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
     """Every pixel's features at length one."""
     return taps / (sphere.norm(taps)[..., None] + _FLOOR)
@@ -98,19 +113,23 @@ def _halved(x: Float[Array, "n h w c"]) -> Float[Array, "n _ _ c"]:
 
 
 @functools.lru_cache(maxsize=16)
-def _area_matrix(size: int, smaller: int) -> Float64[np.ndarray, "low high"]:
-    """The means over `smaller` equal stretches of an axis, pixels on a border shared by how much lies on each side."""
-    edges = np.linspace(0.0, size, smaller + 1)[:, None]
+def _area_matrix(size: int, new: int) -> Float64[np.ndarray, "new old"]:
+    """The means over `new` equal stretches of an axis, pixels on a border shared by how much lies on each side."""
+    edges = np.linspace(0.0, size, new + 1)[:, None]
     pixels = np.arange(size)
     covered = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
-    return np.maximum(covered, 0.0) * (smaller / size)
+    return np.maximum(covered, 0.0) * (new / size)
 
 
 def _reduced(image: Float[Array, "h w 3"]) -> Float[Array, "_ _ 3"]:
     """The picture, with sides of 256 at most."""
-    for axis in (0, 1):
-        size = image.shape[axis]
-        if size > LARGEST_SIDE:
-            matrix = jnp.asarray(_area_matrix(size, LARGEST_SIDE), image.dtype)
+    return _resized(image, *(min(side, LARGEST_SIDE) for side in image.shape[:2]))
+
+
+def _resized(image: Float[Array, "h w 3"], height: int, width: int) -> Float[Array, "_ _ 3"]:
+    """The picture with other sides, every pixel the mean of the area that it covers."""
+    for axis, side in enumerate((height, width)):
+        if image.shape[axis] != side:
+            matrix = jnp.asarray(_area_matrix(image.shape[axis], side), image.dtype)
             image = jnp.moveaxis(jnp.tensordot(matrix, image, axes=(1, axis), precision="highest"), 0, axis)
     return image
