@@ -231,7 +231,8 @@ class _Run:
             spared = len(finished) * plan.quota.searches - writer.tally.searches
             live.total = len(plan.inputs) * plan.quota.searches - spared
             waiting = [path for path in plan.inputs if path not in finished]
-            with contextlib.closing(read_ahead(plan.read(waiting), _READ_AHEAD)) as inputs:
+            ahead = 0 if plan.is_light else _READ_AHEAD
+            with contextlib.closing(read_ahead(plan.read(waiting), ahead)) as inputs:
                 stream = engine.solve_stream(
                     self._problems(inputs, resumed),
                     plan.generator,

@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from pulse_jax.system.folder_process import HeldFile
+
 __all__ = ["PictureFormat", "as_read", "encoded", "is_exact", "save_picture", "suffix_of"]
 
 PictureFormat = Literal["png", "webp", "jpeg"]
@@ -38,7 +40,7 @@ def as_read(picture: UInt8[np.ndarray, "h w 3"], kind: PictureFormat) -> UInt8[n
         return np.asarray(image.convert("RGB"))
 
 
-def save_picture(path: Path, picture: UInt8[np.ndarray, "h w 3"], kind: PictureFormat) -> None:
+def save_picture(path: Path | HeldFile, picture: UInt8[np.ndarray, "h w 3"], kind: PictureFormat) -> None:
     """Write a picture; if that fails, half of it may be there.
 
     Args:

@@ -16,7 +16,7 @@ import re
 import secrets
 import textwrap
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,6 +25,7 @@ import filelock
 from pulse_jax.runs.formats import FORMAT
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.files import sha256_of
+from pulse_jax.system.folder_process import FolderProcess, HeldFolder
 from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import is_plain_folder, remove_file, remove_folder_if_empty, remove_tree
 from pulse_jax.system.text import differences, printable, reason_of
@@ -267,6 +268,23 @@ class RunFolder:
             if isinstance(error, OSError):
                 raise self.unwritable(error) from error
             raise
+
+    def publish_through(self, process: FolderProcess, name: str, files: HeldFolder, then: Callable[[], None]) -> None:
+        """Let a process write a folder, which takes its name once all is written.
+
+        Args:
+            process: The process.
+            name: Name of the folder.
+            files: What is in it.
+            then: Called when it is there.
+
+        Raises:
+            RunError: The disk is full or the like, of this folder or of an earlier one; nothing is left of it.
+        """
+        try:
+            process.write(self._part(), self.path / name, files, then)
+        except OSError as error:
+            raise self.unwritable(error) from error
 
     def foreign(self, name: str) -> Path | None:
         """Return something at a result's place that is not an earlier run's, if there is any.

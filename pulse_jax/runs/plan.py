@@ -30,6 +30,9 @@ from pulse_jax.system.text import printable
 
 __all__ = ["AutomaticLanes", "RunPlan"]
 
+# Side of pictures that are encoded sooner than threads share the work.
+_SMALL = 128
+
 
 @dataclass(frozen=True)
 class AutomaticLanes:
@@ -126,6 +129,11 @@ class RunPlan:
     def searches_by_itself(self) -> bool:
         """Whether every search is a program by itself, so that the number of lanes decides nothing."""
         return by_themselves(self.device["platform"], strict=self.strict)
+
+    @property
+    def is_light(self) -> bool:
+        """Whether an input is enlarged in less time than it takes to hand it from thread to thread."""
+        return not self.compiles and not self.sheets and self.size <= _SMALL
 
     @functools.cached_property
     def names(self) -> Mapping[Path, str]:

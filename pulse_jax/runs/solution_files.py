@@ -23,6 +23,7 @@ from pulse_jax.search.space import latent_shape
 from pulse_jax.system.arrays import opened_arrays
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.files import write_whole
+from pulse_jax.system.folder_process import HeldFolder
 from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.text import printable, reason_of
 
@@ -194,12 +195,16 @@ def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
 
 
 def write_solutions(
-    folder: Path, low_res: np.ndarray, ranked: Sequence[KeptSolution], config: UpsamplingConfig, generator: str
+    folder: Path | HeldFolder,
+    low_res: np.ndarray,
+    ranked: Sequence[KeptSolution],
+    config: UpsamplingConfig,
+    generator: str,
 ) -> None:
     """Write `input.png` and `solutions.npz`; memory does not grow with the number of solutions.
 
     Args:
-        folder: Folder of the input.
+        folder: Folder of the input; one in memory only for one solution.
         low_res: What the solutions are for, (h, h, 3), multiples of 1/255.
         ranked: Solutions, best first, one at least.
         config: Settings that they were made with.
@@ -241,6 +246,7 @@ def write_solutions(
     (folder / "solutions.npz").write_bytes(buffer.getvalue())
     if at_once:
         return
+    assert isinstance(folder, Path)
     with zipfile.ZipFile(folder / "solutions.npz", "a") as archive:
         _stack(archive, ranked, apart)
 

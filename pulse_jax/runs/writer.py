@@ -5,6 +5,7 @@ Nothing of a finished search is lost however a run ends, and memory does not gro
 
 import contextlib
 import dataclasses
+import functools
 import json
 import re
 import threading
@@ -35,6 +36,7 @@ from pulse_jax.search.problems import Solution, image_number, rank
 from pulse_jax.system.background import WriteBehind
 from pulse_jax.system.checks import conforms
 from pulse_jax.system.errors import RunError
+from pulse_jax.system.folder_process import FolderProcess, HeldFolder
 from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import remove_file, remove_tree
 from pulse_jax.system.screen import Screen
@@ -70,6 +72,7 @@ class InputWriter:
         # What is added runs on devices, whose memory holds one addition at a time.
         self._adding = threading.Lock()
         self._writer = WriteBehind(_WRITERS)
+        self._process: FolderProcess | None = None
         self._home = folder.state / "inputs"
 
     def __enter__(self) -> "InputWriter":
@@ -78,12 +81,16 @@ class InputWriter:
         except OSError as error:
             raise self._folder.unwritable(error) from error
         self._writer.__enter__()
+        if self._plan.is_light:
+            self._process = FolderProcess()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._writer.__exit__(kind, error, traceback)
+        if self._process is not None:
+            self._process.__exit__(kind, error, traceback)
 
     def waiting(self) -> Iterator[int]:
         """Yield how many inputs are still to be written, some times a second until none is."""
@@ -220,7 +227,9 @@ class InputWriter:
 
     def _complete(self, one: Input, held: Sequence[KeptSolution] = ()) -> None:
         one.is_complete = self._plan.quota.met(one.ended)
-        if one.is_complete:
+        if one.is_complete and self._plan.is_light:
+            self._finish(one, held)
+        elif one.is_complete:
             self._writer.submit(self._finish, one, held)
 
     def _finish(self, one: Input, held: Sequence[KeptSolution]) -> None:
@@ -239,17 +248,33 @@ class InputWriter:
             for entry, distance in zip(entries, distances, strict=True):
                 entry["unseen_distance"] = distance
         record = input_record(plan, one, entries)
-        with self._folder.publish(one.name) as part:
+
+        def write(part: Path | HeldFolder) -> None:
             write_solutions(part, one.low_res, ranked, plan.config, plan.generator_record["sha256"])
             tiles = self._write_pictures(one, list(zip(ranked, files, entries, strict=True)), part)
-            self._animate(one, ranked, record, part)
-            if plan.sheets:
+            if isinstance(part, Path):
+                self._animate(one, ranked, record, part)
+            if isinstance(part, Path) and plan.sheets:
                 save_png(part / "sheet.png", input_sheet(plan, record, one.low_res, tiles))
             stored: SolutionsFile = {"format": FORMAT, **record}
             text = json.dumps(stored, indent=1, allow_nan=False)
-            (part / SOLUTIONS_FILE).write_text(f"{text}\n", encoding="utf-8")
+            (part / SOLUTIONS_FILE).write_bytes(f"{text}\n".encode())
+
+        if self._process is not None:
+            folder = HeldFolder()
+            write(folder)
+            finished = functools.partial(self._finished, one, ranked, record)
+            self._folder.publish_through(self._process, one.name, folder, finished)
+            return
+        with self._folder.publish(one.name) as part:
+            write(part)
         with contextlib.suppress(OSError):
             remove_tree(self._home, one.name)
+        self._finished(one, ranked, record)
+
+    def _finished(self, one: Input, ranked: Sequence[KeptSolution], record: InputRecord) -> None:
+        """Counts and tells an input whose folder is there."""
+        plan, entries = self._plan, record["solutions"]
         self._count(record)
         best = min(kept.downscaling_error for kept in ranked)
         feasible = sum(kept.feasible for kept in ranked)
@@ -275,7 +300,10 @@ class InputWriter:
         return {"degradation": degradation, "folder": self._state(one)}
 
     def _write_pictures(
-        self, one: Input, ranked: Iterable[tuple[KeptSolution, tuple[str, str], SolutionRecord]], part: Path
+        self,
+        one: Input,
+        ranked: Iterable[tuple[KeptSolution, tuple[str, str], SolutionRecord]],
+        part: Path | HeldFolder,
     ) -> list[SheetTile]:
         """Writes solutions and their variations, noted in the entries; returns the tiles that a sheet has room for."""
         tiles = []
@@ -288,7 +316,9 @@ class InputWriter:
             self._vary(one, solution, names, entry, part)
         return tiles
 
-    def _vary(self, one: Input, solution: Solution, names: tuple[str, str], entry: SolutionRecord, part: Path) -> None:
+    def _vary(
+        self, one: Input, solution: Solution, names: tuple[str, str], entry: SolutionRecord, part: Path | HeldFolder
+    ) -> None:
         """Writes a solution's variations and notes them in its entry."""
         variations = self._plan.additions.variations
         if variations is None:
@@ -305,7 +335,7 @@ class InputWriter:
                 image, small = (f"{one.name}/{file}" for file in files)
                 entry["variations"].append(variation_record(judged, (image, small)))
 
-    def _save_pair(self, part: Path, files: tuple[str, str], solution: Solution, judged: Solution) -> None:
+    def _save_pair(self, part: Path | HeldFolder, files: tuple[str, str], solution: Solution, judged: Solution) -> None:
         """Writes a solution as it was found, of which the file makes what was judged, and what that downscales to."""
         save_picture(part / files[0], to_uint8(solution.image), self._plan.format)
         save_picture(part / files[1], to_uint8(judged.downscaled), "png")

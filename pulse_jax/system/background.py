@@ -21,8 +21,11 @@ def read_ahead(items: Iterable[_Item], depth: int) -> Generator[_Item, None, Non
 
     Args:
         items: Iterable to read.
-        depth: How many items may wait to be taken.
+        depth: How many items may wait to be taken; 0 for none, and no thread.
     """
+    if not depth:
+        yield from items
+        return
     made: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
     closed = threading.Event()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import types
 from typing import Any, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -52,6 +53,10 @@ def shortened(value: object) -> str:
         return f"a {type(value).__name__}"
 
 
+# Working them out takes many times as long as a check.
+_hints = functools.cache(get_type_hints)
+
+
 def conforms(value: object, kind: Any) -> bool:
     """Return whether a value that was read from JSON is of a type, as annotations write it.
 
@@ -63,7 +68,7 @@ def conforms(value: object, kind: Any) -> bool:
     if kind is Any:
         return True
     if is_typeddict(kind):
-        hints = get_type_hints(kind)
+        hints = _hints(kind)
         return isinstance(value, dict) and all(
             conforms(item, hints[key]) for key, item in value.items() if key in hints
         )

@@ -1,6 +1,7 @@
 """Plain enlargements: their kernels restated, and judged, streamed, written and resumed as searches are."""
 
 import json
+import resource
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ import pulse_jax
 from pulse_jax.cli import main
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image, save_png
+from pulse_jax.runs import writer
 from pulse_jax.search import interpolation, presets
 from pulse_jax.search.config import InterpolationConfig, UpsamplingConfig
 from pulse_jax.search.interpolation import enlarge
 from pulse_jax.search.presets import INTERPOLATIONS
 from pulse_jax.search.problems import Problem, Start, Status
+from pulse_jax.system.folder_process import FolderProcess
 from tests.cli.test_kills import assert_same_results
 from tests.tiny_networks import tiny_generator
 
@@ -214,8 +217,51 @@ def test_no_latents_are_found_in_its_solutions(work, capsys):
     assert "interpolated and have no latents" in capsys.readouterr().err
 
 
-def test_an_interrupted_run_goes_on(work, monkeypatch, capsys):
-    _run(work, work / "whole")
+def test_without_sheets_a_process_of_its_own_writes_the_same_files(work, monkeypatch):
+    """But for what speaks of sheets; and memory, not threads, holds a folder until it is whole."""
+    begun = []
+    monkeypatch.setattr(writer, "FolderProcess", lambda: begun.append(FolderProcess()) or begun[-1])
+    _run(work, work / "sheets")
+    assert not begun
+    assert _run(work, work / "plain", "--no-sheets") == 0
+    assert len(begun) == 1 and begun[0]._process.returncode == 0
+    for number in range(3):
+        plain, sheets = (work / name / str(number) for name in ("plain", "sheets"))
+        files = {path.name: path.read_bytes() for path in plain.iterdir()}
+        others = {path.name: path.read_bytes() for path in sheets.iterdir() if path.name != "sheet.png"}
+        one, other = (json.loads(some.pop("solutions.json")) for some in (files, others))
+        assert files == others and sorted(files) == [
+            "downscaled_01.png",
+            "input.png",
+            "solution_01.png",
+            "solutions.npz",
+        ]
+        assert one.pop("sheet") is None and other.pop("sheet")
+        for record in (one, other):
+            record["solutions"][0].pop("command")
+        assert one == other
+
+
+def test_a_full_disk_stops_that_process_and_the_same_command_goes_on(work, monkeypatch, capsys):
+    def small():
+        process = FolderProcess()
+        limit = (1000, 1000)  # less than an archive of numbers
+        resource.prlimit(process._process.pid, resource.RLIMIT_FSIZE, limit)
+        return process
+
+    monkeypatch.setattr(writer, "FolderProcess", small)
+    assert _run(work, work / "full", "--no-sheets") == 1
+    assert "cannot be written to (File too large)" in capsys.readouterr().err
+    assert not (work / "full").exists() or not list((work / "full").glob("[0-9]*"))
+    monkeypatch.undo()
+    assert _run(work, work / "full", "--no-sheets") == 0
+    assert sorted(path.name for path in (work / "full").glob("[0-9]*")) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("words", [[], ["--no-sheets"]], ids=["threads", "process"])
+def test_an_interrupted_run_goes_on(work, monkeypatch, capsys, words):
+    whole, broken = (work / f"{name}{len(words)}" for name in ("whole", "broken"))
+    _run(work, whole, *words)
     left = [enlarge]
 
     def interrupted(*arguments):
@@ -224,14 +270,14 @@ def test_an_interrupted_run_goes_on(work, monkeypatch, capsys):
         return left.pop()(*arguments)
 
     monkeypatch.setattr(interpolation, "enlarge", interrupted)
-    assert _run(work, work / "broken") == 130
+    assert _run(work, broken, *words) == 130
     assert "The same command goes on from here" in capsys.readouterr().err
     monkeypatch.undo()
     made = []
     monkeypatch.setattr(interpolation, "enlarge", lambda *arguments: made.append(1) or enlarge(*arguments))
-    assert _run(work, work / "broken") == 0
+    assert _run(work, broken, *words) == 0
     assert len(made) == 2
-    assert_same_results(work / "broken", work / "whole")
+    assert_same_results(broken, whole)
 
 
 @pytest.mark.parametrize(
