@@ -95,8 +95,8 @@ def aligned_inputs(options: Upsample, paths: Sequence[Path], failures: list[Imag
         failures: As for `search_photographs`, which raises the same.
         screen: Screen to tell progress on.
     """
-    frame = frame_name(None, options.generator)
-    return search_photographs(paths, result_names(paths), frame, Choice(), options.landmarks, failures, screen)
+    frame, choice = frame_name(None, options.generator), Choice(options.face, options.largest)
+    return search_photographs(paths, result_names(paths), frame, choice, options.landmarks, failures, screen)
 
 
 def write_alignment(plan: RunPlan, folder: RunFolder, *, resumed: bool) -> None:

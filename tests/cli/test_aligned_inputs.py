@@ -119,6 +119,19 @@ def test_a_photograph_without_a_face_costs_only_itself(fake, group, tmp_path, ca
     assert len(summary_of(tmp_path / "out")["inputs"]) == 3
 
 
+def test_one_face_may_be_chosen_and_others_added_later(fake, group, tmp_path):
+    out = tmp_path / "out"
+    for words, names in (
+        (["--largest"], ["group_2"]),
+        (["--face", 3], ["group_2", "group_3"]),
+        ([], ["group_1", "group_2", "group_3"]),
+    ):
+        assert run(*command(group, out, *words)) == 0
+        assert sorted(record["solved"].split("/")[0] for record in summary_of(out)["inputs"]) == names
+        (photograph,) = json.loads((out / "alignment.json").read_text())["photographs"]
+        assert [face["name"] for face in photograph["faces"]] == names
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -127,6 +140,10 @@ def test_a_photograph_without_a_face_costs_only_itself(fake, group, tmp_path, ca
         ("--align --factor 4", "--factor: has no meaning with --align"),
         ("--at 4", "--at: has a meaning with --align only"),
         ("--landmarks x.json", "--landmarks: has a meaning with --align only"),
+        ("--face 1", "--face: has a meaning with --align only"),
+        ("--largest", "--largest: has a meaning with --align only"),
+        ("--align --face 0", "--face: expected 1 to 10000, got 0"),
+        ("--align --face 1 --largest", "--largest: has no meaning with --face, which names one"),
     ],
 )
 def test_options_that_have_no_meaning(fake, group, tmp_path, capsys, words, told):

@@ -4,9 +4,16 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from pulse_jax.cli.options.common import File, Folder, GeneratorFolder, Pictures, check_inputs, check_range
+from pulse_jax.cli.options.common import (
+    File,
+    Folder,
+    GeneratorFolder,
+    Pictures,
+    check_choice,
+    check_inputs,
+    check_range,
+)
 from pulse_jax.cli.options.everywhere import Everywhere, options
-from pulse_jax.system.errors import UsageError
 
 __all__ = ["Align"]
 
@@ -44,7 +51,4 @@ class Align(Everywhere):
         check_inputs(self.inputs)
         if self.size is not None:
             check_range("size", self.size, 2, 4096)
-        if self.face is not None:
-            check_range("face", self.face, 1, 10_000)
-            if self.largest:
-                raise UsageError("--largest: has no meaning with --face, which names one")
+        check_choice(self.face, largest=self.largest)

@@ -21,6 +21,7 @@ __all__ = [
     "Pictures",
     "Preset",
     "Search",
+    "check_choice",
     "check_inputs",
     "check_range",
 ]
@@ -47,6 +48,14 @@ def check_range(flag: str, value: int, low: int, high: int) -> None:
     """Raise `UsageError` naming the flag, without its dashes, unless low ≤ value ≤ high."""
     if not low <= value <= high:
         raise UsageError(f"--{flag}: expected {low} to {high}, got {value}")
+
+
+def check_choice(face: int | None, *, largest: bool) -> None:
+    """Raise `UsageError` unless at most one of `--face` and `--largest` says which faces are taken."""
+    if face is not None:
+        check_range("face", face, 1, 10_000)
+        if largest:
+            raise UsageError("--largest: has no meaning with --face, which names one")
 
 
 def check_inputs(inputs: tuple[Path, ...]) -> None:

@@ -15,6 +15,7 @@ from pulse_jax.cli.options.common import (
     Label,
     Pictures,
     Preset,
+    check_choice,
     check_inputs,
     check_range,
 )
@@ -102,6 +103,12 @@ class Upsample(Everywhere):
         int | None, arg(metavar="N", help_behavior_hint="(default: what the face has)"), Role(decides="value")
     ] = None
     """With --align: downscale faces to inputs of N x N pixels, by the downscaling that solutions are held against."""
+    face: Annotated[
+        int | None, arg(metavar="N", help_behavior_hint="(default: every face)"), Role(decides="nothing")
+    ] = None
+    """With --align: of each photograph the face with this number alone, from the left."""
+    largest: Annotated[bool, Role(decides="nothing")] = False
+    """With --align: of each photograph the largest face alone."""
     landmarks: Annotated[File, Role(decides="contents")] = None
     """With --align: take landmarks from this JSON file instead of finding faces."""
     init: Annotated[File, Role(decides="contents", repeated="given", reported=True, search_only=True)] = None
@@ -166,8 +173,11 @@ class Upsample(Everywhere):
             for name in ("fit", "input_size", "factor"):
                 if getattr(self, name) is not None:
                     raise UsageError(f"--{name.replace('_', '-')}: has no meaning with --align; --at says how large")
-        elif self.at is not None or self.landmarks is not None:
-            raise UsageError(f"--{'landmarks' if self.at is None else 'at'}: has a meaning with --align only")
+            check_choice(self.face, largest=self.largest)
+        else:
+            for name in ("at", "face", "largest", "landmarks"):
+                if getattr(self, name) not in (None, False):
+                    raise UsageError(f"--{name}: has a meaning with --align only")
         if self.solutions is None and self.max_restarts is not None:
             raise UsageError("--max-restarts: has a meaning with --solutions only")
         if self.solutions is not None and self.restarts is not None:
