@@ -167,9 +167,10 @@ def alignment_text(alignment: Alignment, images: Mapping[str, str], carried: Seq
     Args:
         alignment: What was found.
         images: File of each face's picture, relative to the record, by the face's name.
-        carried: Photographs of an earlier record, which stay in this one where it has not got them itself.
+        carried: Photographs of an earlier record, which stay in this one, with their faces, where it has not got them.
     """
     own = {str(one.path.absolute()) for one in alignment.photographs}
+    faces = {(one["input"], one["sha256"]): one["faces"] for one in carried}
     record: AlignmentFile = {
         "format": FORMAT,
         "frame": alignment.frame,
@@ -182,13 +183,22 @@ def alignment_text(alignment: Alignment, images: Mapping[str, str], carried: Seq
                     "width": one.width,
                     "height": one.height,
                     "found": len(one.found),
-                    "faces": [_face_record(face, images[face.name]) for face in one.taken],
+                    "faces": _joined(
+                        faces.get((str(one.path.absolute()), one.sha256), ()),
+                        [_face_record(face, images[face.name]) for face in one.taken],
+                    ),
                 }
                 for one in alignment.photographs
             ),
         ],
     }
     return json.dumps(record, indent=1, allow_nan=False) + "\n"
+
+
+def _joined(earlier: Sequence[FaceRecord], taken: Sequence[FaceRecord]) -> list[FaceRecord]:
+    """The faces of one photograph, those of an earlier record too."""
+    names = {face["name"] for face in taken}
+    return sorted([*(face for face in earlier if face["name"] not in names), *taken], key=lambda face: face["number"])
 
 
 def _face_record(face: Face, image: str) -> FaceRecord:
@@ -224,7 +234,7 @@ def read_alignment(folder: Path) -> Sequence[PhotographRecord]:
                 quad = np.array(face["quad"], np.float64)
                 is_quad = quad.shape == (4, 2) and bool(np.isfinite(quad).all())
                 is_quad = is_quad and abs(np.linalg.det(quad[[1, 3]] - quad[0])) >= 1
-                if not isinstance(face["name"], str) or not is_quad:
+                if not isinstance(face["name"], str) or not isinstance(face["number"], int) or not is_quad:
                     raise TypeError("faces")
     except OSError as error:
         raise RunError(
