@@ -14,6 +14,7 @@ import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from pulse_jax.generators.architectures import ArchitectureConfig
+from pulse_jax.generators.forward_mode import linearize
 from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.objective import Evaluation
 from pulse_jax.search.space import Variables
@@ -55,7 +56,7 @@ class Products:
     def jvp(self, tangent: Variables) -> Float[Array, "size size 3"]:
         """Return J v, how the residual changes along a tangent of the variables' structure."""
         self.count += 1
-        return jax.jvp(self._residual, (self._point,), (tangent,))[1]
+        return linearize(self._residual, self._point)[1](tangent)
 
     def vjp(self, cotangent: Float[Array, "size size 3"]) -> Variables:
         """Return Jᵀ u, an ambient gradient of the variables' structure."""
