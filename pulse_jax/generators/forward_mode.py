@@ -14,19 +14,21 @@ import jax.numpy as jnp
 __all__ = ["linearize"]
 
 
-def linearize(function: Callable[[Any], Any], point: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return function(point), and v → J v, how it changes along a tangent of the point's structure.
+def linearize(function: Callable[[Any], Any], point: Any) -> tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]:
+    """Return function(point), v → J v, how it changes along a tangent of the point's structure, and u → Jᵀ u.
 
     As `jax.linearize`, for functions of floating-point arrays that JAX differentiates twice in reverse mode. u → Jᵀ u
     is linear, and its transpose is v → J v; what the second reverse pass computes is about a forward pass. Source:
     Townsend 2017, "A new trick for calculating Jacobian vector products".
     """
-    value, pull = jax.vjp(function, point)
+    value, vjp = jax.vjp(function, point)
     # Of a linear function the gradient is everywhere the same.
     anywhere = jax.tree.map(jnp.zeros_like, value)
 
-    def push(tangent: Any) -> Any:
-        _, transpose = jax.vjp(lambda cotangent: pull(cotangent)[0], anywhere)
-        return transpose(tangent)[0]
+    def pull(cotangent: Any) -> Any:
+        return vjp(cotangent)[0]
 
-    return value, push
+    def push(tangent: Any) -> Any:
+        return jax.vjp(pull, anywhere)[1](tangent)[0]
+
+    return value, push, pull

@@ -8,56 +8,14 @@ import numpy as np
 import pytest
 
 from pulse_jax.engine.batch import upsample
-from pulse_jax.generators.architectures import StyleGAN2Config
-from pulse_jax.manifold.product import Euclidean, Sphere
+from pulse_jax.manifold.product import Sphere
 from pulse_jax.search import presets
-from pulse_jax.search.methods.lbfgs import riemannian_lbfgs
-from pulse_jax.search.methods.protocol import Setting
-from pulse_jax.search.objective import Evaluation
+from tests.search.methods.driver import FLAT, NOISE, ROUND, D, driven_by_loss, method_of
+from tests.search.methods.driver import start_of as _start
 from tests.tiny_networks import searchable_generator
 
-D = 12
-ROUND, FLAT = {"latent": Sphere(), "noise": Sphere()}, {"latent": Euclidean(), "noise": Euclidean()}
-NOISE = jnp.ones((1, 2))
-
-
-def _method(manifold, largest=0.5, **settings):
-    config = presets.pulse(method="riemannian_lbfgs", **settings)
-    architecture = StyleGAN2Config(resolution=8, latent_dim=D, channels=(4, 4))
-    return riemannian_lbfgs(Setting(config, {**config.numbers, "learning_rate": largest}, manifold, architecture))
-
-
-def _driven(loss, manifold, start, looks, largest=0.5):
-    """The latents that are looked at, and the loss of each."""
-
-    @jax.jit
-    def run(start, largest):
-        method = _method(manifold, largest)
-        point = {"latent": start, "noise": NOISE}
-
-        def look(carry, _):
-            point, state = carry
-            value, gradient = jax.value_and_grad(lambda p: loss(p["latent"]))(point)
-            seen = Evaluation(
-                loss=value,
-                residual=jnp.zeros((1, 1, 3)),
-                search_error=value,
-                delivered_error=value,
-                terms={},
-                picture=jnp.zeros((1, 1, 3), jnp.uint8),
-                point=point,
-                gradient=gradient,
-            )
-            return method.update(jax.random.key(0), state, seen), (point["latent"], value)
-
-        return jax.lax.scan(look, (point, method.init(point, jax.random.key(0))), None, length=looks)[1]
-
-    return run(start, largest)
-
-
-def _start(rows=1, radius=1.0, seed=0):
-    x = np.random.default_rng(seed).standard_normal((rows, D))
-    return jnp.asarray(radius * x / np.linalg.norm(x, axis=1, keepdims=True), jnp.float32)
+_method = functools.partial(method_of, "riemannian_lbfgs")
+_driven = functools.partial(driven_by_loss, "riemannian_lbfgs")
 
 
 def _symmetric(low=1.0, high=30.0, seed=1):
