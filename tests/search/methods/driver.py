@@ -21,7 +21,7 @@ NOISE = jnp.ones((1, 2))
 
 def method_of(name: str, manifold, largest=0.5, **settings) -> Method:
     """The method as a search makes it; `largest` may be traced."""
-    config = presets.pulse(method=name, loss="L2", **settings)
+    config = presets.pulse(**{"method": name, "loss": "L2"} | settings)
     architecture = StyleGAN2Config(resolution=8, latent_dim=D, channels=(4, 4))
     return METHODS[name](Setting(config, {**config.numbers, "learning_rate": largest}, manifold, architecture))
 
