@@ -94,7 +94,7 @@ class SearchConfig:
         mean_offset: With `mean`: added to every coordinate, as a share of the standard deviation of w.
         method: How it moves: a name in `pulse_jax.search.methods.registry.METHODS`; "gradient" follows an optimiser.
         optimizer, learning_rate, schedule: Of the method "gradient": names in `pulse_jax.optimizers.OPTIMIZERS` and
-            `SCHEDULES`, and the rate in the optimiser's units. Of the other methods the rate is the largest step, in
+            `SCHEDULES`, and the rate in the optimiser's units. Of "riemannian_lbfgs" the rate is its largest step, in
             radians on spheres.
         phases: Parts of the search that move some of its variables each, one after another; none to move all at once.
         feature_radius: Largest mean absolute value of an offset that a phase with a `block` searches; None for any.

@@ -57,7 +57,7 @@ def riemannian_lbfgs(setting: Setting) -> Method:
             curvature=jnp.append(pairs.curvature[1:], curvature),
         )
         direction = _direction(arrival.gradient, pairs)
-        return Departure(direction, jnp.any(pairs.curvature > 0), arrival.loss, pairs)
+        return Departure(direction, jnp.any(pairs.curvature > 0), pairs)
 
     return backtracking(setting, remember, leave)
 

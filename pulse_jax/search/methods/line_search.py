@@ -1,4 +1,4 @@
-"""Line searches as states: what methods share that follow a direction from the last accepted point and backtrack.
+"""A line search as states, for methods that follow a direction from the last accepted point and backtrack.
 
 A trial that does not lower the loss enough is an update like any other: the next one tries a shorter step from the last
 accepted point (Armijo's rule; Nocedal and Wright, algorithm 3.1). A method adds which direction it leaves a point in.
@@ -16,18 +16,7 @@ from pulse_jax.search.methods.protocol import Method, Setting
 from pulse_jax.search.objective import Evaluation
 from pulse_jax.search.space import Variables
 
-__all__ = [
-    "UNKNOWN",
-    "Arrival",
-    "Departure",
-    "backtracking",
-    "dot",
-    "longest",
-    "plus",
-    "refuse_phases",
-    "scaled",
-    "turned",
-]
+__all__ = ["Arrival", "Departure", "backtracking", "dot", "plus"]
 
 # The first step, of which nothing is known but its direction, as a share of the largest one.
 _FIRST = 1 / 3
@@ -35,26 +24,20 @@ _FIRST = 1 / 3
 _SUFFICIENT, _SHORTER = 1e-4, 0.3
 # What is no longer than this is no step; any largest step over it is still a number.
 _NO_STEP = 1e-30
-UNKNOWN = float(jnp.finfo(jnp.float32).max)
-"""A loss that nothing is above: whatever the first one is, it is accepted."""
 
 
 class Arrival(NamedTuple):
-    """A point that was accepted, and how the search came there; all vectors are tangent at the point.
+    """How the search came to a point that was accepted; all vectors are tangent there.
 
     Attributes:
-        point: The point, and with it `loss` and `gradient`, its tangent gradient.
+        gradient: Gradient at the point.
         step: Step that led there, and `before`, the gradient before it; both zero at the start.
-        share: How much of its direction the step was.
         carry: Transports other tangent vectors of the point before.
     """
 
-    point: Variables
-    loss: Float[Array, ""]
     gradient: Variables
     step: Variables
     before: Variables
-    share: Float[Array, ""]
     carry: Callable[[Variables], Variables]
 
 
@@ -64,13 +47,11 @@ class Departure(NamedTuple):
     Attributes:
         direction: Tangent direction whose whole is tried first.
         is_scaled: Whether its length means anything; if not, the step is a share of the largest one.
-        reference: Loss that trials must be below.
         memory: What the method remembers.
     """
 
     direction: Variables
     is_scaled: Bool[Array, ""]
-    reference: Float[Array, ""]
     memory: Any
 
 
@@ -79,14 +60,14 @@ class _State(NamedTuple):
 
     Attributes:
         radii: Radii of the spheres, which never change.
-        base: The point, and with it `gradient`, its tangent gradient, and `reference`, the loss of trials to be below.
+        base: The point, and with it `loss` and `gradient`, its tangent gradient.
         direction: Tangent direction that is tried from there, and `share`, how much of it.
         memory: What the method remembers.
     """
 
     radii: Any
     base: Variables
-    reference: Float[Array, ""]
+    loss: Float[Array, ""]
     gradient: Variables
     direction: Variables
     share: Float[Array, ""]
@@ -109,23 +90,28 @@ def backtracking(
     Raises:
         ValueError: The search has phases, between which what is remembered would mean nothing.
     """
-    refuse_phases(setting)
+    if setting.config.phases:
+        raise ValueError(f"phases: expected none with the method {setting.config.method}")
     manifold, largest = setting.manifold, setting.numbers["learning_rate"]
 
     def init(point: Variables, key: PRNGKeyArray) -> _State:
         del key
         zeros = jax.tree.map(jnp.zeros_like, point)
         radii = product.radii(manifold, point)
-        return _State(radii, point, jnp.float32(UNKNOWN), zeros, zeros, jnp.float32(1), remember(point))
+        # Whatever the first loss is, it is accepted.
+        loss = jnp.float32(jnp.finfo(jnp.float32).max)
+        return _State(radii, point, loss, zeros, zeros, jnp.float32(1), remember(point))
 
     def update(key: PRNGKeyArray, state: _State, evaluation: Evaluation) -> tuple[Variables, _State]:
         del key
         promised = state.share * dot(state.gradient, state.direction)
-        accepted = evaluation.loss <= state.reference + _SUFFICIENT * promised
+        accepted = evaluation.loss <= state.loss + _SUFFICIENT * promised
         taken = _accept(state, evaluation)
         refused = state._replace(share=state.share * _SHORTER)
         new: _State = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), taken, refused)
-        return turned(manifold, new.base, scaled(new.share, new.direction), new.radii), new
+        trial = product.exp(manifold, new.base, _scaled(new.share, new.direction), radii=new.radii)
+        # Projected, or rounding would add up over many steps.
+        return product.project(manifold, trial, radii=new.radii), new
 
     def _accept(state: _State, evaluation: Evaluation) -> _State:
         """The trial as the point to go on from."""
@@ -135,16 +121,16 @@ def backtracking(
             return product.transport(manifold, state.base, here, vector, radii=radii)
 
         gradient = product.to_tangent(manifold, here, evaluation.gradient, radii=radii)
-        step = carry(scaled(state.share, state.direction))
-        arrival = Arrival(here, evaluation.loss, gradient, step, carry(state.gradient), state.share, carry)
+        step = carry(_scaled(state.share, state.direction))
+        arrival = Arrival(gradient, step, carry(state.gradient), carry)
         departure = leave(arrival, state.memory)
-        furthest = longest(manifold, departure.direction, radii)
+        furthest = _longest(manifold, departure.direction, radii)
         scale = jnp.where(departure.is_scaled, jnp.minimum(1.0, largest / furthest), _FIRST * largest / furthest)
         return state._replace(
             base=here,
-            reference=departure.reference,
+            loss=evaluation.loss,
             gradient=gradient,
-            direction=scaled(scale, departure.direction),
+            direction=_scaled(scale, departure.direction),
             share=jnp.ones_like(state.share),
             memory=departure.memory,
         )
@@ -152,23 +138,8 @@ def backtracking(
     return Method(init, update)
 
 
-def refuse_phases(setting: Setting) -> None:
-    """See that the search has none, between which what a method remembers would mean nothing.
-
-    Raises:
-        ValueError: It has.
-    """
-    if setting.config.phases:
-        raise ValueError(f"phases: expected none with the method {setting.config.method}")
-
-
-def turned(manifold: PyTree, point: Variables, step: Variables, radii: PyTree) -> Variables:
-    """Return the end of a step along a geodesic; projected, or rounding would add up over many steps."""
-    return product.project(manifold, product.exp(manifold, point, step, radii=radii), radii=radii)
-
-
-def longest(manifold: PyTree, direction: Variables, radii: PyTree) -> Float[Array, ""]:
-    """Return the furthest that a step takes any row, in radians on spheres; never zero."""
+def _longest(manifold: PyTree, direction: Variables, radii: PyTree) -> Array:
+    """The furthest that a step takes any row, in radians on spheres; never zero."""
     units = jax.tree.map(_units, product.norms(manifold, direction), radii, is_leaf=lambda leaf: leaf is None)
     furthest = jnp.max(jnp.stack([jnp.max(length) for length in jax.tree.leaves(units)]))
     return jnp.maximum(furthest, _NO_STEP)
@@ -189,6 +160,5 @@ def plus(a: Variables, share: Array | float, b: Variables) -> Variables:
     return jax.tree.map(lambda x, y: x + share * y, a, b)
 
 
-def scaled(share: Array | float, a: Variables) -> Variables:
-    """Return share · a."""
+def _scaled(share: Array | float, a: Variables) -> Variables:
     return jax.tree.map(lambda x: share * x, a)

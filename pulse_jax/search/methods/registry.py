@@ -2,9 +2,6 @@
 
 from collections.abc import Callable
 
-from pulse_jax.search.methods.barzilai_borwein import barzilai_borwein
-from pulse_jax.search.methods.conjugate_gradient import conjugate_gradient
-from pulse_jax.search.methods.gauss_newton import gauss_newton
 from pulse_jax.search.methods.gradient import gradient
 from pulse_jax.search.methods.lbfgs import riemannian_lbfgs
 from pulse_jax.search.methods.protocol import Method, Setting
@@ -13,9 +10,6 @@ __all__ = ["METHODS", "check_method", "make_method"]
 
 METHODS: dict[str, Callable[[Setting], Method]] = {
     "gradient": gradient,
-    "barzilai_borwein": barzilai_borwein,
-    "conjugate_gradient": conjugate_gradient,
-    "gauss_newton": gauss_newton,
     "riemannian_lbfgs": riemannian_lbfgs,
 }
 """What makes a method for a setting, by the name that `SearchConfig.method` gives it."""
