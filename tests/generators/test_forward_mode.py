@@ -81,12 +81,13 @@ def test_forms_of_kernels_are_pushed_through_too():
         np.testing.assert_allclose(push(v), convolve(v, form), atol=1e-4)
 
 
-def test_the_whole_jacobian_is_that_of_reverse_mode():
+def test_the_whole_jacobians_of_two_lanes_are_those_of_reverse_mode():
     generator = searchable_generator()
     noise = tuple(jnp.zeros(shape) for shape in generator.noise_shapes)
-    w = jnp.asarray(np.random.default_rng(0).standard_normal((generator.num_layers, 8)), jnp.float32)
+    w = jnp.asarray(np.random.default_rng(0).standard_normal((2, generator.num_layers, 8)), jnp.float32)
 
     @jax.jit
+    @jax.vmap
     def both(w):
         corner = lambda w: generator.synthesize(w, noise)[:2, :2]  # noqa: E731
         basis = jnp.eye(w.size).reshape(-1, *w.shape)
