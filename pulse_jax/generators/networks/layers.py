@@ -33,6 +33,7 @@ __all__ = [
     "modulated_conv",
     "pixel_norm",
     "pointwise",
+    "single",
     "split_rows",
     "upsample_conv",
     "upsample_image",
@@ -53,6 +54,11 @@ _MANY = 32
 def dense(x: Float[Array, "... i"], weight: Float[Array, "i o"], bias: Float[Array, "..."]) -> Float[Array, "... o"]:
     """Return x · weight + bias, in float32 whatever the backend's default matrix precision."""
     return jnp.matmul(x, weight, precision=jax.lax.Precision.HIGHEST) + bias
+
+
+def single(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Return x in float32, or as it is where it is wider."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def pixel_norm(x: Float[Array, "... d"], eps: float = 1e-8) -> Float[Array, "... d"]:
@@ -409,7 +415,7 @@ def _instance_norm(x: Activations, scale: Float[Array, "n c"], bias: Float[Array
 
 
 def _instance_norm_forward(x: Activations, scale: Array, bias: Array, eps: float) -> tuple[Activations, Any]:
-    x32 = x.astype(jnp.float32)
+    x32 = single(x)
     mean = jnp.mean(x32, axis=(1, 2), keepdims=True)
     # In the original's order, so that it rounds alike; a single multiply-add would cancel digits that gradients need.
     centred = x32 - mean
@@ -421,8 +427,8 @@ def _instance_norm_forward(x: Activations, scale: Array, bias: Array, eps: float
 
 def _instance_norm_backward(eps: float, residuals: Any, cotangent: Activations) -> tuple[Activations, Array, Array]:
     x, mean, deviation, scale = residuals
-    pull = cotangent.astype(jnp.float32)
-    normalised = (x.astype(jnp.float32) - mean) * deviation
+    pull = single(cotangent)
+    normalised = (single(x) - mean) * deviation
     pixels = x.shape[1] * x.shape[2]
     along_bias = jnp.sum(pull, axis=(1, 2), keepdims=True)
     along_scale = jnp.sum(pull * normalised, axis=(1, 2), keepdims=True)

@@ -22,6 +22,7 @@ from pulse_jax.generators.networks.layers import (
     leaky_relu,
     pixel_norm,
     pointwise,
+    single,
     split_rows,
     upsample_conv,
 )
@@ -132,4 +133,4 @@ class Synthesis(nn.Module):
                 x = x + offsets[block].astype(x.dtype)
             x = checkpoint_name(x, BLOCK)
         rgb = pointwise(x, kernel("torgb_kernel", 1, x.shape[-1], 3, 1.0)[0, 0])
-        return rgb.astype(jnp.float32) + self.param("torgb_bias", nn.initializers.zeros, (3,))
+        return single(rgb) + self.param("torgb_bias", nn.initializers.zeros, (3,))

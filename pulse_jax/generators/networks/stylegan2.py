@@ -22,6 +22,7 @@ from pulse_jax.generators.networks.layers import (
     leaky_relu,
     modulated_conv,
     pixel_norm,
+    single,
     split_rows,
     upsample_image,
     upsample_modulated_conv,
@@ -109,7 +110,7 @@ class _Layer(nn.Module):
 
 
 class _ToRGB(nn.Module):
-    """Modulated 1×1 convolution to RGB without demodulation, bias, clamp; float32."""
+    """Modulated 1×1 convolution to RGB without demodulation, bias, clamp; float32 or wider."""
 
     clamp: float | None
 
@@ -118,7 +119,7 @@ class _ToRGB(nn.Module):
         style = _Style(x.shape[-1], gain=x.shape[-1] ** -0.5, name="style")(w)
         kernel = self.param("kernel", _normal, (1, 1, x.shape[-1], 3))
         bias = self.param("bias", nn.initializers.zeros, (3,))
-        rgb = modulated_conv(x, kernel, style, demodulate=False).astype(jnp.float32) + bias
+        rgb = single(modulated_conv(x, kernel, style, demodulate=False)) + bias
         return rgb if self.clamp is None else jnp.clip(rgb, -self.clamp, self.clamp)
 
 

@@ -6,14 +6,15 @@ which the search makes: a line search or a leapfrog step is a state that lasts s
 one, so that no lane waits for another. A refused point is an evaluation like any other.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from pulse_jax.generators.architectures import ArchitectureConfig
+from pulse_jax.generators.forward_mode import linearize
 from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.objective import Evaluation
 from pulse_jax.search.space import Variables
@@ -52,15 +53,19 @@ class Products:
         self._residual = residual
         self._point = point
 
+    @functools.cached_property
+    def _linear(self) -> tuple[Array, Callable[..., Array], Callable[..., Variables]]:
+        return linearize(self._residual, self._point)
+
     def jvp(self, tangent: Variables) -> Float[Array, "size size 3"]:
         """Return J v, how the residual changes along a tangent of the variables' structure."""
         self.count += 1
-        return jax.jvp(self._residual, (self._point,), (tangent,))[1]
+        return self._linear[1](tangent)
 
     def vjp(self, cotangent: Float[Array, "size size 3"]) -> Variables:
         """Return Jᵀ u, an ambient gradient of the variables' structure."""
         self.count += 1
-        return jax.vjp(self._residual, self._point)[1](cotangent)[0]
+        return self._linear[2](cotangent)
 
 
 class Method(NamedTuple):

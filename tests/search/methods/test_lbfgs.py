@@ -1,120 +1,31 @@
-"""L-BFGS on manifolds: laws that hold for any loss, and how fast it must be where theory says so."""
+"""L-BFGS on manifolds: how fast it must be where theory says so; laws of all such methods are in `test_descent.py`."""
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from pulse_jax.engine.batch import upsample
-from pulse_jax.generators.architectures import StyleGAN2Config
-from pulse_jax.manifold.product import Euclidean, Sphere
 from pulse_jax.search import presets
-from pulse_jax.search.methods.lbfgs import riemannian_lbfgs
-from pulse_jax.search.methods.protocol import Setting
-from pulse_jax.search.objective import Evaluation
+from tests.search.methods.driver import FLAT, D, driven, spread, start_of
 from tests.tiny_networks import searchable_generator
 
-D = 12
-ROUND, FLAT = {"latent": Sphere(), "noise": Sphere()}, {"latent": Euclidean(), "noise": Euclidean()}
-NOISE = jnp.ones((1, 2))
-
-
-def _method(manifold, largest=0.5, **settings):
-    config = presets.pulse(method="riemannian_lbfgs", **settings)
-    architecture = StyleGAN2Config(resolution=8, latent_dim=D, channels=(4, 4))
-    return riemannian_lbfgs(Setting(config, {**config.numbers, "learning_rate": largest}, manifold, architecture))
-
-
-def _driven(loss, manifold, start, looks, largest=0.5):
-    """The latents that are looked at, and the loss of each."""
-
-    @jax.jit
-    def run(start, largest):
-        method = _method(manifold, largest)
-        point = {"latent": start, "noise": NOISE}
-
-        def look(carry, _):
-            point, state = carry
-            value, gradient = jax.value_and_grad(lambda p: loss(p["latent"]))(point)
-            seen = Evaluation(
-                loss=value,
-                residual=jnp.zeros((1, 1, 3)),
-                search_error=value,
-                delivered_error=value,
-                terms={},
-                picture=jnp.zeros((1, 1, 3), jnp.uint8),
-                point=point,
-                gradient=gradient,
-            )
-            return method.update(jax.random.key(0), state, seen), (point["latent"], value)
-
-        return jax.lax.scan(look, (point, method.init(point, jax.random.key(0))), None, length=looks)[1]
-
-    return run(start, largest)
-
-
-def _start(rows=1, radius=1.0, seed=0):
-    x = np.random.default_rng(seed).standard_normal((rows, D))
-    return jnp.asarray(radius * x / np.linalg.norm(x, axis=1, keepdims=True), jnp.float32)
-
-
-def _symmetric(low=1.0, high=30.0, seed=1):
-    basis, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((D, D)))
-    return jnp.asarray(basis @ np.diag(np.linspace(low, high, D)) @ basis.T, jnp.float32)
-
-
-MATRIX = _symmetric()
-
-
-def rayleigh(latent):
-    return 0.5 * jnp.sum(latent * (latent @ MATRIX))
+_driven = functools.partial(driven, "riemannian_lbfgs")
+MATRIX = spread()
 
 
 def quadratic(latent):
-    return rayleigh(latent - 0.3)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_smallest_eigenvalue_is_found(seed):
-    """On the unit sphere half the Rayleigh quotient has its least value at half the smallest eigenvalue, 0.5."""
-    points, losses = _driven(rayleigh, ROUND, _start(seed=seed), 60)
-    np.testing.assert_allclose(jnp.min(losses), 0.5, rtol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(points, axis=-1), 1.0, rtol=1e-5)
+    return 0.5 * jnp.sum((latent - 0.3) * ((latent - 0.3) @ MATRIX))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_it_is_faster_than_steepest_descent_can_be(seed):
     """A condition of 30: a step of steepest descent on a quadratic leaves at best (29/31)² of the error, in 30 steps
     2 %; superlinear convergence leaves what rounding does."""
-    _, losses = _driven(quadratic, FLAT, _start(seed=seed), 40, largest=5.0)
+    _, losses = _driven(quadratic, FLAT, start_of(seed=seed), 40, largest=5.0)
     error = np.minimum.accumulate(losses) / losses[0]
     assert error[30] < 1e-2 * (29 / 31) ** 60 and error[-1] < 1e-9
-
-
-def test_every_row_stays_on_its_own_sphere():
-    radii = jnp.asarray([[1.0], [2.0], [0.5]])
-    manifold = {"latent": Sphere(), "noise": Sphere()}
-    points, losses = _driven(rayleigh, manifold, _start(3) * radii, 40)
-    np.testing.assert_allclose(np.linalg.norm(points, axis=-1), np.tile(radii[:, 0], (40, 1)), rtol=2e-5)
-    np.testing.assert_allclose(losses[-1], 0.5 * jnp.sum(radii**2), rtol=1e-2)
-
-
-@pytest.mark.parametrize("largest", [0.05, 0.3])
-def test_no_row_turns_further_than_it_may(largest):
-    points, _ = _driven(rayleigh, ROUND, _start(3), 30, largest)
-    turns = np.arccos(np.clip(np.sum(points[1:] * points[:-1], axis=-1), -1, 1))
-    assert turns.max() < largest * 1.4 + 1e-3  # back from a refused trial it turns by less than twice as much
-    np.testing.assert_allclose(turns[0].max(), largest / 3, rtol=1e-3)
-
-
-def test_rotating_the_problem_rotates_the_way():
-    rotation = jnp.asarray(np.linalg.qr(np.random.default_rng(7).standard_normal((D, D)))[0], jnp.float32)
-    points, losses = _driven(rayleigh, ROUND, _start(2), 12)
-    rotated, same = _driven(lambda x: rayleigh(x @ rotation.T), ROUND, _start(2) @ rotation, 12)
-    np.testing.assert_allclose(rotated, points @ rotation, atol=1e-3)
-    np.testing.assert_allclose(same, losses, rtol=1e-4)
 
 
 def test_a_refused_trial_is_an_update_and_the_next_one_is_shorter():
@@ -129,40 +40,6 @@ def test_a_refused_trial_is_an_update_and_the_next_one_is_shorter():
     assert losses[1] > losses[0] and losses[2] > losses[0]
     np.testing.assert_allclose(moved[1] / moved[0], 0.3, rtol=1e-3)
     assert losses[-1] < 1e-3 * losses[0]
-
-
-def test_a_loss_without_slope_moves_nothing_and_makes_no_nan():
-    points, losses = _driven(lambda latent: 0.0 * jnp.sum(latent), ROUND, _start(2), 10)
-    np.testing.assert_allclose(points, np.tile(_start(2), (10, 1, 1)), atol=1e-6)
-    assert np.isfinite(losses).all()
-
-
-def test_lanes_are_searches_of_their_own():
-    starts = jnp.stack([_start(2, seed=seed) for seed in range(4)])
-    together = jax.vmap(lambda start: _driven(rayleigh, ROUND, start, 15))(starts)
-    for k in range(4):
-        for one, all_of in zip(_driven(rayleigh, ROUND, starts[k], 15), together, strict=True):
-            np.testing.assert_allclose(all_of[k], one, rtol=1e-4, atol=1e-5)
-
-
-def test_another_largest_step_compiles_nothing():
-    """It is an argument of the program."""
-    traces = []
-
-    @functools.partial(jax.jit)
-    def first(start, largest):
-        traces.append(1)
-        point = {"latent": start, "noise": NOISE}
-        return _method(ROUND, largest).init(point, jax.random.key(0)).base["latent"]
-
-    for largest in (0.1, 0.2, 0.3):
-        first(_start(), jnp.float32(largest))
-    assert len(traces) == 1
-
-
-def test_phases_are_refused():
-    with pytest.raises(ValueError, match="phases: expected none with the method riemannian_lbfgs"):
-        _method(ROUND, phases=presets.robust().phases)
 
 
 @pytest.mark.parametrize("settings", [{}, {"geometry": "euclidean", "space": "w", "coordinates": "plain"}])

@@ -141,7 +141,7 @@ def test_gauss_newton_steps_find_what_gradients_do_not_yet(generator, low_res):
     assert found["gauss_newton_step"] < 0.1 * found["gradient"]
 
 
-@pytest.mark.parametrize("name", TOYS)
+@pytest.mark.parametrize("name", [*TOYS, "riemannian_lbfgs"])
 def test_any_method_is_saved_and_resumed_bit_for_bit(name, generator, low_res, tmp_path):
     """Its state and its keys too: stopped after every chunk, in a folder, with other lanes' company each time."""
     problems = [Problem(low_res=image, index=i, restarts=2, seed=4) for i, image in enumerate(low_res)]
