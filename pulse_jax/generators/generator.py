@@ -394,7 +394,7 @@ class Generator:
 
         Args:
             folder: Folder to make.
-            dtype: Type that the arrays of the networks, the flow's blocks and the surrogate are stored in; loading gives
+            dtype: Type that the networks' arrays, the flow's blocks and the surrogate are stored in; loading gives
                 float32.
             source: Origin of the weights, kept in `config.json`.
             overwrite: Whether to replace an existing generator folder; anything else is never replaced.

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.gaussian import GaussianFit, w_to_whitened, whitened_to_w
@@ -265,9 +265,9 @@ class _Fitting:
         return self._on_sphere(rows + scale * jax.random.normal(way, rows.shape))
 
     def _evaluated(
-        self, generator: Generator, keys: PRNGKeyArray, rows: Float[Array, "n layers d"]
+        self, generator: Generator, keys: Key[Array, " n"], rows: Float[Array, "n layers d"]
     ) -> tuple[Float[Array, "n m"], Float[Array, "n whole"]]:
-        """Values, and the tangent part of the products with each sample's own cotangent."""
+        """Values, and products with each sample's own cotangent."""
 
         def noise_of(key: PRNGKeyArray) -> tuple[Array, ...]:
             shapes = enumerate(generator.noise_shapes)
@@ -280,22 +280,27 @@ class _Fitting:
             return Bicubic(self._factor).apply(images).reshape(len(rows), -1)
 
         values, pull = jax.vjp(low, rows)
-        products = pull(_cotangents(keys, self._sizes.pixels))[0]
-        products = sphere.to_tangent(rows, products, radius=self._radius)
-        return values, products.reshape(len(rows), -1)
+        return values, pull(_cotangents(keys, self._sizes.pixels))[0].reshape(len(rows), -1)
 
     # The parts of a fit.
 
     def sense(self, now: SurrogateFitState, count: int) -> SurrogateFitState:
         """The subspace, out of the products of `count` evaluations."""
-        add = jax.jit(lambda energy, g: energy + jnp.matmul(g.T, g, precision="highest"), donate_argnums=0)
+
+        @functools.partial(jax.jit, donate_argnums=0)
+        def add(energy: Array, rows: Array, products: Array, valid: Array) -> Array:
+            # Searches never leave the spheres.
+            g = sphere.to_tangent(rows, products.reshape(rows.shape), radius=self._radius).reshape(len(rows), -1)
+            return energy + jnp.matmul(g.T, g * valid[:, None], precision="highest")
+
         energy = None
         while int(now.sensed) < count:
             number = int(now.sensed)
             keys = self._keys(self._sense_key, number)
-            _, products = self._evaluate(self._generator, keys, self._draw_off(keys))
-            valid = np.arange(_LANES) < count - number
-            energy = add(jnp.asarray(now.energy) if energy is None else energy, products * valid[:, None])
+            rows = self._draw_off(keys)
+            _, products = self._evaluate(self._generator, keys, rows)
+            energy = jnp.asarray(now.energy) if energy is None else energy
+            energy = add(energy, rows, products, jnp.arange(_LANES) < count - number)
             now = now._replace(sensed=np.int32(min(number + _LANES, count)), energy=energy)
             self._tell("subspace", now, int(now.sensed), count)
         return now if now.kept > 0 else self._subspace(now)
@@ -453,23 +458,23 @@ class _Fitting:
             bias_3=jnp.asarray(found["bias_3"] + offset @ found["linear"], jnp.float32),
         )
 
-    def _keys(self, key: PRNGKeyArray, begin: int, count: int = _LANES) -> PRNGKeyArray:
+    def _keys(self, key: PRNGKeyArray, begin: int, count: int = _LANES) -> Key[Array, " n"]:
         return self._numbered(key, np.arange(begin, begin + count))
 
-    def _numbered(self, key: PRNGKeyArray, numbers: np.ndarray) -> PRNGKeyArray:
+    def _numbered(self, key: PRNGKeyArray, numbers: np.ndarray) -> Key[Array, " n"]:
         return _folded(key, jnp.asarray(numbers, jnp.uint32))
 
-    def _cotangents(self, keys: PRNGKeyArray) -> Float[Array, "n m"]:
+    def _cotangents(self, keys: Key[Array, " n"]) -> Float[Array, "n m"]:
         return _cotangents(keys, self._sizes.pixels)
 
 
 @jax.jit
-def _folded(key: PRNGKeyArray, numbers: Array) -> PRNGKeyArray:
+def _folded(key: PRNGKeyArray, numbers: Array) -> Key[Array, " n"]:
     return jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _cotangents(keys: PRNGKeyArray, pixels: int) -> Float[Array, "n m"]:
+def _cotangents(keys: Key[Array, " n"], pixels: int) -> Float[Array, "n m"]:
     return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, _COTANGENT), (pixels,)))(keys)
 
 
