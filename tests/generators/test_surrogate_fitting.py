@@ -6,34 +6,14 @@ import numpy as np
 import pytest
 
 from pulse_jax.generators.generator import Generator
-from pulse_jax.generators.priors.gaussian import GaussianFit, w_to_whitened
+from pulse_jax.generators.priors.gaussian import w_to_whitened
 from pulse_jax.generators.priors.surrogate import approach, in_metric, linearize
 from pulse_jax.generators.priors.surrogate_fitting import fit_surrogate
 from pulse_jax.images.degradations.bicubic import Bicubic
+from tests.linear_networks import FACTOR, LAYERS, RESOLUTION, WIDTH, linear_generator
 from tests.tiny_networks import searchable_generator
 
-LAYERS, WIDTH, RESOLUTION, FACTOR = 2, 6, 8, 4
 SMALL = {"directions": 50, "samples": 400, "steps": 60, "hidden": 8}
-
-
-def linear_generator():
-    """Pictures that are linear in whitened w: what is searched lies on spheres, and nothing else bends."""
-    fit = GaussianFit(jnp.arange(WIDTH) / WIDTH, 1 + jnp.arange(WIDTH) / WIDTH)
-    rng = np.random.default_rng(0)
-    params = jnp.asarray(rng.standard_normal((3, RESOLUTION, RESOLUTION, LAYERS, WIDTH)) / 8, jnp.float32)
-
-    def picture(params, w, noise):
-        return jnp.einsum("chwld,ld->hwc", params, w_to_whitened(w, fit)) + 0.5
-
-    return Generator.from_function(
-        picture,
-        params,
-        resolution=RESOLUTION,
-        latent_dim=WIDTH,
-        num_layers=LAYERS,
-        gaussian_fit=fit,
-        mapping=lambda params, z: jnp.tanh(z) * 2 + 1,
-    )
 
 
 def fitted(generator, factor=FACTOR, **options):

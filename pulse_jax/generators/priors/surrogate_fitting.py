@@ -191,7 +191,7 @@ class _Fitting:
         self._tell = on_progress or (lambda *_: None)
         self._evaluate = jax.jit(self._evaluated)
         self._draw_off = jax.jit(jax.vmap(self._off_policy))
-        self._draw_on = jax.jit(jax.vmap(self._on_policy, in_axes=(None, 0, 0)))
+        self._draw_on = jax.jit(self._on_policy_each)
 
     def restored(self, leaves: Sequence[np.ndarray] | None) -> SurrogateFitState:
         start = self._start()
@@ -263,6 +263,14 @@ class _Fitting:
         away, way = jax.random.split(keys[5])
         scale = 0.15 * jax.random.uniform(away)
         return self._on_sphere(rows + scale * jax.random.normal(way, rows.shape))
+
+    def _on_policy_each(
+        self, surrogate: Surrogate, keys: Key[Array, " n"], targets: Float[Array, "n m"]
+    ) -> Float[Array, "n layers d"]:
+        one = functools.partial(self._on_policy, surrogate)
+        if jax.default_backend() == "cpu":  # where small products of several lanes are slower than one after another
+            return jax.lax.map(lambda given: one(*given), (keys, targets))
+        return jax.vmap(one)(keys, targets)
 
     def _evaluated(
         self, generator: Generator, keys: Key[Array, " n"], rows: Float[Array, "n layers d"]
