@@ -25,7 +25,7 @@ class FitStart(Everywhere):
         int | None, arg(metavar="F", help_behavior_hint="(default: to 8x8 of 64x64, to 32x32 of 1024x1024)")
     ] = None
     """Factor by which D downscales the generator's pictures to the inputs that it is fitted to."""
-    samples: Annotated[int, arg(metavar="N")] = 100_000
+    samples: Annotated[int, arg(metavar="N")] = 50_000
     """Evaluations that the network learns from."""
     directions: Annotated[int, arg(metavar="N")] = 8_192
     """Evaluations that find the directions of w which D sees."""
@@ -33,7 +33,7 @@ class FitStart(Everywhere):
     """How many of these directions the network is given."""
     hidden: Annotated[int, arg(metavar="N")] = 448
     """Width of the network's hidden layers."""
-    steps: Annotated[int, arg(metavar="N")] = 30_000
+    steps: Annotated[int, arg(metavar="N")] = 8_000
     """Learning steps, which need no evaluation."""
     seed: Annotated[int, arg(metavar="S")] = 0
     """What everything is drawn from."""

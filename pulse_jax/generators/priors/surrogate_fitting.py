@@ -27,7 +27,8 @@ from pulse_jax.manifold import sphere
 
 __all__ = ["SurrogateFit", "SurrogateFitState", "fit_surrogate"]
 
-_LANES = 16  # samples at once
+# Samples at once: of small pictures, of larger ones on an accelerator, and of those on a CPU, where each takes 2 GB.
+_LANES, _SMALL = (16, 4, 1), 128
 _ROWS = 256  # samples of a learning step
 _CALL = 25  # learning steps between two calls of `on_progress`
 _HELD_OUT = 32  # every sample of such a number is held out
@@ -38,7 +39,7 @@ _ISOTROPIC = 1.0
 _ON_POLICY_STEPS = 3
 _RATE, _DECAY = 1.5e-3, 1e-2
 # The part of the steps that is taken with the first half of the samples.
-_FIRST = 0.25
+_FIRST = 0.5
 # Sets keys apart, of a sample's cotangent and of its start.
 _COTANGENT, _ON_POLICY = 1, 2
 
@@ -113,17 +114,18 @@ def fit_surrogate(
     coordinates: int = 192,
     hidden: int = 448,
     directions: int = 8_192,
-    samples: int = 100_000,
-    steps: int = 30_000,
+    samples: int = 50_000,
+    steps: int = 8_000,
     state: Sequence[np.ndarray] | None = None,
     on_progress: Callable[[str, SurrogateFitState, int, int], object] | None = None,
 ) -> SurrogateFit:
     """Fit a surrogate to a generator behind bicubic downscaling, over the starts that searches make.
 
-    It costs `directions` + `samples` evaluations: by default 108,192. A network of 1024×1024 takes for each what one
-    look of a search takes; memory is 2 (m + 4 k) bytes a sample and 4 (L d)² for the subspace, 1 GB with inputs of
-    32×32. Half of the samples are spread around mapped and uniform points; then a first network is fitted, and the
-    others are taken near where it leads.
+    It costs `directions` + `samples` evaluations, by default 58,192, each what one look of a search costs. At 1024×1024
+    that is some minutes of a large accelerator (an H100 took 478 looks a second in bfloat16; this is in float32), and
+    about a day of a CPU, where a fifth of them would have to do. Memory is 2 (m + 4 k) bytes a sample and several
+    times 4 (L d)² for the subspace: about 2 GB with inputs of 32×32. Half of the samples are spread around mapped and
+    uniform points; then a first network is fitted, and the others are taken near where it leads.
 
     Args:
         generator: Generator with a mapping network and a Gaussian fit.
@@ -186,6 +188,8 @@ class _Fitting:
         self._fit: GaussianFit = generator.gaussian_fit
         self._sense_key, self._sample_key, self._learn_key, self._metric_key = jax.random.split(key, 4)
         self._factor, self._sizes, self._steps = factor, sizes, steps
+        small, cpu = generator.resolution <= _SMALL, jax.default_backend() == "cpu"
+        self._lanes = _LANES[0 if small else 2 if cpu else 1]
         self._side = generator.resolution // factor
         self._radius = math.sqrt(sizes.width)
         self._tell = on_progress or (lambda *_: None)
@@ -308,8 +312,8 @@ class _Fitting:
             rows = self._draw_off(keys)
             _, products = self._evaluate(self._generator, keys, rows)
             energy = jnp.asarray(now.energy) if energy is None else energy
-            energy = add(energy, rows, products, jnp.arange(_LANES) < count - number)
-            now = now._replace(sensed=np.int32(min(number + _LANES, count)), energy=energy)
+            energy = add(energy, rows, products, jnp.arange(self._lanes) < count - number)
+            now = now._replace(sensed=np.int32(min(number + self._lanes, count)), energy=energy)
             self._tell("subspace", now, int(now.sensed), count)
         return now if now.kept > 0 else self._subspace(now)
 
@@ -355,11 +359,11 @@ class _Fitting:
                 rows = self._draw_off(keys)
             else:
                 # The images of earlier samples, each in its turn.
-                targets = now.values[np.arange(number - begin, number - begin + _LANES) % begin]
+                targets = now.values[np.arange(number - begin, number - begin + self._lanes) % begin]
                 rows = self._draw_on(surrogate, keys, targets)
             values, products = self._evaluate(self._generator, keys, rows)
             found = project(now.basis, now.offset, rows, products)
-            count = min(_LANES, end - number)
+            count = min(self._lanes, end - number)
             kept = zip((now.coordinates, now.values, now.products), (found[0], values, found[1]), strict=True)
             for array, new in kept:
                 array[number : number + count] = np.asarray(new)[:count]
@@ -466,8 +470,8 @@ class _Fitting:
             bias_3=jnp.asarray(found["bias_3"] + offset @ found["linear"], jnp.float32),
         )
 
-    def _keys(self, key: PRNGKeyArray, begin: int, count: int = _LANES) -> Key[Array, " n"]:
-        return self._numbered(key, np.arange(begin, begin + count))
+    def _keys(self, key: PRNGKeyArray, begin: int, count: int | None = None) -> Key[Array, " n"]:
+        return self._numbered(key, np.arange(begin, begin + (count or self._lanes)))
 
     def _numbered(self, key: PRNGKeyArray, numbers: np.ndarray) -> Key[Array, " n"]:
         return _folded(key, jnp.asarray(numbers, jnp.uint32))
