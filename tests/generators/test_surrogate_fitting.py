@@ -75,7 +75,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_bits():
 
     whole = fitted(generator, coordinates=7, on_progress=keep)
     # In the midst of each part; the samples are some for which the first network was asked.
-    for wanted in (("subspace", 32), ("samples", 312), ("learning", 40)):
+    for wanted in (("subspace", 32), ("samples", 312), ("learning", 55)):
         leaves = next(leaves for what, done, leaves in states if (what, done) == wanted)
         again = fitted(generator, coordinates=7, state=leaves)
         for one, other in zip(jax.tree.leaves(whole.surrogate), jax.tree.leaves(again.surrogate), strict=True):

@@ -37,7 +37,7 @@ _MAPPED = 100_000  # random w of the metric
 _ISOTROPIC = 1.0
 # Steps of the approach that on-policy samples come from.
 _ON_POLICY_STEPS = 3
-_RATE, _DECAY = 1.5e-3, 1e-2
+_RATE, _DECAY = 1.5e-3, 0.3
 # The part of the steps that is taken with the first half of the samples.
 _FIRST = 0.5
 # Sets keys apart, of a sample's cotangent and of its start.
