@@ -9,6 +9,7 @@ from pulse_jax.cli.options.demo import Demo
 from pulse_jax.cli.options.downscale import Downscale
 from pulse_jax.cli.options.export import Export
 from pulse_jax.cli.options.fit_prior import FitPrior
+from pulse_jax.cli.options.fit_start import FitStart
 from pulse_jax.cli.options.info import Info
 from pulse_jax.cli.options.latents import Latents
 from pulse_jax.cli.options.paste import Paste
@@ -43,6 +44,7 @@ COMMANDS = {
     "convert": Command(Convert, "pulse_jax.cli.convert:run_convert"),
     "export": Command(Export, "pulse_jax.cli.export:run_export"),
     "fit-prior": Command(FitPrior, "pulse_jax.cli.fit_prior:run_fit_prior"),
+    "fit-start": Command(FitStart, "pulse_jax.cli.fit_start:run_fit_start"),
     "benchmark": Command(Benchmark, "pulse_jax.cli.benchmark:run_benchmark"),
     "selfcheck": Command(Selfcheck, "pulse_jax.cli.selfcheck:run_selfcheck"),
     "info": Command(Info, "pulse_jax.cli.info:run_info"),

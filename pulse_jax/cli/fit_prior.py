@@ -2,30 +2,26 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import json
-import signal
 import time
-from pathlib import Path
 
-import jax
 import numpy as np
 from PIL import Image
 
 from pulse_jax.cli import generators
-from pulse_jax.cli.interrupts import Interrupt, Stopped
+from pulse_jax.cli.fitting import Fitted, UnderWay, carry_out
 from pulse_jax.cli.options.fit_prior import FitPrior
-from pulse_jax.engine.checkpoints import Checkpoint, CheckpointError, digest
-from pulse_jax.generators.folder import GeneratorError, read_description
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.flow_fitting import FitState, fit_flow
 from pulse_jax.generators.priors.principal import fit_principal
 from pulse_jax.reports.prior_plots import draw_coordinates, draw_norms
 from pulse_jax.reports.prior_quality import PriorReport, measure_priors
-from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.system.errors import UsageError
 from pulse_jax.system.keys import random_key
 from pulse_jax.system.screen import Count, Screen
-from pulse_jax.system.text import duration, printable, reason_of
+from pulse_jax.system.text import duration, printable
 
 __all__ = ["run_fit_prior"]
 
@@ -37,7 +33,6 @@ _ROWS = {
     "flow": "flow",
     "gaussian_of_w": "Gaussian of w",
 }
-_PART = "fit"
 
 
 def run_fit_prior(options: FitPrior, screen: Screen) -> int:
@@ -59,63 +54,29 @@ def run_fit_prior(options: FitPrior, screen: Screen) -> int:
     if getattr(generator, _FIELDS[options.kind]) is not None and not options.overwrite:
         raise UsageError(f"{printable(folder)}: holds a {_NAMES[options.kind]} already; --overwrite replaces it")
     generators.check_mapping(generator, folder)
-    interrupt, finished = Interrupt(screen), False
-    # Beside the folder, in which every file is accounted for.
-    place = folder.absolute().with_name(f".{folder.absolute().name}.fit-prior")
-    checkpoint = _open(place, options, generator)
-    try:
-        with interrupt:
-            fitted = _Fit(options, generator, checkpoint, interrupt, screen).run()
-            with Count(screen, "measuring") as count:
-                # Not the key of the fits: these samples are new to them.
-                report = measure_priors(fitted, random_key(options.seed + 1), on_progress=count.update)
-        description = read_description(folder, str(folder))
-        fitted.save(
-            folder,
-            dtype=description["dtype"],
-            source=str(description.get("source", "")),
-            overwrite=True,
-            reports=_reports(report),
-        )
-        finished = True
-    except (Stopped, KeyboardInterrupt):
-        screen.error("Interrupted. The same command goes on from here.")
-        return 128 + (interrupt.number or signal.SIGINT)
-    except GeneratorError as error:
-        raise RunError(printable(error, 600)) from error
-    except ValueError as error:
-        raise RunError(f"{printable(folder)}: {printable(error, 600)}") from error
-    except OSError as error:
-        raise RunError(f"{printable(place)}: cannot be written to ({reason_of(error)}); make room") from error
-    finally:
-        checkpoint.close(finished=finished)
-    _tell(report, screen)
-    screen.result(f"{_NAMES[options.kind]} and reports in {printable(folder)}", "bold")
-    return 0
 
+    def work(under_way: UnderWay) -> Fitted:
+        fitted = _Fit(options, generator, under_way, screen).run()
+        with Count(screen, "measuring") as count:
+            # Not the key of the fits: these samples are new to them.
+            report = measure_priors(fitted, random_key(options.seed + 1), on_progress=count.update)
+        return Fitted(fitted, _reports(report), functools.partial(_tell, report, screen))
 
-def _open(place: Path, options: FitPrior, generator: Generator) -> Checkpoint:
     settings = {
         name: value for name, value in dataclasses.asdict(options).items() if name not in ("generator", "overwrite")
     }
-    try:
-        return Checkpoint(place, {**settings, "weights": digest((generator.params, generator.label))})
-    except CheckpointError as error:
-        raise UsageError(
-            f"{printable(error, 600)}; go on with those, or remove {printable(place)} to begin anew"
-        ) from error
-    except OSError as error:
-        raise RunError(f"{printable(place)}: cannot be written to ({reason_of(error)})") from error
+    if code := carry_out(folder, "fit-prior", settings, generator, screen, work):
+        return code
+    screen.result(f"{_NAMES[options.kind]} and reports in {printable(folder)}", "bold")
+    return 0
 
 
 class _Fit:
     """One fit under way, and what is shown and saved of it."""
 
-    def __init__(
-        self, options: FitPrior, generator: Generator, checkpoint: Checkpoint, interrupt: Interrupt, screen: Screen
-    ) -> None:
-        self._options, self._generator, self._checkpoint = options, generator, checkpoint
-        self._interrupt, self._screen = interrupt, screen
+    def __init__(self, options: FitPrior, generator: Generator, under_way: UnderWay, screen: Screen) -> None:
+        self._options, self._generator = options, generator
+        self._under_way, self._screen = under_way, screen
         self._bars = contextlib.ExitStack()
         self._count = Count(screen, "")
         self._told: int | None = None
@@ -139,7 +100,7 @@ class _Fit:
             if starts_from_components and principal is None:
                 self._show("principal components")
                 principal = fit_principal(mapping, key, width, on_progress=self._advance)
-            saved = self._checkpoint.saved.get(_PART)
+            saved = self._under_way.saved
             if saved is not None:
                 self._screen.note("going on with an earlier fit")
             found = fit_flow(
@@ -167,7 +128,7 @@ class _Fit:
 
     def _advance(self, done: int, total: int) -> None:
         self._count.update(done, total)
-        self._interrupt.check()
+        self._under_way.interrupt.check()
 
     def _learned(self, state: FitState, steps: int) -> None:
         epoch, step = len(state.history), int(state.step)
@@ -185,9 +146,7 @@ class _Fit:
             self._show(f"epoch {epoch + 1}")
         else:
             self._count.update(step - epoch * steps, steps)
-        if self._checkpoint.due(0) or self._interrupt.number:
-            self._checkpoint.save(0, {_PART: [np.asarray(leaf) for leaf in jax.tree.leaves(state)]})
-        self._interrupt.check()
+        self._under_way.keep(state)
 
 
 def _reports(report: PriorReport) -> dict[str, bytes]:

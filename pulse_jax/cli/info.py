@@ -20,6 +20,7 @@ _FITS = {
     "gaussian_fit": "Gaussian fit",
     "principal": "principal components",
     "flow": "flow",
+    "surrogate": "surrogate",
     "w_avg": "average w",
     "w_std": "spread of w",
 }

@@ -18,7 +18,7 @@ import pathlib
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -33,11 +33,19 @@ from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.keys import random_key
 from pulse_jax.system.removal import remove_tree
 
-__all__ = ["GeneratorError", "describe_folder", "flatten", "read_description", "read_folder", "write_folder"]
+__all__ = [
+    "GeneratorError",
+    "describe_folder",
+    "flatten",
+    "read_description",
+    "read_folder",
+    "read_reports",
+    "write_folder",
+]
 
 _FORMAT = 1
 _DTYPES = ("float32", "float16")
-_CAST = ("networks/", "flow/blocks/")  # what is stored in another type than float32, if any is
+_CAST = ("networks/", "flow/blocks/", "surrogate/")  # what is stored in another type than float32, if any is
 _REPORTS = "reports"
 _CONFIG_LIMIT = 16 * 2**20
 # Arrays may take this much memory beyond the files' size: with the files themselves, and as float32 where they are
@@ -68,10 +76,10 @@ def write_folder(
         folder: Folder to make.
         config: Architecture, of a family in `FAMILIES`.
         tree: Arrays: `networks`, and where there are any the fits `gaussian_fit` (`mean`, `std`), `principal`
-            (`mean`, `basis`, `std`), `flow` (the fields of `flow.Flow`), `w_avg` and `w_std`, and the `label` that is
-            fixed.
-        dtype: Type that `networks` and the flow's `blocks` are stored in, `float32` or `float16`; the rest, small and
-            sensitive, stays float32.
+            (`mean`, `basis`, `std`), `flow` (the fields of `flow.Flow`), `surrogate` (those of `surrogate.Surrogate`),
+            `w_avg` and `w_std`, and the `label` that is fixed.
+        dtype: Type that `networks`, the flow's `blocks` and the surrogate are stored in, `float32` or `float16`; the
+            rest, small and sensitive, stays float32.
         source: Origin of the weights.
         overwrite: Whether to replace a generator folder that stands there; anything else is never replaced.
         reports: Files about the fits, by their names; they lie in a folder of their own.
@@ -152,6 +160,24 @@ def describe_folder(folder: str | os.PathLike[str]) -> tuple[ArchitectureConfig,
     # By its hash it is what was written: the shapes need not be held against the architecture, which takes long.
     _check_unchanged(name, description)
     return config, {key: tuple(shape) for key, shape in description["arrays"].items()}
+
+
+def read_reports(folder: str | os.PathLike[str]) -> dict[str, bytes]:
+    """Return the files about a folder's fits, by their names.
+
+    Raises:
+        GeneratorError: The folder is missing or foreign, or its files are not those that `config.json` describes.
+    """
+    place, name = pathlib.Path(folder).absolute(), str(folder)
+    with _readable(folder):
+        hashes = read_description(place, name)["sha256"]
+        reports = {}
+        for key, path in _own_files(place, name, hashes).items():
+            if key.startswith(f"{_REPORTS}/"):
+                content = path.read_bytes()
+                _check_hash(name, key, hashlib.sha256(content).hexdigest(), hashes)
+                reports[key.removeprefix(f"{_REPORTS}/")] = content
+    return reports
 
 
 @contextlib.contextmanager
@@ -265,7 +291,7 @@ def _expected_shapes(config: ArchitectureConfig, names: Mapping[str, Any]) -> di
     if any(name.startswith("principal/") for name in names):
         tree["principal"] = {"mean": vector, "basis": matrix, "std": vector}
     blocks = names.get("flow/blocks/bias_1")
-    if isinstance(blocks, tuple) and len(blocks) == 2 and all(type(n) is int and 0 < n < 2**24 for n in blocks):
+    if _are_sizes(blocks, 2):
         count, hidden = blocks
         rows = jax.ShapeDtypeStruct((count, config.latent_dim), jnp.float32)
         made = jax.eval_shape(functools.partial(init_blocks, blocks=count, hidden=hidden, width=config.latent_dim), key)
@@ -278,6 +304,21 @@ def _expected_shapes(config: ArchitectureConfig, names: Mapping[str, Any]) -> di
         tree["flow"] = {"mean": vector, "std": vector, "blocks": made, "scale": rows, "shift": rows}
         optional = {"basis": matrix, "radial": jax.ShapeDtypeStruct((2,), jnp.float32)}
         tree["flow"] |= {name: shape for name, shape in optional.items() if f"flow/{name}" in names}
+    inner, outer = names.get("surrogate/weight_1"), names.get("surrogate/bias_3")
+    if _are_sizes(inner, 2) and _are_sizes(outer, 1):
+        (k, hidden), (pixels,) = inner, outer
+        shapes = {
+            "basis": (config.num_layers, config.latent_dim, k),
+            "metric": matrix.shape,
+            "weight_1": (k, hidden),
+            "bias_1": (hidden,),
+            "weight_2": (hidden, hidden),
+            "bias_2": (hidden,),
+            "weight_3": (hidden, pixels),
+            "linear": (k, pixels),
+            "bias_3": (pixels,),
+        }
+        tree["surrogate"] = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
     if "w_avg" in names:
         tree["w_avg"] = vector
     if "w_std" in names:
@@ -285,6 +326,11 @@ def _expected_shapes(config: ArchitectureConfig, names: Mapping[str, Any]) -> di
     if "label" in names and config.label_dim:
         tree["label"] = jax.ShapeDtypeStruct((config.label_dim,), jnp.float32)
     return {name: leaf.shape for name, leaf in flatten(tree).items()}
+
+
+def _are_sizes(shape: Any, count: int) -> TypeGuard[tuple[int, ...]]:
+    """Whether so many sizes of an array can be believed."""
+    return isinstance(shape, tuple) and len(shape) == count and all(type(n) is int and 0 < n < 2**24 for n in shape)
 
 
 def _check_shapes(

@@ -26,6 +26,7 @@ from pulse_jax.generators.priors.flow import Flow
 from pulse_jax.generators.priors.gaussian import GaussianFit, fit_gaussian
 from pulse_jax.generators.priors.moments import Mapping, measure_moments
 from pulse_jax.generators.priors.principal import PrincipalFit
+from pulse_jax.generators.priors.surrogate import Surrogate
 from pulse_jax.system.devices import start_jax
 from pulse_jax.system.keys import random_key
 from pulse_jax.system.programs import compile_watched
@@ -34,13 +35,29 @@ __all__ = ["Generator", "load_generator"]
 
 _AVERAGED = 100_000  # draws of w_avg and w_std
 # What a folder may hold beside the networks. A flow that starts from plain dimensions has no basis to store.
-_FITS = {"gaussian_fit": GaussianFit, "principal": PrincipalFit, "flow": functools.partial(Flow, basis=None)}
+_FITS = {
+    "gaussian_fit": GaussianFit,
+    "principal": PrincipalFit,
+    "flow": functools.partial(Flow, basis=None),
+    "surrogate": Surrogate,
+}
 _ARRAYS = ("w_avg", "w_std", "label")
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["params", "gaussian_fit", "principal", "flow", "w_avg", "w_std", "label", "perceptual", "forms"],
+    data_fields=[
+        "params",
+        "gaussian_fit",
+        "principal",
+        "flow",
+        "surrogate",
+        "w_avg",
+        "w_std",
+        "label",
+        "perceptual",
+        "forms",
+    ],
     meta_fields=["config", "function", "mapping_function"],
 )
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +70,7 @@ class Generator:
         gaussian_fit: PULSE's whitening of w (see `priors.gaussian`), of a fixed label's where there is one; or None.
         principal: Whitening of w with its full covariance (see `priors.principal`), likewise, or None.
         flow: Flow fitted to w (see `priors.flow`), likewise, or None.
+        surrogate: Small network that stands for D∘G where a search starts (see `priors.surrogate`), likewise, or None.
         w_avg: Mean of w (d,), over all classes, which truncation needs, or None.
         w_std: σ = sqrt(mean ‖w − w_avg‖²), a number, or None.
         label: Label (label_dim,) that `with_label` fixed, or None.
@@ -66,6 +84,7 @@ class Generator:
     gaussian_fit: GaussianFit | None = None
     principal: PrincipalFit | None = None
     flow: Flow | None = None
+    surrogate: Surrogate | None = None
     # As of any pytree, JAX puts other things in the arrays' places when it describes a program.
     w_avg: Any = None
     w_std: Any = None
@@ -151,8 +170,8 @@ class Generator:
         """Return this generator for one label, to be searched, sampled and saved like one without classes.
 
         The label is data, kept beside the weights, so that no arithmetic differs from `map(z, label)`. The Gaussian
-        fit, the principal components and the flow are dropped, because they were not this label's: `fitted` and the
-        functions that fit the others make those. `w_avg` and `w_std` stay those over all classes.
+        fit, the principal components, the flow and the surrogate are dropped, because they were not this label's:
+        `fitted` and the functions that fit the others make those. `w_avg` and `w_std` stay those over all classes.
 
         Args:
             label: Class, 0 to label_dim − 1, or a vector (label_dim,) of weights of the classes.
@@ -172,7 +191,7 @@ class Generator:
             expected = f"a class from 0 to {count - 1} or shape ({count},)"
             raise ValueError(f"label: expected {expected}, got shape {jnp.shape(label)}")
         label = jnp.asarray(label, jnp.float32)
-        return dataclasses.replace(self, label=label, gaussian_fit=None, principal=None, flow=None)
+        return dataclasses.replace(self, label=label, gaussian_fit=None, principal=None, flow=None, surrogate=None)
 
     def _no_label(self) -> str:
         return "this generator's is fixed" if self.label is not None else "this generator takes none"
@@ -326,7 +345,8 @@ class Generator:
     ) -> Generator:
         """Return this generator with PULSE's Gaussian fit of its mapping network's outputs, over `samples` draws.
 
-        Where they are missing it gets `w_avg` and `w_std` too, over 100,000 draws at most. Of a generator with classes,
+        Where they are missing it gets `w_avg` and `w_std` too, over 100,000 draws at most; a surrogate, whose
+        coordinates were others, is dropped. Of a generator with classes,
         every draw has a class of its own, all equally likely; after `with_label` the fit is that label's. `on_progress`
         is called between batches with how many draws are done, and `samples`.
         """
@@ -340,7 +360,8 @@ class Generator:
             # w_avg may be another mean: a checkpoint's, or that over all classes.
             if deviation is None:
                 deviation = jnp.asarray(moments.spread(np.asarray(average)), jnp.float32)
-        return dataclasses.replace(self, gaussian_fit=fit, w_avg=average, w_std=deviation)
+        # A surrogate's coordinates are those of the fit that it was made with.
+        return dataclasses.replace(self, gaussian_fit=fit, surrogate=None, w_avg=average, w_std=deviation)
 
     def latent_sampler(self) -> tuple[Mapping, int]:
         """Return a compiled function from Gaussian vectors to random w, (n, width) -> (n, d), and that width.
@@ -373,7 +394,8 @@ class Generator:
 
         Args:
             folder: Folder to make.
-            dtype: Type that the arrays of the networks and of the flow's blocks are stored in; loading gives float32.
+            dtype: Type that the networks' arrays, the flow's blocks and the surrogate are stored in; loading gives
+                float32.
             source: Origin of the weights, kept in `config.json`.
             overwrite: Whether to replace an existing generator folder; anything else is never replaced.
             reports: Files about the fits, by their names.

@@ -88,8 +88,9 @@ class SearchConfig:
             every row near its start.
         latent_radius: With `l1_ball`: how far, in L1 norm, as a share of √d.
         start: Where searches start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for
-            all rows; `gaussian`: N(0, I), whose own norm is the radius; or `mean`: the mean of w in an image's first
-            search, in every other one drawn towards a random style (not on spheres).
+            all rows; `gaussian`: N(0, I), whose own norm is the radius; `mean`: the mean of w in an image's first
+            search, in every other one drawn towards a random style (not on spheres); or `surrogate`: a random style,
+            brought near the input by a network that `pulse-jax fit-start` fits, `tiled` where the generator has none.
         start_ways: With `mean`: the least and the most share of the way to that style.
         mean_offset: With `mean`: added to every coordinate, as a share of the standard deviation of w.
         method: How it moves: a name in `pulse_jax.search.methods.registry.METHODS`; "gradient" follows an optimiser.
@@ -126,7 +127,7 @@ class SearchConfig:
     coordinates: Coordinates = "whitened"
     geometry: Literal["sphere", "euclidean", "l1_ball"] = "sphere"
     latent_radius: float = 1.0
-    start: Literal["uniform", "tiled", "gaussian", "mean"] = "tiled"
+    start: Literal["uniform", "tiled", "gaussian", "mean", "surrogate"] = "tiled"
     start_ways: tuple[float, float] = (0.2, 0.4)
     mean_offset: float = 0.0
     method: str = "gradient"
@@ -175,6 +176,8 @@ class SearchConfig:
                 raise ValueError(f"{name}: expected 0 or more, got {shortened(value)}")
         if self.start == "mean" and (self.geometry == "sphere" or self.space == "z"):
             raise ValueError("start: expected geometry euclidean or l1_ball and a space of w where it is mean")
+        if self.start == "surrogate" and (self.space, self.coordinates, self.geometry) != ("w+", "whitened", "sphere"):
+            raise ValueError("start: expected space w+, whitened coordinates and geometry sphere where it is surrogate")
         if any(phase.block is not None for phase in self.phases) and self.space != "w+":
             raise ValueError(f"phases: expected space w+ where a block is searched, got {self.space!r}")
 

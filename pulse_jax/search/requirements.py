@@ -8,7 +8,7 @@ from pulse_jax.objectives.terms import check_priors
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.degradation import low_sides
 
-__all__ = ["admissible_sizes", "check_fits", "output_size"]
+__all__ = ["admissible_sizes", "check_fits", "output_size", "would_be_faster"]
 
 
 def check_fits(generator: Generator, config: SearchConfig) -> None:
@@ -29,6 +29,13 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
             raise MissingPrior(f"the search needs {what_is_missing(name, generator.config.has_mapping)}")
     names = [term.name for term in parse_loss(config.loss)]
     check_priors(names, generator.priors, has_mapping=generator.config.has_mapping)
+
+
+def would_be_faster(generator: Generator, config: SearchConfig) -> str | None:
+    """Return what the search would be faster with, and how to make it; None if there is nothing that it lacks."""
+    if config.start != "surrogate" or generator.surrogate is not None:
+        return None
+    return what_is_missing("surrogate", generator.config.has_mapping)
 
 
 def output_size(generator: Generator, config: UpsamplingConfig) -> int:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.gaussian import GaussianFit, w_to_whitened, whitened_to_w
 from pulse_jax.generators.priors.moments import Mapping
+from pulse_jax.generators.priors.surrogate import approach
 from pulse_jax.manifold.product import Euclidean, L1Ball, NearStart, Sphere
 from pulse_jax.manifold.sphere import project, random_uniform
 from pulse_jax.search.config import Coordinates, LatentSpace, NoiseKind, SearchConfig
@@ -306,11 +307,16 @@ def search_manifold(config: SearchConfig, latent_dim: int) -> dict[str, Sphere |
 
 
 def start(
-    generator: Generator, config: SearchConfig, key: PRNGKeyArray, first: bool | Array = True
+    generator: Generator,
+    config: SearchConfig,
+    key: PRNGKeyArray,
+    target: Float[Array, "size size 3"],
+    first: bool | Array = True,
 ) -> tuple[Variables, tuple[Float[Array, "_ _ 1"] | None, ...]]:
     """Draw a start: the searched variables, and the fixed noise inputs with None where one is searched.
 
-    `first` is whether it is an image's first search, which a start at the mean of w is for.
+    `target`, the low-resolution image, is what a surrogate brings its start near to; `first` is whether it is an
+    image's first search, which a start at the mean of w is for.
     """
     latent_key, noise_key = jax.random.split(key)
     shape = _rows(generator, config)
@@ -318,6 +324,8 @@ def start(
         latent = _near_mean(generator, config, latent_key, first)
     elif config.start == "gaussian":
         latent = jax.random.normal(latent_key, shape)
+    elif config.start == "surrogate" and generator.surrogate is not None:
+        latent = _near_target(generator, latent_key, target)
     else:
         drawn = shape if config.start == "uniform" else (1, shape[1])
         latent = random_uniform(latent_key, drawn, radius=math.sqrt(shape[1]))
@@ -333,6 +341,15 @@ def start(
     if blocks := searched_blocks(config):
         variables["features"] = tuple(jnp.zeros(generator.block_shape(block)) for block in blocks)
     return variables, fixed
+
+
+def _near_target(generator: Generator, key: PRNGKeyArray, target: Array) -> Float[Array, "rows d"]:
+    """A random style on the sphere, one for all rows, and where the surrogate leads from there."""
+    assert generator.gaussian_fit is not None and generator.surrogate is not None
+    width = generator.latent_dim
+    style = w_to_whitened(generator.map(jax.random.normal(key, (1, width))), generator.gaussian_fit)
+    rows = jnp.broadcast_to(project(style, radius=math.sqrt(width)), (generator.num_layers, width))
+    return approach(generator.surrogate, rows, target, generator.resolution)
 
 
 def _near_mean(generator: Generator, config: SearchConfig, key: PRNGKeyArray, first: bool | Array) -> Array:

@@ -117,7 +117,7 @@ def init(
     Raises:
         ValueError: A given start has other shapes than the generator and the search space, or there is no such method.
     """
-    variables, fixed = start(generator, config, key, first)
+    variables, fixed = start(generator, config, key, target, first)
     if latent is not None:
         if latent.shape != (expected := latent_shape(generator, config)):
             raise ValueError(f"latent: expected shape {expected}, got {latent.shape}")

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 import pulse_jax
-from pulse_jax.engine.lanes import Lanes, _chunk, placed
+from pulse_jax.engine.lanes import Lanes, _chunk, placed, start_all
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.engine.tasks import Task
 from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
@@ -24,7 +24,7 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.random_weights import random_generator
 from pulse_jax.search import presets
 from pulse_jax.search.config import SearchConfig
-from pulse_jax.search.problems import Problem
+from pulse_jax.search.problems import Problem, Start
 from pulse_jax.system.programs import Program
 
 FAMILIES = {"stylegan1": StyleGAN1Config, "stylegan2": StyleGAN2Config}
@@ -57,10 +57,15 @@ def solved(generator, config, order, **options) -> dict[str, str]:
     return found
 
 
-def embedded(precision: str) -> dict[str, str]:
-    """Searches of the embedded generator: how many at once, in which order, beside what, in what chunks."""
+def embedded(precision: str, start: str) -> dict[str, str]:
+    """Searches of the embedded generator: how many at once, in which order, beside what, in what chunks.
+
+    `start` is `whole` for searches as they are, and `near` for a few looks from where its surrogate leads.
+    """
     generator = pulse_jax.load_generator()
     config = presets.pulse(steps=15, precision=precision)
+    if start == "near":
+        config = presets.pulse(steps=5, precision=precision, start="surrogate", method="riemannian_lbfgs")
     order = [0, 1, 2, 3]
     ways = {f"{lanes} lanes": functools.partial(solved, generator, config, order, lanes=lanes) for lanes in (1, 2, 9)}
     ways["reversed"] = functools.partial(solved, generator, config, order[::-1], lanes=2)
@@ -106,11 +111,20 @@ def network(family: str, shapes: str, precision: str) -> dict[str, str]:
 
 
 def left_to_the_compiler(family: str, precision: str) -> list[str]:
-    """What a search's program, at full size, computes in other ways than by the library; products of one row aside."""
+    """What a search's programs, at full size, compute in other ways than by the library; products of one row aside."""
     config = presets.pulse(precision=precision)
     device = jax.devices("cpu")[0]
-    generator = pulse_jax.load_generator() if family == "embedded" else random_generator(FAMILIES[family]())
-    text = chunk_program(placed(generator, config, device), config, device)
+    if family == "embedded":
+        generator = pulse_jax.load_generator()
+        near = presets.pulse(precision=precision, start="surrogate")
+        begun = left_in(start_program(placed(generator, near, device), near, device))
+    else:
+        generator, begun = random_generator(FAMILIES[family]()), []
+    return begun + left_in(chunk_program(placed(generator, config, device), config, device))
+
+
+def left_in(text: str) -> list[str]:
+    """The same of one program."""
     library = {fusion.group(1) for fusion in re.finditer(r"kind=kCustom, calls=%?([\w.-]+)", text)}
     assert library
     computation, left = "", []
@@ -123,6 +137,13 @@ def left_to_the_compiler(family: str, precision: str) -> list[str]:
             if len(rows) > 1:
                 left.append(line.strip())
     return left
+
+
+def start_program(generator: Generator, config: SearchConfig, device) -> str:
+    """The compiled program that fills a lane, as text."""
+    numbers = np.zeros((3, 1), np.uint32)
+    arguments = generator, config.structure, np.zeros((1, 8, 8, 3), np.float32), *numbers, Start(None)
+    return start_all.on(device.platform).lower(*arguments).compile().as_text()
 
 
 def chunk_program(generator: Generator, config: SearchConfig, device) -> str:
@@ -142,7 +163,7 @@ def main(cases: list[str]) -> None:
         if family == "products":
             found[case] = left_to_the_compiler(shapes, precision)
         else:
-            found[case] = embedded(precision) if family == "embedded" else network(family, shapes, precision)
+            found[case] = embedded(precision, shapes) if family == "embedded" else network(family, shapes, precision)
     print(json.dumps(found))
 
 

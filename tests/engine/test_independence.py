@@ -16,6 +16,7 @@ FAST = ("embedded:whole:float32", "stylegan1:512-channels:float32")
 PRODUCTS = "products:embedded:float32"
 MATRIX = (
     "embedded:whole:bfloat16",
+    "embedded:near:float32",
     "stylegan2:512-channels:float32",
     *(f"{family}:512-channels:bfloat16" for family in ("stylegan1", "stylegan2")),
     *(

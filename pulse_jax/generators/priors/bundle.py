@@ -47,6 +47,7 @@ _MISSING = {
     "gaussian_fit": _fitted("gaussian_fit", "gaussian"),
     "w_avg": _fitted("w_avg", "gaussian"),
     "w_std": _fitted("w_std", "gaussian"),
+    "surrogate": "this generator's surrogate; pulse-jax fit-start GENERATOR makes it",
     "perceptual": (
         "a VGG16 with the heads of LPIPS, which do not come with this package; give --perceptual FILE, or "
         "Generator.perceptual in Python"

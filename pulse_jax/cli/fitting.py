@@ -1,0 +1,119 @@
+"""What commands share that fit something and put it into the generator folder: a killed fit goes on."""
+
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from pulse_jax.cli.interrupts import Interrupt, Stopped
+from pulse_jax.engine.checkpoints import Checkpoint, CheckpointError, digest
+from pulse_jax.generators.folder import GeneratorError, read_description, read_reports
+from pulse_jax.generators.generator import Generator
+from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.system.screen import Screen
+from pulse_jax.system.text import printable, reason_of
+
+__all__ = ["Fitted", "UnderWay", "carry_out"]
+
+_PART = "fit"
+
+
+class Fitted(NamedTuple):
+    """What a fit has made: the generator with it, files about it by their names, and what tells of it on the screen."""
+
+    generator: Generator
+    reports: Mapping[str, bytes]
+    tell: Callable[[], None]
+
+
+class UnderWay:
+    """A fit under way: where its state is kept, and what ends it.
+
+    Attributes:
+        interrupt: Raises `Stopped` from `check` once a signal has come.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, interrupt: Interrupt) -> None:
+        self.interrupt = interrupt
+        self._checkpoint = checkpoint
+
+    @property
+    def saved(self) -> Any:
+        """Leaves of the state that an earlier process came to, or None."""
+        return self._checkpoint.saved.get(_PART)
+
+    def keep(self, state: Any) -> None:
+        """Save the state's arrays, now and then and before a signal ends the fit."""
+        if self._checkpoint.due(0) or self.interrupt.number:
+            self._checkpoint.save(0, {_PART: [np.asarray(leaf) for leaf in jax.tree.leaves(state)]})
+        self.interrupt.check()
+
+
+def carry_out(
+    folder: Path,
+    command: str,
+    settings: Mapping[str, Any],
+    generator: Generator,
+    screen: Screen,
+    work: Callable[[UnderWay], Fitted],
+) -> int:
+    """Fit something to a generator and put it into its folder, with its reports beside those of other fits.
+
+    Args:
+        folder: The generator's folder.
+        command: Name of the command, which unfinished fits are told apart by.
+        settings: All that determines the fit beside the generator, JSON values by name.
+        generator: Generator of the folder.
+        screen: Screen to print on.
+        work: Function that fits.
+
+    Returns:
+        The exit code: 128 plus the signal's number if one ended the fit.
+
+    Raises:
+        UsageError: There is an unfinished fit with other settings.
+        RunError: The generator or the disk cannot be used, or nothing can be fitted.
+    """
+    interrupt, finished = Interrupt(screen), False
+    # Beside the folder, in which every file is accounted for.
+    place = folder.absolute().with_name(f".{folder.absolute().name}.{command}")
+    checkpoint = _open(place, settings, generator)
+    try:
+        with interrupt:
+            fitted = work(UnderWay(checkpoint, interrupt))
+        description = read_description(folder, str(folder))
+        fitted.generator.save(
+            folder,
+            dtype=description["dtype"],
+            source=str(description.get("source", "")),
+            overwrite=True,
+            reports=read_reports(folder) | dict(fitted.reports),
+        )
+        finished = True
+    except (Stopped, KeyboardInterrupt):
+        screen.error("Interrupted. The same command goes on from here.")
+        return 128 + (interrupt.number or signal.SIGINT)
+    except GeneratorError as error:
+        raise RunError(printable(error, 600)) from error
+    except ValueError as error:
+        raise RunError(f"{printable(folder)}: {printable(error, 600)}") from error
+    except OSError as error:
+        raise RunError(f"{printable(place)}: cannot be written to ({reason_of(error)}); make room") from error
+    finally:
+        checkpoint.close(finished=finished)
+    fitted.tell()
+    return 0
+
+
+def _open(place: Path, settings: Mapping[str, Any], generator: Generator) -> Checkpoint:
+    try:
+        return Checkpoint(place, {**settings, "weights": digest((generator.params, generator.label))})
+    except CheckpointError as error:
+        raise UsageError(
+            f"{printable(error, 600)}; go on with those, or remove {printable(place)} to begin anew"
+        ) from error
+    except OSError as error:
+        raise RunError(f"{printable(place)}: cannot be written to ({reason_of(error)})") from error

@@ -1,0 +1,193 @@
+"""A small network that stands for D∘G, and the start of a search that it leads near the input before the first look.
+
+A surrogate maps coordinates of the searched rows, u (L, d), whitened and on spheres, to a low-resolution image. The
+coordinates span the latent's active subspace (Constantine, Dow and Wang 2014, "Active subspace methods in theory and
+practice"): the directions in which D∘G changes most. `surrogate_fitting` makes it; what it costs stands there.
+
+Steps have a metric M, a prior covariance of moves: what all rows do together is distributed as mapped w is, and each
+row alone a little of that. The coordinates are scaled so that basisᵀ M basis = I.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from pulse_jax.images.degradations.bicubic import bicubic_matrix
+from pulse_jax.manifold import sphere
+
+__all__ = ["Surrogate", "approach", "gauss_newton_step", "in_metric", "linearize", "side_of"]
+
+# How much of the covariance each row has to itself. Fits are made for this number.
+_APART = 0.1
+# Of the approach: steps, their damping, and the largest angle by which a row may turn in one.
+_STEPS, _DAMPING, _LARGEST = 6, 1e-2, 0.5
+# Conjugate gradients end after so many steps, enough for the damping above, or once this share of a residual is left.
+_ITERATIONS, _SOLVED = 48, 1e-6
+
+
+class Surrogate(NamedTuple):
+    """A multilayer perceptron of two hidden layers beside a linear map, and where its inputs come from.
+
+    Attributes:
+        basis: Coordinates' directions (L, d, k).
+        metric: Covariance of mapped w on its sphere, with a share of the identity, (d, d).
+        weight_1, bias_1, weight_2, bias_2: Hidden layers, (k, h), (h,), (h, h) and (h,).
+        weight_3, linear, bias_3: What leads to the pixels from the last of them and from the coordinates, (h, m),
+            (k, m) and (m,); m is side · side · 3.
+    """
+
+    basis: Float[Array, "layers d k"]
+    metric: Float[Array, "d d"]
+    weight_1: Float[Array, "k h"]
+    bias_1: Float[Array, " h"]
+    weight_2: Float[Array, "h h"]
+    bias_2: Float[Array, " h"]
+    weight_3: Float[Array, "h m"]
+    linear: Float[Array, "k m"]
+    bias_3: Float[Array, " m"]
+
+
+def side_of(surrogate: Surrogate) -> int:
+    """Return the side of the images that a surrogate was fitted to, in pixels."""
+    return math.isqrt(surrogate.bias_3.shape[-1] // 3)
+
+
+def in_metric(metric: Float[Array, "d d"], rows: Float[Array, "layers d *rest"]) -> Float[Array, "layers d *rest"]:
+    """Return M v for vectors v (L, d), which may stand beside each other in a last axis."""
+    moved = jnp.sum(rows, axis=0, keepdims=True) + _APART * rows
+    return jnp.einsum("de,le...->ld...", metric, moved, precision=jax.lax.Precision.HIGHEST)
+
+
+def linearize(surrogate: Surrogate, coordinates: Float[Array, " k"]) -> tuple[Float[Array, " m"], Float[Array, "m k"]]:
+    """Return the image at a point, and the Jacobian there."""
+
+    def bent(x: Array) -> tuple[Array, Array]:
+        return jax.jvp(jax.nn.gelu, (x,), (jnp.ones_like(x),))
+
+    first, slope_1 = bent(_product(coordinates, surrogate.weight_1) + surrogate.bias_1)
+    second, slope_2 = bent(_product(first, surrogate.weight_2) + surrogate.bias_2)
+    linear = _product(coordinates, surrogate.linear)
+    image = _product(second, surrogate.weight_3) + linear + surrogate.bias_3
+    inner = _product(surrogate.weight_1 * slope_1, surrogate.weight_2 * slope_2)
+    return image, (_product(inner, surrogate.weight_3) + surrogate.linear).T
+
+
+def gauss_newton_step(
+    surrogate: Surrogate, rows: Float[Array, "layers d"], target: Float[Array, " m"], damping: float
+) -> Float[Array, "layers d"]:
+    """Return the step s that minimises |f + J s − target|² + damping · |s|² in the metric M⁻¹.
+
+    It lies in M times the span of the basis; what is beyond it, a point's own part that D∘G hardly sees, stays.
+
+    Args:
+        surrogate: Surrogate f, with Jacobian J.
+        rows: Point to step from.
+        target: Low-resolution image, flattened.
+        damping: Share of the step's own square.
+    """
+    coordinates = jnp.sum(rows[..., None] * surrogate.basis, axis=(0, 1))
+    image, jacobian = linearize(surrogate, coordinates)
+    normal = _product(jacobian.T, jacobian)
+    right = jnp.sum(jacobian * (target - image)[:, None], axis=0)
+    along = _solve(normal, damping, right)
+    return in_metric(surrogate.metric, jnp.sum(surrogate.basis * along, axis=-1))
+
+
+def approach(
+    surrogate: Surrogate,
+    rows: Float[Array, "layers d"],
+    target: Float[Array, "size size 3"],
+    resolution: int,
+    *,
+    steps: int = _STEPS,
+    damping: float = _DAMPING,
+) -> Float[Array, "layers d"]:
+    """Return where Gauss–Newton steps on the surrogate alone lead from a point: rows on their spheres of radius √d.
+
+    An input smaller than the surrogate's is compared with its prediction behind the linear map between the two sizes;
+    of a larger one only what that map leaves is looked at.
+
+    Args:
+        surrogate: Surrogate of the generator that is searched.
+        rows: Start, on the spheres.
+        target: Low-resolution image of any side that D can make.
+        resolution: Side of the generator's images, in pixels.
+        steps: How many steps are taken.
+        damping: See `gauss_newton_step`.
+    """
+    own, side = side_of(surrogate), target.shape[0]
+    if side < own:
+        surrogate = _reduced(surrogate, resolution, side)
+    elif side > own:
+        target = _resized(target, resolution, own)
+    radius = math.sqrt(rows.shape[-1])
+
+    def step(_: Array, rows: Array) -> Array:
+        ambient = gauss_newton_step(surrogate, rows, target.ravel(), damping)
+        tangent = sphere.to_tangent(rows, ambient, radius=radius)
+        angle = jnp.max(sphere.norm(tangent)) / radius
+        tangent = tangent * jnp.minimum(1.0, _LARGEST / jnp.maximum(angle, jnp.finfo(angle.dtype).tiny))
+        moved = sphere.project(sphere.exp(rows, tangent, radius=radius), radius=radius)
+        # An input that holds no numbers must not cost the start its own.
+        return jnp.where(jnp.all(jnp.isfinite(moved)), moved, rows)
+
+    return jax.lax.fori_loop(0, steps, step, rows)
+
+
+@functools.cache
+def _axis_between(resolution: int, one: int, other: int) -> np.ndarray:
+    """From D's images of side `one` to those of side `other` along an axis, as near as the first can tell: D' D⁺."""
+
+    def downscaling(side: int) -> np.ndarray:
+        return np.eye(resolution) if side == resolution else bicubic_matrix(resolution, resolution // side)
+
+    return (downscaling(other) @ np.linalg.pinv(downscaling(one))).astype(np.float32)
+
+
+def _resized(images: Float[Array, "*batch h w c"], resolution: int, side: int) -> Float[Array, "*batch h2 w2 c"]:
+    axis = _axis_between(resolution, images.shape[-2], side)
+    highest = jax.lax.Precision.HIGHEST
+    images = jnp.einsum("ph,...hwc->...pwc", axis, images, precision=highest)
+    return jnp.einsum("qw,...pwc->...pqc", axis, images, precision=highest)
+
+
+def _reduced(surrogate: Surrogate, resolution: int, side: int) -> Surrogate:
+    """The surrogate behind the map to smaller images."""
+    own = side_of(surrogate)
+    parts = {
+        name: _resized(getattr(surrogate, name).reshape(-1, own, own, 3), resolution, side)
+        for name in ("weight_3", "linear", "bias_3")
+    }
+    shapes = {"weight_3": (-1, 3 * side**2), "linear": (-1, 3 * side**2), "bias_3": (-1,)}
+    return surrogate._replace(**{name: part.reshape(shapes[name]) for name, part in parts.items()})
+
+
+def _solve(matrix: Float[Array, "k k"], damping: float, right: Float[Array, " k"]) -> Float[Array, " k"]:
+    """Solve (matrix + damping · I) x = right by conjugate gradients (Hestenes and Stiefel 1952).
+
+    LAPACK's factorisations may depend on the number of threads; these sums do not.
+    """
+
+    def step(_: Array, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        x, residual, direction = state
+        square = jnp.sum(residual * residual)
+        along = jnp.sum(matrix * direction, axis=-1) + damping * direction
+        curvature = jnp.sum(direction * along)
+        # What is left of a solved system is rounding, which must not be followed.
+        goes_on = (square > least) & (curvature > 0)
+        rate = jnp.where(goes_on, square / jnp.where(goes_on, curvature, 1.0), 0.0)
+        new = residual - rate * along
+        turn = jnp.where(goes_on, jnp.sum(new * new) / jnp.where(goes_on, square, 1.0), 0.0)
+        return x + rate * direction, new, new + turn * direction
+
+    least = _SOLVED**2 * jnp.sum(right * right)
+    return jax.lax.fori_loop(0, _ITERATIONS, step, (jnp.zeros_like(right), right, right))[0]
+
+
+def _product(x: Array, matrix: Array) -> Array:
+    return jnp.matmul(x, matrix, precision=jax.lax.Precision.HIGHEST)
