@@ -22,7 +22,7 @@ def main(output: Path = Path("quickstart-output")) -> None:
     output.mkdir(parents=True, exist_ok=True)
     low_res = read_image(INPUT).pixels  # (8, 8, 3), floats in [0, 1]
     generator = pulse_jax.load_generator()  # the one that comes with the package, 64×64
-    solutions = pulse_jax.upsample(generator, low_res, restarts=4, config=pulse_jax.presets.pulse(eps=EPS))
+    solutions = pulse_jax.upsample(generator, low_res, restarts=4, config=pulse_jax.presets.fast(eps=EPS))
     for number, image in enumerate(solutions.images[0], 1):  # of the first and only input, best first
         path = output / f"one_picture_{number}.png"
         save_png(path, image)

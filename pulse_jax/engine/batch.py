@@ -118,7 +118,7 @@ def upsample(
         seed: What the starts are drawn from, together with the pixels: 0 to 2³² − 1.
         lanes: Searches that run at once on each device; None for what suits the generator and the device.
         strict: Run every search as a program by itself on other devices than CPUs too, as `solve_stream` does.
-        config: Settings, or a preset's name; `presets.pulse()` if None.
+        config: Settings, or a preset's name; `presets.fast()` if None.
         on_progress: Function to call now and then with where all searches stand; what it raises ends them.
 
     Raises:

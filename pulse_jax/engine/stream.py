@@ -27,7 +27,7 @@ from pulse_jax.search.config import InterpolationConfig, SearchConfig, Upsamplin
 from pulse_jax.search.interpolation import interpolate
 from pulse_jax.search.judge import judge
 from pulse_jax.search.methods.registry import check_method
-from pulse_jax.search.presets import named, pulse
+from pulse_jax.search.presets import DEFAULT, named
 from pulse_jax.search.problems import Problem, Solution
 from pulse_jax.search.requirements import admissible_sizes, check_fits, output_size
 from pulse_jax.search.space import latent_shape
@@ -65,7 +65,7 @@ def solve_stream(
         problems: Problems to solve, each with an index of its own; an image (h, h, 3) alone is a problem of one restart
             whose index is its place.
         generator: Generator to search.
-        config: Settings, or a preset's name; `presets.pulse()` if None. An interpolation makes one solution of each
+        config: Settings, or a preset's name; `presets.fast()` if None. An interpolation makes one solution of each
             problem, whatever its restarts, and saves nothing.
         lanes: Searches that run at once on each device; on a CPU results do not depend on it, elsewhere their
             last bits do. None for what suits the first input (`memory.fitting_lanes`), no more than there are searches;
@@ -91,7 +91,7 @@ def solve_stream(
             lanes in a program, versions or kind of device.
         OSError: Saving failed.
     """
-    config = pulse() if config is None else named(config) if isinstance(config, str) else config
+    config = named(DEFAULT) if config is None else named(config) if isinstance(config, str) else config
     for name, value in (("lanes", lanes), ("chunk_steps", chunk_steps)):
         if value is not None:
             check_count(name, value)

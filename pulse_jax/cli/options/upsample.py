@@ -21,7 +21,7 @@ from pulse_jax.cli.options.common import (
 )
 from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.cli.options.roles import Role, roles
-from pulse_jax.search.presets import INTERPOLATIONS, PERCEPTUAL
+from pulse_jax.search.presets import DEFAULT, INTERPOLATIONS, PERCEPTUAL
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Upsample"]
@@ -62,7 +62,7 @@ class Upsample(Everywhere):
     in what the input does not show."""
     seed: Annotated[int, arg(metavar="S"), Role(decides="value", repeated="record", reported=True)] = 0
     """What the random starts are drawn from."""
-    preset: Annotated[Preset, arg(metavar="NAME"), Role(decides="config", repeated="always", reported=True)] = "pulse"
+    preset: Annotated[Preset, arg(metavar="NAME"), Role(decides="config", repeated="always", reported=True)] = DEFAULT
     """The search: pulse, the paper's method; pulse_2020, its authors' program; srls (as its program ran) and
     srls_paper, with a flow as prior of w; pn, with its covariance; brgm, brgm_2, csgm, image2stylegan, ilo, robust and
     stylegan2_projector, the methods of these names; or no search but a plain enlargement, to compare with: bicubic,
