@@ -17,8 +17,9 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
     Raises:
         MissingPrior: Something has not; the message says how to make it.
     """
+    near = config.start == "surrogate" and generator.surrogate is not None
     needed = {
-        "mapping": config.space == "z" or config.start == "mean",
+        "mapping": config.space == "z" or config.start == "mean" or near,
         "gaussian_fit": config.space != "z" and config.coordinates == "whitened",
         "w_avg": config.start == "mean",
         "w_std": config.latent_noise > 0 or (config.start == "mean" and config.mean_offset > 0),
@@ -32,10 +33,9 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
 
 
 def would_be_faster(generator: Generator, config: SearchConfig) -> str | None:
-    """Return what the search would be faster with, and how to make it; None if there is nothing that it lacks."""
-    if config.start != "surrogate" or generator.surrogate is not None:
-        return None
-    return what_is_missing("surrogate", generator.config.has_mapping)
+    """Return what the search would be faster with, and how to make it; None if it lacks nothing that can be made."""
+    lacks = config.start == "surrogate" and generator.surrogate is None
+    return what_is_missing("surrogate") if lacks and generator.config.has_mapping else None
 
 
 def output_size(generator: Generator, config: UpsamplingConfig) -> int:

@@ -89,7 +89,7 @@ def test_a_variation_depends_on_its_solution_and_number_alone(generator, problem
 @pytest.mark.parametrize("zeroed", [(), (0, 3)])
 def test_what_is_redrawn_is_what_a_start_draws_and_does_not_search(generator, noise, trainable, zeroed):
     config = presets.pulse(noise=noise, trainable_noise_layers=trainable, zeroed_noise_layers=zeroed)
-    _, fixed = start(generator, config, jax.random.key(0), np.zeros((4, 4, 3), np.float32))
+    _, fixed = start(generator, config, jax.random.key(0), jax.numpy.zeros((4, 4, 3)))
     drawn = [i for i, array in enumerate(fixed) if array is not None and array.any()]
     assert list(redrawn_layers(config, len(generator.noise_shapes))) == drawn
 
