@@ -121,7 +121,7 @@ def test_starts_are_standard_gaussian_rows_of_their_own():
     """`torch.randn((1, 18, 512))` there, of which every row's norm is kept."""
     _, generator, _, _, _ = told("ilo")
     config = presets.ilo()
-    target = jax.numpy.zeros((8, 8, 3))
+    target = jnp.zeros((8, 8, 3))
     starts = jax.vmap(lambda key: start(generator, config, key, target)[0]["latent"])
     rows = np.asarray(starts(jax.random.split(jax.random.key(0), 200)))
     assert rows.shape == (200, generator.num_layers, generator.latent_dim)
