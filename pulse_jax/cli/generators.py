@@ -15,7 +15,7 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.bundle import MissingPrior, what_is_missing
 from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.search.config import SearchConfig
-from pulse_jax.search.requirements import check_fits, would_be_faster
+from pulse_jax.search.requirements import check_fits
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.screen import Count, Screen
@@ -99,7 +99,7 @@ def with_label(generator: Generator, label: int | None) -> Generator:
 def with_fit(
     generator: Generator, folder: Path | None, config: SearchConfig, label: int | None, screen: Screen
 ) -> Generator:
-    """Return the generator with the Gaussian fit that a search of w needs, and say what would make it faster.
+    """Return the generator with the Gaussian fit that a search of w needs.
 
     Args:
         generator: Generator that is to be searched.
@@ -124,11 +124,6 @@ def with_fit(
     except MissingPrior as error:
         name = printable(folder)
         raise RunError(f"{name}: {str(error).replace('GENERATOR', name)}") from error
-    if wanted := would_be_faster(generator, config):
-        name = printable(folder)
-        screen.note(
-            f"{name}: searches start at uniform points, and would be faster with {wanted.replace('GENERATOR', name)}"
-        )
     return generator
 
 

@@ -212,6 +212,10 @@ def _additions(options: Upsample, config: SearchConfig, generator: Generator, sc
     )
 
 
+# Starts after which rows lie on the same spheres.
+_ON_SPHERES = {"uniform", "tiled", "surrogate"}
+
+
 def _start(
     options: Upsample, searches: int, config: SearchConfig, generator: Generator, sha256: str, screen: Screen
 ) -> Start | None:
@@ -240,7 +244,7 @@ def _start(
         return Start(np.stack(starts), tuple(noise[:searches] for noise in stored.noise) or None)
     for setting in ("space", "start"):
         theirs, ours = getattr(stored.config, setting), getattr(config, setting)
-        if theirs != ours:
+        if theirs != ours and not {theirs, ours} <= _ON_SPHERES:
             raise RunError(f"{name}: searched with {setting} {theirs!r}, expected {ours!r}; use the same --preset")
     if stored.generator != sha256:
         screen.note(f"{name} was made with another generator of the same shape, or another label.")

@@ -36,6 +36,7 @@ from pulse_jax.runs.records import result_files, run_settings, run_summary
 from pulse_jax.runs.writer import InputWriter
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.problems import Problem
+from pulse_jax.search.requirements import would_be_faster
 from pulse_jax.system.background import read_ahead
 from pulse_jax.system.devices import is_out_of_memory
 from pulse_jax.system.errors import RunError, UsageError
@@ -172,6 +173,7 @@ class _Run:
             kind = "finished" if self._folder.was_finished else "unfinished"
             self._screen.note(f"going on with the {kind} run in {printable(self._plan.output)}")
             self._folder.update(self._summary())
+        self._tell_what_would_be_faster()
         self._write_options()
         write_alignment(self._plan, self._folder, resumed=resumed)
         try:
@@ -185,6 +187,13 @@ class _Run:
         except BaseException as error:
             return _Outcome(self._give_up(error, resumed), self._failures)
         return _Outcome(0, self._failures)
+
+    def _tell_what_would_be_faster(self) -> None:
+        config = self._plan.config
+        if isinstance(config, SearchConfig) and (wanted := would_be_faster(self._plan.generator, config)):
+            name = printable(self._plan.generator_record["folder"])
+            wanted = wanted.replace("GENERATOR", name)
+            self._screen.note(f"{name}: searches start at uniform points, and would be faster with {wanted}")
 
     def _give_up(self, error: BaseException, resumed: bool) -> int:
         """Keeps what there is; the exit code of an interrupted run, else raises the error."""

@@ -7,11 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from pulse_jax.cli import generators, interrupts, main
+from pulse_jax.cli import interrupts, main
 from pulse_jax.cli.interrupts import Stopped
 from pulse_jax.generators.generator import Generator
-from pulse_jax.search import presets
-from pulse_jax.system.screen import Screen
+from pulse_jax.images.files import save_png
 from tests.tiny_networks import searchable_generator
 
 SMALL = ["--samples", "160", "--directions", "40", "--coordinates", "99", "--hidden", "6", "--steps", "40"]
@@ -85,11 +84,12 @@ def test_what_cannot_be_fitted_is_refused_in_one_line(folder, tmp_path, capsys):
     assert f"fit-prior {bare} --kind gaussian makes it" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_a_search_without_a_surrogate_is_told_once_what_would_make_it_faster(folder, capsys):
-    generator = Generator.load(folder)
-    config = presets.pulse(start="surrogate")
-    assert generators.with_fit(generator, folder, config, None, Screen()) is generator
-    told = capsys.readouterr().err.replace("\n", " ")
-    assert told.count("fit-start") == 1 and f"pulse-jax fit-start {folder} makes it" in told
-    generators.with_fit(generator, folder, presets.pulse(), None, Screen())
-    assert "fit-start" not in capsys.readouterr().err
+def test_a_search_without_a_surrogate_is_told_once_what_would_make_it_faster(folder, tmp_path, capsys):
+    """And not where it cannot be had, or where nothing is searched."""
+    save_png(tmp_path / "a.png", np.full((4, 4, 3), 0.5))
+    words = ["upsample", str(tmp_path / "a.png"), "--generator", str(folder), "--steps", "1", "--restarts", "1"]
+    for preset, count in (("fast", 1), ("pulse", 0), ("bicubic", 0)):
+        assert main([*words, "--preset", preset, "--output", str(tmp_path / preset)]) == 0
+        told = capsys.readouterr().err.replace("\n", " ")
+        assert told.count("fit-start") == count
+        assert (f"pulse-jax fit-start {folder} makes it" in told) == (count == 1)

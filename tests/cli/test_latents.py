@@ -63,7 +63,7 @@ def test_what_has_no_such_form_is_told(done, tmp_path, capsys):
     assert run("latents", done, "--output", tmp_path / "w") == 1
     assert "b/solutions.npz: holds no w, an earlier version wrote it; make the run again" in capsys.readouterr().err
     file.write_bytes(content)
-    _npz(file, config=np.array(str(np.load(file)["config"]).replace('"w+"', '"w++"')))
+    _npz(file, config=np.array(str(np.load(file)["config"]).replace('"w+"', '"w++"').replace('"surrogate"', '"tiled"')))
     assert run("latents", done, "--output", tmp_path / "w") == 1
     assert "has a w for every filter of the generator (W++), which ada has no place for" in capsys.readouterr().err
     assert run("latents", done, "--output", tmp_path / "w", "--format", "npy") == 0

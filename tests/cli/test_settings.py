@@ -38,11 +38,11 @@ def planned(home, **given):
 
 def test_a_plan_to_search(home):
     plan = planned(home, solutions=2, max_restarts=5, diverse=True, lanes="auto", save_intermediate=True, steps=9)
-    assert plan.config == PRESETS["pulse"](steps=9) and plan.size == 8
+    assert plan.config == PRESETS["fast"](steps=9) and plan.size == 8
     assert plan.quota == Quota(2, 5, stops=False, diverse=True)
     assert isinstance(plan.lanes, AutomaticLanes) and plan.compiles
     assert plan.additions.animations is not None and plan.additions.variations is None
-    assert "preset pulse, at most 9 steps, seed 0, generator generator. The people" in plan.footer
+    assert "preset fast, at most 9 steps, seed 0, generator generator. The people" in plan.footer
     assert planned(home, solutions=2).quota == Quota(2, 8, stops=True)
     assert planned(home, lanes=3).lanes == 3
 

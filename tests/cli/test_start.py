@@ -38,7 +38,7 @@ def test_init_starts_from_the_solutions_of_a_file(fake, inputs, tmp_path):
     ("change", "words", "text", "code"),
     [
         (None, "--restarts 4", "holds 3 solutions to start from, expected one for each of the 4 restarts", 2),
-        (None, "--preset pulse_2020 --restarts 2", "searched with start 'tiled', expected 'gaussian'", 1),
+        (None, "--preset pulse_2020 --restarts 2", "searched with start 'surrogate', expected 'gaussian'", 1),
         ({"latents": np.zeros((3, 1, DIM), np.float32)}, "", "do not suit this generator", 1),
         ({"noise_00": np.zeros((3, 4, 4, 2), np.float32)}, "", "do not suit this generator", 1),
         ({"noise_00": np.zeros((2, 4, 4, 1), np.float32)}, "", "not those of solutions", 1),

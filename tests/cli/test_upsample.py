@@ -41,10 +41,10 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
     summary = summary_of(out)
     assert sorted(summary["files"]) == [file for file in listing(out) if file != "summary.json"]
     assert summary["finished"] and summary["command"] == "upsample"
-    assert (summary["seed"], summary["restarts"], summary["preset"]) == (7, 3, "pulse")
+    assert (summary["seed"], summary["restarts"], summary["preset"]) == (7, 3, "fast")
     assert 1 <= summary["lanes"] <= usable_cores()
     assert (summary["solutions"], summary["feasible"]) == (6, 4)
-    assert summary["config"]["eps"] == 0.2 and summary["config"]["steps"] == PRESETS["pulse"]().steps
+    assert summary["config"]["eps"] == 0.2 and summary["config"]["steps"] == PRESETS["fast"]().steps
     assert summary["generator"]["folder"] == "embedded" and len(summary["generator"]["sha256"]) == 64
     assert summary["generator"]["architecture"]["resolution"] == RESOLUTION
     assert set(summary["versions"]) == {"pulse_jax", "jax", "jaxlib", "flax", "optax", "numpy", "python"}
@@ -107,7 +107,7 @@ def test_solutions_npz_holds_what_is_needed_to_go_on(fake, inputs, tmp_path):
     stored = solution_files.read_solutions(tmp_path / "out" / "a" / "solutions.npz")
     assert stored.latents.shape == (3, ROWS, DIM) and stored.latents[:, 0, 0].tolist() == [2, 1, 0]
     assert [noise.shape for noise in stored.noise] == [(3, *shape) for shape in NOISE]
-    assert stored.config == PRESETS["pulse"]()
+    assert stored.config == PRESETS["fast"]()
     with np.load(tmp_path / "out" / "a" / "solutions.npz") as file:
         assert file["keys"].tolist() == [[0, 2], [0, 1], [0, 0]] and file["restart"].tolist() == [2, 1, 0]
         assert file["status"].tolist() == ["FEASIBLE", "FEASIBLE", "NONFINITE"]

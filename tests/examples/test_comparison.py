@@ -272,7 +272,7 @@ def test_a_preset_that_cannot_be_served_is_told_and_the_others_go_on(generator, 
 
 def test_what_cannot_be_compared_is_refused(generator, tmp_path):
     options = compare_presets.Options(output=tmp_path / "out", presets="pulse,plus")
-    with pytest.raises(SystemExit, match=r"expected some of pulse, .*got plus$"):
+    with pytest.raises(SystemExit, match=r"expected some of fast, pulse, .*got plus$"):
         compare_presets.compare(options, generator)
     with pytest.raises(FileNotFoundError, match="expected PNGs"):
         comparison_inputs.read_pictures(tmp_path)

@@ -33,6 +33,14 @@ def test_pulse_2020_is_the_original_program_with_its_default_flags():
     )
 
 
+def test_the_default_is_pulses_problem_with_another_weight_start_and_method():
+    assert (
+        presets.named(presets.DEFAULT)
+        == presets.fast()
+        == presets.pulse(loss="100*L2+0.02*GEOCROSS", start="surrogate", method="riemannian_lbfgs", learning_rate=0.15)
+    )
+
+
 def test_pulse_is_the_papers_method_on_the_sphere():
     config = presets.pulse()
     assert (config.eps, config.steps, config.loss) == (1e-3, 100, "100*L2+0.05*GEOCROSS")
@@ -110,7 +118,7 @@ def squares(**overrides) -> "InterpolationConfig":
 from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.cli.options.upsample import Upsample
 choices = {kind: get_args(get_type_hints(kind)["preset"]) for kind in (Upsample, Benchmark)}
-assert choices[Upsample][:3] == ("pulse", "pulse_2020", "srls")
+assert choices[Upsample][:3] == ("fast", "pulse", "pulse_2020")
 assert choices[Upsample][-2:] == ("hasty", "squares")
 assert choices[Benchmark][-1] == "hasty" and "nearest" not in choices[Benchmark]
 assert "jax" not in sys.modules
