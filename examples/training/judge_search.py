@@ -2,8 +2,8 @@
 
     python -m examples.training.judge_search --heldout DIR --features features.npz --output DIR
 
-Held-out faces are downscaled and searched for with the default preset; every solution is written as a PNG, and what is
-read back is judged, none left out. Beside them stand the truths, as many plain samples, and bicubic upsampling.
+Held-out faces are downscaled and searched for with a preset (`--preset`); every solution is written as a PNG, and what
+is read back is judged, none left out. Beside them stand the truths, as many plain samples, and bicubic upsampling.
 
 - Share of inputs with a feasible solution among their restarts, and of single searches that are feasible.
 - Fréchet distance of features (features.py) and sliced Wasserstein distance of patches from best solutions to held-out
@@ -59,6 +59,7 @@ class Options:
         output: Folder for pictures, sheets, `judged_search.json` and `judged_search.md`.
         truths: Folder of PNGs at the generator's resolution.
         generator: Generator folder; the embedded one by default.
+        preset: Preset of the searches.
         factor: Downscaling factor.
         eps: Largest errors that are feasible, a row each; the first is that of the bicubic row.
         steps: Steps of a search at most.
@@ -75,6 +76,7 @@ class Options:
     output: pathlib.Path
     truths: pathlib.Path = pathlib.Path(__file__).parents[1] / "heldout" / "report"
     generator: pathlib.Path | None = None
+    preset: str = pulse_jax.presets.DEFAULT
     factor: int = 8
     eps: tuple[float, ...] = (1e-3,)
     steps: int = 100
@@ -149,7 +151,7 @@ def search_and_write(
         restarts=options.restarts,
         seed=options.seed,
         lanes=options.lanes,
-        config=pulse_jax.presets.pulse(eps=eps, steps=options.steps),
+        config=pulse_jax.presets.PRESETS[options.preset](eps=eps, steps=options.steps),
     )
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
