@@ -3,8 +3,8 @@
 Every method, with the step that the tuning faces chose, searches once for each of the report faces and the unusual
 people, and where they are given for faces that another program drew (`--others DIR`, PNGs at the generator's size), 8
 and 16 times smaller. Printed per method and set, and kept as `race.md`: searches that are feasible, evaluations until
-then, the start's cost, wall seconds, diversity, realism. `profiles.png` shows how often a method needs so many times
-the evaluations of the best one (Dolan and Moré 2002). The same command goes on where it was stopped.
+then, the start's cost, wall seconds, diversity, realism. `profiles.png` shows, at the first factor, how often a method
+needs so many times the evaluations of the best one (Dolan and Moré 2002). The same command goes on where it was.
 """
 
 import dataclasses
@@ -246,10 +246,14 @@ def profile(records: Sequence[Mapping[str, Any]], most: int) -> list[Line]:
     costs = np.array([[np.inf if one is None else one for one in record["evaluations"]] for record in records])
     fewest = costs.min(axis=0)
     solved = np.isfinite(fewest)
+    # Another weight of GEOCROSS has the colour of its method, dashed.
+    colours = list(dict.fromkeys(record["method"].split(", ")[0] for record in records))
     lines = []
-    for colour, (record, cost) in enumerate(zip(records, costs, strict=True)):
+    for record, cost in zip(records, costs, strict=True):
+        name, *weight = record["method"].split(", ")
         shares = [float(np.mean(solved & (cost <= ratio * np.where(solved, fewest, 1)))) for ratio in _RATIOS]
-        lines.append(Line(record["method"], list(zip(_RATIOS, shares, strict=True)), colour))
+        points = list(zip(_RATIOS, shares, strict=True))
+        lines.append(Line(record["method"], points, colours.index(name), dashed=bool(weight)))
     return lines
 
 
@@ -262,7 +266,8 @@ def report(options: Options, records: Sequence[Mapping[str, Any]]) -> None:
         rows = [row(record, base, options.most) for record in some]
         print_table(name, COLUMNS, rows)
         text.append(f"## {name}\n\n{markdown(COLUMNS, rows)}\n")
-        panels.append(Panel(name, profile(some, options.most)))
+        if name.endswith(f", {options.factors[0]}x"):
+            panels.append(Panel(name, profile(some, options.most)))
     (options.output / "race.md").write_text("\n".join(text), encoding="utf-8")
     plot = draw_panels(
         panels,

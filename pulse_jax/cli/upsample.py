@@ -193,7 +193,10 @@ class _Run:
         if isinstance(config, SearchConfig) and (wanted := would_be_faster(self._plan.generator, config)):
             name = printable(self._plan.generator_record["folder"])
             wanted = wanted.replace("GENERATOR", name)
-            self._screen.note(f"{name}: searches start at uniform points, and would be faster with {wanted}")
+            self._screen.note(
+                f"{name}: searches start at uniform points, and would be faster with {wanted}, "
+                "once, in the time of some 2,000 searches"
+            )
 
     def _give_up(self, error: BaseException, resumed: bool) -> int:
         """Keeps what there is; the exit code of an interrupted run, else raises the error."""
