@@ -89,7 +89,7 @@ def test_killed_again_and_again(work):
     out = work / "killed"
     written = {}
     kills = before = 0
-    while before < INPUTS * RESTARTS - 2:
+    while kills < 4 and before < INPUTS * RESTARTS - 2:
         process = start(work, out.name)
         if kills == 0:
             wait_for((out / ".pulse-jax-state" / "searches" / "lanes_0.npz").exists, process)
@@ -115,7 +115,11 @@ def has_more(out, before):
     return kept(out) > before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
+    ids=lambda number: number.name,
+)
 def test_a_signal_saves_and_says_how_to_go_on(work, number):
     out = work / number.name
     process = start(work, number.name)

@@ -270,7 +270,7 @@ def test_the_authors_program_refills_lanes_with_searched_noise():
         assert order == sorted(order)
         for k in range(3):
             key = jax.random.wrap_key_data(jnp.asarray(together.keys[i, k]))
-            start, fixed = search_space_.start(generator, config, key)
+            start, fixed = search_space_.start(generator, config, key, jnp.asarray(targets[i], jnp.float32))
             np.testing.assert_array_equal(together.noise[1][i, k], fixed[1])
             noise, (drawn,) = together.noise[0][i, k], start["noise"]
             assert np.abs(noise - drawn).max() > 0.1

@@ -85,6 +85,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_bits():
         fitted(generator, coordinates=6, state=states[0][2])
 
 
+@pytest.mark.slow
 def test_more_learning_lowers_the_held_out_errors_of_a_network_of_random_weights():
     generator = searchable_generator()
     short, long = (fitted(generator, factor=2, coordinates=24, steps=steps, samples=1500) for steps in (4, 400))

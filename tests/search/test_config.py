@@ -174,7 +174,7 @@ def test_a_users_function_has_no_json():
         ({"mean_offset": -0.1}, "mean_offset: expected 0 or more, got -0.1"),
         ({"feature_radius": -1.0}, "feature_radius: expected a positive number, got -1.0"),
         ({"phases": (Phase(share=1.0, block=1),), "space": "w"}, "phases: expected space w. where a block is searched"),
-        ({"start": "zero"}, "start: expected one of uniform, .*gaussian, mean, got 'zero'"),
+        ({"start": "zero"}, "start: expected one of uniform, .*mean, surrogate, got 'zero'"),
         ({"optimizer": "adam"}, "optimizer: expected one of projected_adam, .*, normalized_gradient, got 'adam'"),
         (
             {"schedule": "cosine"},
