@@ -39,6 +39,7 @@ def _same(one, other):
     return all(np.array_equal(a, b) for a, b in leaves)
 
 
+@pytest.mark.slow
 def test_an_interrupted_flow_goes_on_to_the_same_flow(folder, tmp_path, monkeypatch, capsys):
     before = Generator.load(folder)
     whole = tmp_path / "whole"

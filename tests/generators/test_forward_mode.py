@@ -66,6 +66,7 @@ def test_a_product_is_what_finite_differences_say_and_what_the_transpose_does(na
         np.testing.assert_allclose(there, back, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_forms_of_kernels_are_pushed_through_too():
     """Both forms are linear in their input: the product is the function itself."""
     rng = np.random.default_rng(0)

@@ -34,7 +34,13 @@ def test_python_raises_the_same():
     assert done.stdout.startswith("DeviceError JAX cannot start on cuda: "), done.stderr
 
 
-@pytest.mark.parametrize("setting", [{"JAX_DEFAULT_PRNG_IMPL": "rbg"}, {"JAX_DEBUG_INFS": "1", "JAX_DEBUG_NANS": "1"}])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"JAX_DEFAULT_PRNG_IMPL": "rbg"},
+        pytest.param({"JAX_DEBUG_INFS": "1", "JAX_DEBUG_NANS": "1"}, marks=pytest.mark.slow),
+    ],
+)
 def test_settings_of_jax_change_no_result(setting):
     program = (
         "import numpy as np, pulse_jax\n"
