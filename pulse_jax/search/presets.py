@@ -410,6 +410,7 @@ def nearest(**overrides: Any) -> InterpolationConfig:
 
 
 __all__ = [  # pyright: ignore[reportUnsupportedDunderAll]
+    "DEFAULT",
     "INTERPOLATIONS",
     "PERCEPTUAL",
     "PRESETS",

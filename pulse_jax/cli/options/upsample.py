@@ -63,10 +63,10 @@ class Upsample(Everywhere):
     seed: Annotated[int, arg(metavar="S"), Role(decides="value", repeated="record", reported=True)] = 0
     """What the random starts are drawn from."""
     preset: Annotated[Preset, arg(metavar="NAME"), Role(decides="config", repeated="always", reported=True)] = DEFAULT
-    """The search: pulse, the paper's method; pulse_2020, its authors' program; srls (as its program ran) and
-    srls_paper, with a flow as prior of w; pn, with its covariance; brgm, brgm_2, csgm, image2stylegan, ilo, robust and
-    stylegan2_projector, the methods of these names; or no search but a plain enlargement, to compare with: bicubic,
-    lanczos or nearest."""
+    """The search: fast, for the fewest looks; pulse, the paper's method; pulse_2020, its authors' program; srls (as its
+    program ran), srls_robust, rls, rls_plus and srls_paper, with a flow as prior of w or near its start; pn, with its
+    covariance; brgm, brgm_2, csgm, image2stylegan, ilo, robust and stylegan2_projector, the methods of these names; or
+    no search but a plain enlargement, to compare with: bicubic, lanczos or nearest."""
     steps: Annotated[
         int | None,
         arg(metavar="N", help_behavior_hint="(default: the preset's)"),
