@@ -1,6 +1,5 @@
 """The command `fit-prior`: a prior of w, fitted, measured and put into the generator folder; a killed fit goes on."""
 
-import contextlib
 import dataclasses
 import functools
 import io
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pulse_jax.cli import generators
-from pulse_jax.cli.fitting import Fitted, UnderWay, carry_out
+from pulse_jax.cli.fitting import Bars, Fitted, UnderWay, carry_out
 from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.flow_fitting import FitState, fit_flow
@@ -77,8 +76,7 @@ class _Fit:
     def __init__(self, options: FitPrior, generator: Generator, under_way: UnderWay, screen: Screen) -> None:
         self._options, self._generator = options, generator
         self._under_way, self._screen = under_way, screen
-        self._bars = contextlib.ExitStack()
-        self._count = Count(screen, "")
+        self._bars = Bars(screen)
         self._told: int | None = None
         self._began = time.monotonic()
 
@@ -89,16 +87,16 @@ class _Fit:
         key = random_key(options.seed)
         with self._bars:
             if options.kind == "gaussian":
-                self._show("fitting")
+                self._bars.show("fitting")
                 return self._generator.fitted(samples=options.draws, seed=options.seed, on_progress=self._advance)
             if options.kind == "pca":
-                self._show("fitting")
+                self._bars.show("fitting")
                 found = fit_principal(mapping, key, width, samples=options.draws, on_progress=self._advance)
                 return dataclasses.replace(self._generator, principal=found)
             principal, program = self._generator.principal, options.kind == "srls"
             starts_from_components = options.standardize == "principal" and not program
             if starts_from_components and principal is None:
-                self._show("principal components")
+                self._bars.show("principal components")
                 principal = fit_principal(mapping, key, width, on_progress=self._advance)
             saved = self._under_way.saved
             if saved is not None:
@@ -122,19 +120,15 @@ class _Fit:
             )
         return dataclasses.replace(self._generator, flow=found.flow, principal=principal)
 
-    def _show(self, what: str) -> None:
-        self._bars.close()
-        self._count = self._bars.enter_context(Count(self._screen, what))
-
     def _advance(self, done: int, total: int) -> None:
-        self._count.update(done, total)
+        self._bars.update(done, total)
         self._under_way.interrupt.check()
 
     def _learned(self, state: FitState, steps: int) -> None:
         epoch, step = len(state.history), int(state.step)
         if self._told is None:
             self._told = epoch
-            self._show(f"epoch {epoch + 1}")
+            self._bars.show(f"epoch {epoch + 1}")
         if epoch > self._told:
             training, held_out = (float(value) for value in state.history[-1])
             gained = "the best" if int(state.best_epoch) == epoch else f"best in epoch {int(state.best_epoch)}"
@@ -143,9 +137,9 @@ class _Fit:
                 f"epoch {epoch}: log likelihood {training:.2f}, held out {held_out:.2f} ({gained}), {spent}"
             )
             self._told = epoch
-            self._show(f"epoch {epoch + 1}")
+            self._bars.show(f"epoch {epoch + 1}")
         else:
-            self._count.update(step - epoch * steps, steps)
+            self._bars.update(step - epoch * steps, steps)
         self._under_way.keep(state)
 
 

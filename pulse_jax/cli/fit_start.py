@@ -1,13 +1,12 @@
 """The command `fit-start`: a surrogate of D∘G for starts of searches, fitted and put into the generator folder."""
 
-import contextlib
 import dataclasses
 import functools
 import json
 import math
 
 from pulse_jax.cli import generators
-from pulse_jax.cli.fitting import Fitted, UnderWay, carry_out
+from pulse_jax.cli.fitting import Bars, Fitted, UnderWay, carry_out
 from pulse_jax.cli.options.fit_start import FitStart
 from pulse_jax.engine.checkpoints import digest
 from pulse_jax.generators.generator import Generator
@@ -16,7 +15,7 @@ from pulse_jax.generators.priors.surrogate_fitting import SurrogateFit, Surrogat
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.keys import random_key
-from pulse_jax.system.screen import Count, Screen
+from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
 
 __all__ = ["run_fit_start"]
@@ -77,14 +76,14 @@ def _factor(options: FitStart, generator: Generator) -> int:
 
 
 def _fit(options: FitStart, generator: Generator, factor: int, under_way: UnderWay, screen: Screen) -> SurrogateFit:
-    bars, shown, count = contextlib.ExitStack(), "", Count(screen, "")
+    bars, shown = Bars(screen), ""
 
     def advance(what: str, state: SurrogateFitState, done: int, total: int) -> None:
-        nonlocal shown, count
+        nonlocal shown
         if what != shown:
-            bars.close()
-            shown, count = what, bars.enter_context(Count(screen, what))
-        count.update(done, total)
+            shown = what
+            bars.show(what)
+        bars.update(done, total)
         under_way.keep(state)
 
     if under_way.saved is not None:

@@ -1,8 +1,10 @@
 """What commands share that fit something and put it into the generator folder: a killed fit goes on."""
 
+import contextlib
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import jax
@@ -13,10 +15,10 @@ from pulse_jax.engine.checkpoints import Checkpoint, CheckpointError, digest
 from pulse_jax.generators.folder import GeneratorError, read_description, read_reports
 from pulse_jax.generators.generator import Generator
 from pulse_jax.system.errors import RunError, UsageError
-from pulse_jax.system.screen import Screen
+from pulse_jax.system.screen import Count, Screen
 from pulse_jax.system.text import printable, reason_of
 
-__all__ = ["Fitted", "UnderWay", "carry_out"]
+__all__ = ["Bars", "Fitted", "UnderWay", "carry_out"]
 
 _PART = "fit"
 
@@ -27,6 +29,36 @@ class Fitted(NamedTuple):
     generator: Generator
     reports: Mapping[str, bytes]
     tell: Callable[[], None]
+
+
+class Bars:
+    """The bar of what a fit is doing; as a context manager it takes the last one away.
+
+    Args:
+        screen: Screen to show it on.
+    """
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._bars = contextlib.ExitStack()
+        self._count = Count(screen, "")
+
+    def __enter__(self) -> "Bars":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._bars.close()
+
+    def show(self, what: str) -> None:
+        """Begin another bar in the place of the one that is there."""
+        self._bars.close()
+        self._count = self._bars.enter_context(Count(self._screen, what))
+
+    def update(self, done: int, total: int) -> None:
+        """Say how much is done, out of how much."""
+        self._count.update(done, total)
 
 
 class UnderWay:

@@ -227,9 +227,11 @@ class InputWriter:
 
     def _complete(self, one: Input, held: Sequence[KeptSolution] = ()) -> None:
         one.is_complete = self._plan.quota.met(one.ended)
-        if one.is_complete and self._plan.is_light:
+        if not one.is_complete:
+            return
+        if self._process is not None:
             self._finish(one, held)
-        elif one.is_complete:
+        else:
             self._writer.submit(self._finish, one, held)
 
     def _finish(self, one: Input, held: Sequence[KeptSolution]) -> None:
@@ -252,10 +254,10 @@ class InputWriter:
         def write(part: Path | HeldFolder) -> None:
             write_solutions(part, one.low_res, ranked, plan.config, plan.generator_record["sha256"])
             tiles = self._write_pictures(one, list(zip(ranked, files, entries, strict=True)), part)
-            if isinstance(part, Path):
+            if isinstance(part, Path):  # what is held has neither animations nor a sheet
                 self._animate(one, ranked, record, part)
-            if isinstance(part, Path) and plan.sheets:
-                save_png(part / "sheet.png", input_sheet(plan, record, one.low_res, tiles))
+                if plan.sheets:
+                    save_png(part / "sheet.png", input_sheet(plan, record, one.low_res, tiles))
             stored: SolutionsFile = {"format": FORMAT, **record}
             text = json.dumps(stored, indent=1, allow_nan=False)
             (part / SOLUTIONS_FILE).write_bytes(f"{text}\n".encode())
