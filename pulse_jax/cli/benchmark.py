@@ -18,7 +18,7 @@ import numpy as np
 
 from pulse_jax.cli import generators
 from pulse_jax.cli.options.benchmark import Benchmark
-from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, architecture_to_dict
+from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, Precision, architecture_to_dict
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.bundle import MissingPrior
 from pulse_jax.generators.random_weights import random_generator
@@ -41,7 +41,7 @@ from pulse_jax.system.text import printable
 __all__ = ["make_problems", "run_benchmark"]
 
 # In the order in which they are measured.
-_PRECISIONS = ("float32", "bfloat16")
+_PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
 _LANES_CPU, _LANES = (1, 4, 8, 16), (1, 4, 16, 64, 128)
 # Problems per lane, and in all at least so many; pictures of each kind, used again and again with other seeds.
 _PER_LANE, _LEAST, _PICTURES = 4, 8, 8
@@ -61,7 +61,7 @@ def run_benchmark(options: Benchmark, screen: Screen) -> int:
         UsageError: A setting is out of range or the output folder cannot be used; nothing was written.
         RunError: A generator cannot be used, or writing failed.
     """
-    configs = {precision: _config(options, precision) for precision in _precisions(options)}
+    configs: dict[Precision, SearchConfig] = {name: _config(options, name) for name in _precisions(options)}
     config = next(iter(configs.values()))
     architecture = _architecture(options)
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=("benchmark",))
@@ -123,13 +123,13 @@ def _count(lanes: int) -> int:
     return lanes * max(_PER_LANE, -(-_LEAST // lanes))
 
 
-def _precisions(options: Benchmark) -> Sequence[str]:
+def _precisions(options: Benchmark) -> Sequence[Precision]:
     if options.precision:
         return [precision for precision in _PRECISIONS if precision in options.precision]
     return _PRECISIONS[:1] if jax.default_backend() == "cpu" else _PRECISIONS
 
 
-def _config(options: Benchmark, precision: str) -> SearchConfig:
+def _config(options: Benchmark, precision: Precision) -> SearchConfig:
     overrides: dict[str, Any] = {} if options.steps is None else {"steps": options.steps}
     try:
         return PRESETS[options.preset](**overrides, precision=precision)

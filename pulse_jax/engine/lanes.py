@@ -28,7 +28,7 @@ from pulse_jax.search.step import SearchState
 from pulse_jax.system.devices import Device, give_back_memory, usable_cores
 from pulse_jax.system.programs import Program, compile_watched
 
-__all__ = ["Ended", "Lanes", "by_themselves", "groups", "kept_leaves", "placed", "start_all"]
+__all__ = ["Ended", "Lanes", "by_themselves", "groups", "kept_leaves", "placed", "run_chunk", "start_all"]
 
 # A chunk ends early once this share of the lanes has ended in it, if others wait for them.
 _ENOUGH = 1 / 16
@@ -37,8 +37,9 @@ _ENOUGH = 1 / 16
 def placed(generator: Generator, config: SearchConfig, device: Device) -> Generator:
     """Return the generator on a device, in the form that searches of this config are fastest with there."""
     generator = jax.device_put(generator, device)
-    # Other devices have convolutions of their own that are hard to beat.
-    return generator.prepared() if device.platform == "cpu" and config.precision == "float32" else generator
+    # On CPUs, pictures in bfloat16 have no other form.
+    has_form = device.platform != "cpu" or config.precision != "bfloat16"
+    return generator.prepared(device.platform) if has_form else generator
 
 
 def by_themselves(platform: str, *, strict: bool) -> bool:
@@ -92,7 +93,7 @@ def _refill(state: SearchState, fresh: SearchState, filled: Array, emptied: Arra
 
 
 @functools.partial(Program, static_argnames="config", donate_argnames="state")
-def _chunk(
+def run_chunk(
     generator: Generator, config: SearchConfig, numbers: Numbers, state: SearchState, limit: Array, enough: Array
 ) -> tuple[SearchState, Array]:
     """Steps until `limit` of them are taken or `enough` lanes have ended; and how many steps that were."""
@@ -304,13 +305,13 @@ class Lanes:
         self._dispatched = None if "chunk" not in self._called else time.perf_counter()
         state, self._state = self._state, None  # donated: gone if the chunk fails
         self._state, self._taken = self._timed(
-            "chunk", _chunk, self._generator, self._config, self._given, state, *limits
+            "chunk", run_chunk, self._generator, self._config, self._given, state, *limits
         )
 
     def _compare_positions(self) -> bool:
         state = _everywhere(self._state, np.int32(min(self.running)))
         limits = np.int32(2), np.int32(self.count)
-        state, _ = self._timed("chunk", _chunk, self._generator, self._config, self._given, state, *limits)
+        state, _ = self._timed("chunk", run_chunk, self._generator, self._config, self._given, state, *limits)
         return bool(_are_alike(state))
 
     def collect(self) -> tuple[list[Ended], int]:

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from pulse_jax.generators.arithmetic import ARITHMETICS
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.system.devices import Device, free_memory, usable_cores
@@ -33,7 +34,7 @@ def lane_memory(generator: Generator, config: SearchConfig, device: Device) -> t
     Returns:
         Bytes that searches take beside their lanes, and bytes of each lane.
     """
-    activations = sum(_activations(generator)) * np.dtype(config.precision).itemsize
+    activations = sum(_activations(generator)) * ARITHMETICS[config.precision].dtype.itemsize
     each = _ACTIVATIONS.get(device.platform, max(_ACTIVATIONS.values())) * activations
     return sum(leaf.nbytes for leaf in jax.tree.leaves(generator)), each
 

@@ -22,6 +22,7 @@ __all__ = [
     "ArchitectureConfig",
     "Family",
     "FunctionConfig",
+    "Precision",
     "StyleGAN1Config",
     "StyleGAN2Config",
     "StyleGANConfig",
@@ -29,6 +30,8 @@ __all__ = [
     "architecture_to_dict",
 ]
 
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""Arithmetics that a synthesis network can be run in (`arithmetic.ARITHMETICS`)."""
 MAX_RESOLUTION = 4096
 """Largest side of a StyleGAN's pictures, in pixels."""
 MAX_MAPPING_LAYERS = 64
@@ -343,10 +346,14 @@ class Family:
             called with z (…, d) and a label (…, label_dim) or None, and returns w (…, d). `Synthesis(config, dtype)`
             is called with w (n, L, d), the tuple of noise images (n, r, r, 1) and a dictionary of offsets to blocks'
             outputs, and returns images (n, H, W, 3), nominally in [−1, 1].
+        accelerated: Module of the same synthesis as other devices than CPUs are fastest with it, or None where there is
+            none: `prepare(config, params)` gives its arrays, and `synthesize(config, params, forms, w, noise, offsets,
+            dtype=…, precision=…)` the images.
     """
 
     config: str
     networks: str
+    accelerated: str | None = None
 
     def load_config(self) -> type[ArchitectureConfig]:
         """Import the class of the settings."""
@@ -357,10 +364,15 @@ class Family:
         """Import the module with `Mapping` and `Synthesis`."""
         return importlib.import_module(self.networks)
 
+    def load_accelerated(self) -> Any:
+        """Import the module with `prepare` and `synthesize`; None if this family has none."""
+        return None if self.accelerated is None else importlib.import_module(self.accelerated)
 
+
+_NETWORKS = "pulse_jax.generators.networks"
 FAMILIES: dict[str, Family] = {
-    "stylegan1": Family(f"{__name__}:StyleGAN1Config", "pulse_jax.generators.networks.stylegan1"),
-    "stylegan2": Family(f"{__name__}:StyleGAN2Config", "pulse_jax.generators.networks.stylegan2"),
+    "stylegan1": Family(f"{__name__}:StyleGAN1Config", f"{_NETWORKS}.stylegan1", f"{_NETWORKS}.accelerated_stylegan1"),
+    "stylegan2": Family(f"{__name__}:StyleGAN2Config", f"{_NETWORKS}.stylegan2", f"{_NETWORKS}.accelerated_stylegan2"),
 }
 """The families of generators that a folder can hold, by name."""
 # What folders written before there were labels do not say; the defaults are what they mean.

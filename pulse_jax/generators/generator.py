@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, FunctionConfig
+from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, FunctionConfig, Precision
+from pulse_jax.generators.arithmetic import ARITHMETICS
 from pulse_jax.generators.folder import read_folder, write_folder
 from pulse_jax.generators.networks.kernel_forms import COLLECTION, prepare
 from pulse_jax.generators.networks.lpips import Perceptual
@@ -57,6 +58,7 @@ _ARRAYS = ("w_avg", "w_std", "label")
         "label",
         "perceptual",
         "forms",
+        "accelerated",
     ],
     meta_fields=["config", "function", "mapping_function"],
 )
@@ -76,6 +78,7 @@ class Generator:
         label: Label (label_dim,) that `with_label` fixed, or None.
         perceptual: Network of the loss LPIPS, attached with `dataclasses.replace`, or None; no folder holds it.
         forms: Kernels as `prepared` makes them for CPUs, or None.
+        accelerated: What it makes for other devices, or None.
         function, mapping_function: Functions of a user's own generator (see `from_function`).
     """
 
@@ -91,6 +94,7 @@ class Generator:
     label: Any = None
     perceptual: Perceptual | None = None
     forms: Any = field(default=None, repr=False)
+    accelerated: Any = field(default=None, repr=False)
     function: Callable[..., Array] | None = field(default=None, repr=False)
     mapping_function: Callable[..., Array] | None = field(default=None, repr=False)
 
@@ -118,6 +122,11 @@ class Generator:
     def _networks(self) -> Any:
         """The module of the networks of this architecture, which is no user's own function."""
         return FAMILIES[self.config.family].load_networks()
+
+    @property
+    def _accelerated(self) -> Any:
+        """The module of their synthesis in the form that accelerators prefer, or None."""
+        return FAMILIES[self.config.family].load_accelerated()
 
     @property
     def priors(self) -> Priors:
@@ -229,7 +238,7 @@ class Generator:
         w: Float[Array, "*batch layers d"],
         noise: tuple[Float[Array, "*batch _ _ 1"], ...],
         *,
-        precision: Literal["float32", "bfloat16"] = "float32",
+        precision: Precision = "float32",
         offsets: Dictionary[int, Float[Array, "*batch _ _ c"]] | None = None,
     ) -> Float[Array, "*batch h w 3"]:
         """Synthesise images of w and noise, nominally in [0, 1], unclipped.
@@ -238,7 +247,8 @@ class Generator:
             w: One row per layer (…, L, d), or one per filter (…, `num_filters`, d): W++ of Poirier-Ginter and Lalonde
                 (2023), layer by layer, and of StyleGAN2 a layer's convolution before the colours.
             noise: Every noise input.
-            precision: Arithmetic of the convolutions.
+            precision: Arithmetic of the convolutions (`ARITHMETICS`); `tf32` is to be had in an accelerator's form (see
+                `prepared`), elsewhere it is `float32`.
             offsets: Arrays added to the output of a block, by its number (0 is 4×4): Daras et al. (2021), ILO.
 
         Raises:
@@ -246,8 +256,8 @@ class Generator:
         """
         if not self.num_filters or w.shape[-2:] != (self.num_filters, self.latent_dim):
             self._check_w(w)
-        if precision not in ("float32", "bfloat16"):
-            raise ValueError(f"precision: expected float32 or bfloat16, got {precision!r}")
+        if precision not in ARITHMETICS:
+            raise ValueError(f"precision: expected one of {', '.join(ARITHMETICS)}, got {precision!r}")
         batch = w.shape[:-2]
         expected = tuple((*batch, *shape) for shape in self.noise_shapes)
         if tuple(n.shape for n in noise) != expected:
@@ -264,23 +274,37 @@ class Generator:
             size = (self.resolution, self.resolution, 3)
             if images.shape[1:] != size:
                 raise ValueError(f"function: expected an image of shape {size}, got {images.shape[1:]}")
+        elif self.accelerated is not None and w.shape[-2] == self.num_layers:
+            given = self.params["synthesis"], self.accelerated, flat, flat_noise, flat_offsets
+            images = self._accelerated.synthesize(self.config, *given, **ARITHMETICS[precision]._asdict()) * 0.5 + 0.5
         else:
-            module = self._networks.Synthesis(self.config, dtype=jnp.dtype(precision))
+            dtype = ARITHMETICS[precision].dtype
+            module = self._networks.Synthesis(self.config, dtype=dtype)
             variables = {"params": self.params["synthesis"]}
-            if self.forms is not None and precision == "float32":
+            if self.forms is not None and dtype == jnp.float32:
                 variables[COLLECTION] = self.forms
             images = module.apply(variables, flat, flat_noise, flat_offsets) * 0.5 + 0.5
         return images.reshape(*batch, self.resolution, self.resolution, 3)
 
-    def prepared(self) -> Generator:
-        """Return this generator with its kernels in the forms that CPUs convolve fastest with, beside its weights.
+    def prepared(self, platform: str) -> Generator:
+        """Return this generator in the form that a platform synthesises fastest with, beside its weights.
 
-        Pictures differ from this generator's in rounding only; arithmetic in bfloat16 does not use the forms.
+        Pictures and gradients differ from this generator's in rounding only, but for gradients in the weights: an
+        accelerator's form gives none. A user's own function has no other form; nor have pictures in bfloat16 on CPUs,
+        and those from a row of w for every filter.
+
+        Args:
+            platform: As `jax.Device.platform` calls it.
         """
         if self.function is not None:
             return self
-        forms = prepare(self._networks.Synthesis(self.config), self.params["synthesis"])
-        return dataclasses.replace(self, forms=forms)
+        params = self.params["synthesis"]
+        if platform == "cpu":
+            return dataclasses.replace(self, forms=prepare(self._networks.Synthesis(self.config), params))
+        if self._accelerated is None:
+            return self
+        prepare_accelerated = jax.jit(self._accelerated.prepare, static_argnums=0)
+        return dataclasses.replace(self, accelerated=prepare_accelerated(self.config, params))
 
     def block_shape(self, block: int) -> tuple[int, int, int]:
         """Return the shape (r, r, c) of a block's output, numbered from 0; raise `ValueError` if there is none."""

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from pulse_jax.generators.architectures import Precision
+from pulse_jax.generators.arithmetic import ARITHMETICS
 from pulse_jax.system.devices import Device, program_memory
 
 __all__ = ["Costs", "copy_rate", "costs_of", "product_rate"]
@@ -41,16 +43,17 @@ def costs_of(program: Any) -> Costs:
     return Costs(counted.get("flops"), counted.get("bytes accessed"), program_memory(program))
 
 
-def product_rate(precision: str, device: Device) -> float:
+def product_rate(precision: Precision, device: Device) -> float:
     """Measure the FLOP/s of a plain product of large square matrices, the best of a few.
 
     Args:
-        precision: `float32`, not rounded on any device, as in the generator's convolutions, or `bfloat16`.
+        precision: Arithmetic, one of `ARITHMETICS`, as of the generator's convolutions.
         device: Device to run on.
     """
     side = _SIDE_CPU if device.platform == "cpu" else _SIDE
-    matrix = jax.device_put(jnp.full((side, side), 1 / side, precision), device)
-    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision="highest"))
+    arithmetic = ARITHMETICS[precision]
+    matrix = jax.device_put(jnp.full((side, side), 1 / side, arithmetic.dtype), device)
+    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=arithmetic.precision))
     return 2 * side**3 / _best_seconds(lambda: product(matrix, matrix))
 
 

@@ -23,6 +23,7 @@ from pulse_jax.engine.lanes import Lanes, groups, placed, start_all
 from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.engine.tasks import Task
+from pulse_jax.generators.architectures import Precision
 from pulse_jax.generators.generator import Generator
 from pulse_jax.reports.machine import Costs, costs_of
 from pulse_jax.search import step as search
@@ -46,7 +47,7 @@ class Measurement:
 
     Attributes:
         lanes: Searches that run at once.
-        precision: Arithmetic of the searches, `float32` or `bfloat16`.
+        precision: Arithmetic of the searches.
         problems: Number of searches.
         feasible: How many of them the engine ended within eps.
         steps_per_second: Image-steps per second with every lane at work, of each repeat.
@@ -64,7 +65,7 @@ class Measurement:
     """
 
     lanes: int
-    precision: str
+    precision: Precision
     problems: int = 0
     feasible: int | None = None
     steps_per_second: list[float] = dataclasses.field(default_factory=list)

@@ -9,6 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, get_args, get_origin, get_type_hints, runtime_checkable
 
+from pulse_jax.generators.architectures import Precision
 from pulse_jax.objectives.language import parse_loss
 from pulse_jax.system.checks import check_positive, shortened
 
@@ -147,7 +148,7 @@ class SearchConfig:
     degradation: str = "bicubic"
     blur_at_factor_one: bool = False
     output_size: int | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     rematerialize: bool = False
     exact: bool = False
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 import pulse_jax
-from pulse_jax.engine.lanes import Lanes, _chunk, placed, start_all
+from pulse_jax.engine.lanes import Lanes, placed, run_chunk, start_all
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.engine.tasks import Task
 from pulse_jax.generators.architectures import StyleGAN1Config, StyleGAN2Config
@@ -152,7 +152,7 @@ def chunk_program(generator: Generator, config: SearchConfig, device) -> str:
     lanes = Lanes(generator, config, side, 1, device)
     lanes.fill([Task(next(problems([0], side=side)), 0)], {})
     arguments = generator, config.structure, jax.tree.map(np.float32, config.numbers), lanes._state
-    return _chunk.on(device.platform).lower(*arguments, np.int32(1), np.int32(1)).compile().as_text()
+    return run_chunk.on(device.platform).lower(*arguments, np.int32(1), np.int32(1)).compile().as_text()
 
 
 def main(cases: list[str]) -> None:

@@ -113,7 +113,7 @@ def test_restarts_and_seeds_differ(generator, targets, solved):
 
 def test_everything_compiles_once_whatever_the_number_of_problems(smallest):
     generator, targets = smallest
-    programs = (lanes.start_all, lanes._refill, lanes._chunk)
+    programs = (lanes.start_all, lanes._refill, lanes.run_chunk)
 
     def compiled(*sizes):
         for count, restarts in sizes:

@@ -103,7 +103,7 @@ def chunk_memory(generator):
 
     state = jax.eval_shape(filled, run._targets, *run._numbers)
     limits = np.int32(1), np.int32(1)
-    lowered = lanes._chunk.on("cpu").lower(generator, run._config, run._given, state, *limits)
+    lowered = lanes.run_chunk.on("cpu").lower(generator, run._config, run._given, state, *limits)
     return devices.program_memory(lowered.compile())
 
 

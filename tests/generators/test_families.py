@@ -60,7 +60,7 @@ def test_a_new_family_is_built_mapped_and_synthesised(toy):
     np.testing.assert_allclose(generator.map(jnp.asarray(z)), z @ kernels[0], rtol=1e-5, atol=1e-6)
     colours = (w * np.asarray([1, 2, 4])[:, None]).sum(1) @ kernels[1]
     expected = 0.5 * (0.5 * (colours[:, None, None] + noise)) + 0.5
-    for one in (generator, generator.prepared()):
+    for one in (generator, generator.prepared("cpu")):
         images = one.synthesize(jnp.asarray(w), (jnp.asarray(noise),))
         np.testing.assert_allclose(images, expected, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match="block: this generator has no block 0"):

@@ -127,7 +127,7 @@ def test_wrong_shapes_are_named_with_what_was_expected(generator):
 
 
 def test_unknown_precision_is_named(generator, unchecked):
-    with pytest.raises(ValueError, match="precision: expected float32 or bfloat16, got 'float16'"):
+    with pytest.raises(ValueError, match="precision: expected one of float32, tf32, bfloat16, got 'float16'"):
         generator.synthesize(*_inputs(generator), precision="float16")
 
 

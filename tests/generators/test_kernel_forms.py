@@ -37,7 +37,7 @@ def test_pictures_and_gradients_are_the_plain_kernels(generator):
         image, pull = jax.vjp(generator.synthesize, *_inputs(generator))
         return image, pull(jax.random.normal(jax.random.key(2), image.shape))
 
-    forms = generator.prepared()
+    forms = generator.prepared("cpu")
     plain, fast = jax.jit(results)(generator), jax.jit(results)(forms)
     assert not all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(fast), strict=True))
     for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(fast), strict=True):
@@ -46,7 +46,7 @@ def test_pictures_and_gradients_are_the_plain_kernels(generator):
 
 def test_which_kernels_have_forms(generator):
     kinds = (Winograd, Upsampling)
-    forms = jax.tree.leaves(generator.prepared().forms, is_leaf=lambda leaf: isinstance(leaf, kinds))
+    forms = jax.tree.leaves(generator.prepared("cpu").forms, is_leaf=lambda leaf: isinstance(leaf, kinds))
     ups = 2 if isinstance(generator.config, StyleGAN1Config) else 0
     # At 16×16 alone: smaller pictures do not repay the transforms.
     assert [sum(isinstance(form, kind) for form in forms) for kind in kinds] == [1, ups]
@@ -55,7 +55,7 @@ def test_which_kernels_have_forms(generator):
 def test_bfloat16_uses_no_forms(generator):
     run = jax.jit(lambda generator, *inputs: generator.synthesize(*inputs, precision="bfloat16"))
     inputs = _inputs(generator)
-    np.testing.assert_array_equal(run(generator, *inputs), run(generator.prepared(), *inputs))
+    np.testing.assert_array_equal(run(generator, *inputs), run(generator.prepared("cpu"), *inputs))
 
 
 def test_searches_on_a_cpu_get_forms_if_they_compute_in_float32(generator):
@@ -66,4 +66,4 @@ def test_searches_on_a_cpu_get_forms_if_they_compute_in_float32(generator):
 
 def test_a_users_function_has_no_kernels_to_prepare():
     own = Generator.from_function(lambda params, w, noise: w, {}, resolution=4, latent_dim=48)
-    assert own.prepared() is own
+    assert own.prepared("cpu") is own

@@ -36,7 +36,7 @@ def original(golden, request):
     params = {"mapping": {}, "synthesis": stylegan1_synthesis(state_dict(golden))}
     fit = GaussianFit(jnp.asarray(golden["fit_mean"]), jnp.asarray(golden["fit_std"]))
     generator = Generator(config=architecture, params=params, gaussian_fit=fit)
-    generator = generator.prepared() if request.param == "prepared" else generator
+    generator = generator.prepared("cpu") if request.param == "prepared" else generator
     return generator, presets.pulse_2020(steps=10, zeroed_noise_layers=(9,))
 
 

@@ -1,13 +1,13 @@
 """The options of `benchmark`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import arg
 
 from pulse_jax.cli.options.common import MAX_LANES, Family, Folder, GeneratorFolder, Search, check_range
 from pulse_jax.cli.options.everywhere import Everywhere, options
-from pulse_jax.generators.architectures import FAMILIES
+from pulse_jax.generators.architectures import FAMILIES, Precision
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Benchmark"]
@@ -35,8 +35,8 @@ class Benchmark(Everywhere):
     ] = ()
     """Searches at once, each count to be measured."""
     precision: Annotated[
-        tuple[Literal["float32", "bfloat16"], ...],
-        arg(metavar="float32|bfloat16 [...]", help_behavior_hint="(default: float32 on a CPU, elsewhere both)"),
+        tuple[Precision, ...],
+        arg(metavar="float32|tf32|bfloat16 [...]", help_behavior_hint="(default: float32 on a CPU, elsewhere all)"),
     ] = ()
     """Arithmetic of the generator's convolutions, each to be measured."""
     factor: Annotated[

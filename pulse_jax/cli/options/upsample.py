@@ -21,6 +21,7 @@ from pulse_jax.cli.options.common import (
 )
 from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.cli.options.roles import Role, roles
+from pulse_jax.generators.architectures import Precision
 from pulse_jax.search.presets import DEFAULT, INTERPOLATIONS, PERCEPTUAL
 from pulse_jax.system.errors import UsageError
 
@@ -126,10 +127,8 @@ class Upsample(Everywhere):
         Role(decides="config", repeated="given"),
     ] = None
     """Side of the delivered pictures: smaller ones from a larger generator."""
-    precision: Annotated[
-        Literal["float32", "bfloat16"], Role(decides="config", repeated="always", search_only=True)
-    ] = "float32"
-    """Arithmetic of the generator's convolutions."""
+    precision: Annotated[Precision, Role(decides="config", repeated="always", search_only=True)] = "float32"
+    """Arithmetic of the generator's convolutions; tf32 is float32 whose products a GPU rounds to 11 bits."""
     noise_samples: Annotated[int, arg(metavar="N"), Role(decides="value", repeated="given", search_only=True)] = 0
     """Draw the noise of each feasible solution anew N times, and keep what is feasible as its variations."""
     save_intermediate: Annotated[bool, Role(decides="value", search_only=True)] = False

@@ -28,6 +28,7 @@ __all__ = [
     "conv",
     "conv3x3",
     "dense",
+    "fir",
     "instance_norm",
     "leaky_relu",
     "modulated_conv",
@@ -278,7 +279,7 @@ def _smooth_phases(phases: list[list[Activations]]) -> list[tuple[Activations, A
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _fir(x: Activations, taps: tuple[float, ...], pad: int) -> Any:
+def fir(x: Activations, taps: tuple[float, ...], pad: int) -> Any:
     """Correlate rows and columns with `taps` as shifted sums, zero padding `pad` on every side."""
     for axis in (1, 2):
         padding = [(0, 0)] * 4
@@ -293,15 +294,15 @@ def _fir(x: Activations, taps: tuple[float, ...], pad: int) -> Any:
 
 
 # The transpose, again as one pass of shifted sums; the automatic one pads and adds once per tap.
-_fir.defvjp(
-    lambda x, taps, pad: (_fir(x, taps, pad), None),
-    lambda taps, pad, _, cotangent: (_fir(cotangent, taps[::-1], len(taps) - 1 - pad),),
+fir.defvjp(
+    lambda x, taps, pad: (fir(x, taps, pad), None),
+    lambda taps, pad, _, cotangent: (fir(cotangent, taps[::-1], len(taps) - 1 - pad),),
 )
 
 
 def blur_1_2_1(x: Activations) -> Activations:
     """Blur as StyleGAN1 does: [1, 2, 1]⊗[1, 2, 1] / 16, zero padding 1; same size."""
-    return _fir(x, (0.25, 0.5, 0.25), 1)
+    return fir(x, (0.25, 0.5, 0.25), 1)
 
 
 def upsample_image(x: Activations) -> Activations:
@@ -335,10 +336,32 @@ def _pointwise_backward(residuals: tuple[Array, Array], cotangent: Array) -> tup
 pointwise.defvjp(lambda x, matrix: (pointwise(x, matrix), (x, matrix)), _pointwise_backward)
 
 
+@jax.custom_vjp
+def _scale_rounded(x: Activations, scale: Float[Array, "n c"]) -> Any:
+    return x * scale[:, None, None, :].astype(x.dtype)
+
+
+def _scale_rounded_backward(residuals: tuple[Activations, Array], cotangent: Activations) -> tuple[Activations, Array]:
+    x, scale = residuals
+    return _scale_rounded(cotangent, scale), jnp.sum(single(cotangent) * single(x), axis=(1, 2))
+
+
+_scale_rounded.defvjp(lambda x, scale: (_scale_rounded(x, scale), (x, scale)), _scale_rounded_backward)
+
+
+def _scale_channels(x: Activations, scale: Float[Array, "n c"]) -> Activations:
+    """Return x times a scale of each channel of each image, in x's arithmetic."""
+    if x.dtype == scale.dtype:
+        return x * scale[:, None, None, :]
+    # The scale's gradient has as many terms as there are pixels: of their sum in bfloat16 nothing would be left.
+    result: Any = _scale_rounded(x, scale)
+    return result
+
+
 def _demodulate(y: Activations, kernel: Kernel, style: Float[Array, "n c_in"]) -> Activations:
     squares = jnp.sum(jnp.square(kernel.astype(style.dtype)), axis=(0, 1))
     scale = jax.lax.rsqrt(dense(jnp.square(style), squares, jnp.float32(1e-8)))
-    return y * scale[:, None, None, :].astype(y.dtype)
+    return _scale_channels(y, scale)
 
 
 def modulated_conv(
@@ -357,7 +380,7 @@ def modulated_conv(
     """
     if style.ndim == 3:
         return _filter_conv(x, kernel, style, upsample=False, demodulate=demodulate)
-    scaled = x * style[:, None, None, :].astype(x.dtype)
+    scaled = _scale_channels(x, style)
     if kernel.shape[0] == 1:
         y = pointwise(scaled, kernel[0, 0].astype(x.dtype))
     else:
@@ -371,8 +394,8 @@ def upsample_modulated_conv(x: Activations, kernel: Kernel, style: Float[Array, 
     `kernel` is the correlation kernel over the zero-interleaved input (a PyTorch checkpoint's, flipped in space).
     """
     if style.ndim == 3:
-        return _fir(_filter_conv(x, kernel, style, upsample=True, demodulate=True), (0.25, 0.75, 0.75, 0.25), 1)
-    phases = _transposed_conv(x * style[:, None, None, :].astype(x.dtype), kernel.astype(x.dtype))
+        return fir(_filter_conv(x, kernel, style, upsample=True, demodulate=True), (0.25, 0.75, 0.75, 0.25), 1)
+    phases = _transposed_conv(_scale_channels(x, style), kernel.astype(x.dtype))
     return _demodulate(weave(_smooth_phases(phases)), kernel, style)
 
 

@@ -104,8 +104,10 @@ class _Layer(nn.Module):
             x = upsample_modulated_conv(x, kernel, style)
         else:
             x = modulated_conv(x, kernel, style, form=conv_form(self, "kernel", kernel, x.shape[1]))
+        # Broadcast first, so that the noise's gradient is summed before it is rounded to x's type.
+        noise = jnp.broadcast_to(noise * strength, x.shape).astype(x.dtype)
         # One after the other: their sum is the same in every step, and XLA would keep it, as large as x.
-        x = leaky_relu(x + (noise * strength).astype(x.dtype) + bias.astype(x.dtype)) * _GAIN
+        x = leaky_relu(x + noise + bias.astype(x.dtype)) * _GAIN
         return x if self.clamp is None else jnp.clip(x, -self.clamp, self.clamp)
 
 

@@ -183,7 +183,7 @@ class _Fitting:
         on_progress: Callable[[str, SurrogateFitState, int, int], object] | None,
     ) -> None:
         self._mapping, self._latent = generator.latent_sampler()
-        self._generator = generator.prepared() if jax.default_backend() == "cpu" else generator
+        self._generator = generator.prepared(jax.default_backend())
         assert generator.gaussian_fit is not None
         self._fit: GaussianFit = generator.gaussian_fit
         self._sense_key, self._sample_key, self._learn_key, self._metric_key = jax.random.split(key, 4)
