@@ -43,7 +43,7 @@ def run_paste(options: Paste, screen: Screen) -> int:
     check_output_apart(options.output, [options.run, home])
     solutions = _solutions(options)
     photographs: dict[Path, PhotographRecord] = {}
-    for entry in read_alignment(home):
+    for entry in read_alignment(home)["photographs"]:
         if any(face["name"] in solutions for face in entry["faces"]):
             photographs[Path(entry["input"])] = entry
     if not photographs:

@@ -116,7 +116,7 @@ def write_alignment(plan: RunPlan, folder: RunFolder, *, resumed: bool) -> None:
     carried: Sequence[PhotographRecord] = ()
     if resumed:
         with contextlib.suppress(RunError):  # without it, those faces cannot be put back, and that is all
-            carried = read_alignment(folder.path)
+            carried = read_alignment(folder.path)["photographs"]
     images = {face.name: f"{plan.names[path]}/input.png" for path, face in alignment.faces.items()}
     with folder.publish() as part:
         (part / ALIGNMENT_FILE).write_text(alignment_text(alignment, images, carried), encoding="utf-8")

@@ -14,7 +14,6 @@ import json
 import os
 import re
 import secrets
-import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -22,11 +21,10 @@ from typing import Any
 
 import filelock
 
-from pulse_jax.runs.formats import FORMAT
+from pulse_jax.runs.summary_file import SUMMARY_FILE, can_go_on, read_summary, write_summary
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.folder_process import FolderProcess, HeldFolder
-from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import is_plain_folder, remove_file, remove_folder_if_empty, remove_tree
 from pulse_jax.system.text import differences, printable, reason_of
 
@@ -38,14 +36,12 @@ ALIGNMENT_FILE = "alignment.json"
 """The record of photographs and the faces that were cut out of them."""
 FACES_SHEET = "faces.png"
 """The sheet of photographs with what was found in them."""
-RESERVED = ("sheet.png", "summary.json", RUN_FILE, ALIGNMENT_FILE, FACES_SHEET)
+RESERVED = ("sheet.png", SUMMARY_FILE, RUN_FILE, ALIGNMENT_FILE, FACES_SHEET)
 """What a run itself calls its files, so that no input's folder can be called so."""
 HIDDEN = ".pulse-jax-"
 """How a run's own hidden files begin, with which no input's folder can begin."""
-_PROGRAM = "pulse-jax"
 _PART_SUFFIX = ".part"
 _STATE, _LOCK = f"{HIDDEN}state", f"{HIDDEN}lock"
-_SUMMARY_LIMIT = 4 * 2**30
 _PART = re.compile(rf"{re.escape(HIDDEN)}[0-9a-f]{{12}}{re.escape(_PART_SUFFIX)}")
 # What runs call the files of an input.
 _PICTURE = r"(solution|downscaled)_[0-9]{2,}(_noise_[0-9]{2,})?\.(png|webp|jpg)"
@@ -94,8 +90,8 @@ class RunFolder:
         except OSError as error:
             raise UsageError(f"{printable(path)}: the output folder cannot be used ({reason_of(error)})") from error
         if occupied:
-            summary = _read_summary(path)
-            if resumes and summary is not None and _can_go_on(summary) and not (overwrite and summary["finished"]):
+            summary = read_summary(path)
+            if resumes and summary is not None and can_go_on(summary) and not (overwrite and summary["finished"]):
                 self._before = summary
             elif not overwrite and (summary is None or summary.get("command") not in replaces):
                 whose = "holds the results of an earlier run" if summary else "is not empty"
@@ -151,13 +147,13 @@ class RunFolder:
     def _begin(self, files: Sequence[str], summary: Mapping[str, Any], settings: dict[str, Any] | None) -> bool:
         self._check_state()
         if self._before is not None:
-            if _read_summary(self.path) != self._before:
+            if read_summary(self.path) != self._before:
                 raise UsageError(f"{printable(self.path)}: another process has just been writing there; try again")
             told = differences(self._before["settings"], settings)
             command = self._before.get("command")
             told += [] if command == summary.get("command") else [f"command was {command}, is {summary.get('command')}"]
             if not told:
-                own = _inventory(self.path, {**self._before, "replaced": []}) - {*files, "summary.json"}
+                own = _inventory(self.path, {**self._before, "replaced": []}) - {*files, SUMMARY_FILE}
                 self._carried = sorted(own)
                 self._files = [*files, *self._carried]
                 self._clean()
@@ -172,7 +168,7 @@ class RunFolder:
                     f"{printable(self.path)}: holds {kind} run with other settings ({what}); "
                     "go on with those, choose another output folder, or --overwrite begins anew"
                 )
-        for name in sorted({"summary.json", *(PurePosixPath(file).parts[0] for file in files)}):
+        for name in sorted({SUMMARY_FILE, *(PurePosixPath(file).parts[0] for file in files)}):
             foreign = self.foreign(name)
             if foreign:
                 raise UsageError(
@@ -192,7 +188,7 @@ class RunFolder:
 
         Killed before that, the other run is as it was; killed after it, this run goes on, and knows what to remove.
         """
-        self._replaced = sorted({*earlier} - {"summary.json"})
+        self._replaced = sorted({*earlier} - {SUMMARY_FILE})
         self.update(summary)
         try:
             self.forget()
@@ -352,16 +348,8 @@ class RunFolder:
             inputs: Entries that are read and written one by one, so that many need no memory.
         """
         began = time.monotonic()
-        files = {"files": self._files} | ({} if self._replaced is None else {"replaced": self._replaced})
-        text = json.dumps({"program": _PROGRAM, "format": FORMAT, **summary, **files}, indent=1, allow_nan=False)
-        head, empty, tail = text.partition('\n "inputs": []')
-        with self.publish() as part, open(part / "summary.json", "w", encoding="utf-8") as file:
-            file.write(head)
-            for number, entry in enumerate(inputs):
-                file.write(",\n" if number else '\n "inputs": [\n')
-                file.write(textwrap.indent(json.dumps(entry, indent=1, allow_nan=False), "  "))
-                empty = "\n ]"
-            file.write(f"{empty}{tail}\n")
+        with self.publish() as part:
+            write_summary(part, summary, self._files, inputs=inputs, replaced=self._replaced)
         now = time.monotonic()
         self._next_summary = now + 100 * (now - began)
 
@@ -373,7 +361,7 @@ class RunFolder:
     def discard(self) -> None:
         """Take back a run of which nothing was finished."""
         with contextlib.suppress(OSError):
-            self._remove(["summary.json", *({RUN_FILE} & {*self._files})])
+            self._remove([SUMMARY_FILE, *({RUN_FILE} & {*self._files})])
         self.forget()
         self.close()
         with contextlib.suppress(OSError):
@@ -419,27 +407,6 @@ def check_output_apart(output: Path, inputs: Sequence[Path], source: Path | None
             )
 
 
-def _can_go_on(summary: dict[str, Any]) -> bool:
-    """Whether it is a run's of this program's format, finished or not."""
-    # One without a number was written before there was any.
-    is_run = isinstance(summary.get("finished"), bool) and isinstance(summary.get("settings"), dict)
-    return is_run and summary.get("format", FORMAT) == FORMAT
-
-
-def _read_summary(path: Path) -> dict[str, Any] | None:
-    """The summary of the run that the folder holds, or None: no run of this program wrote it."""
-    file = path / "summary.json"
-    try:
-        if file.is_symlink() or not file.is_file() or file.stat().st_size > _SUMMARY_LIMIT:
-            return None
-        summary = parse_json(file.read_bytes())
-    except (OSError, ValueError):
-        return None
-    if isinstance(summary, dict) and summary.get("program") == _PROGRAM and isinstance(summary.get("files"), list):
-        return summary
-    return None
-
-
 def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
     """The files of an earlier run, and what is left of one that it replaces: those that are proven to be its own.
 
@@ -465,4 +432,4 @@ def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
 
     left = summary.get("replaced", [])
     names = [*summary["files"], *(left if isinstance(left, list) else [])]
-    return frozenset((*filter(is_own, names), "summary.json"))
+    return frozenset((*filter(is_own, names), SUMMARY_FILE))

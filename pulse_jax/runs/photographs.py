@@ -213,8 +213,8 @@ def _face_record(face: Face, image: str) -> FaceRecord:
     }
 
 
-def read_alignment(folder: Path) -> Sequence[PhotographRecord]:
-    """Return the photographs in a folder's `alignment.json`.
+def read_alignment(folder: Path) -> AlignmentFile:
+    """Return what a folder's `alignment.json` holds.
 
     Raises:
         RunError: There is none, or it is damaged.
@@ -227,6 +227,8 @@ def read_alignment(folder: Path) -> Sequence[PhotographRecord]:
         stored = parse_json(path.read_bytes())
         if stored["format"] != FORMAT:
             raise RunError(f"{name}: its format is {printable(stored['format'])}, expected {FORMAT}; use that version")
+        if not isinstance(stored["frame"], str):
+            raise TypeError("the frame")
         for photograph in stored["photographs"]:
             if not isinstance(photograph["input"], str) or not isinstance(photograph["sha256"], str):
                 raise TypeError("names of photographs")
@@ -242,4 +244,4 @@ def read_alignment(folder: Path) -> Sequence[PhotographRecord]:
         ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{name}: damaged ({reason_of(error)}); align the photographs again") from error
-    return stored["photographs"]
+    return stored

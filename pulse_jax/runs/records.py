@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +15,22 @@ from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
 from pulse_jax.images.formats import suffix_of
 from pulse_jax.runs.folder import ALIGNMENT_FILE, FACES_SHEET, RUN_FILE
-from pulse_jax.runs.formats import InputRecord, Settings, SolutionRecord, VariationRecord
+from pulse_jax.runs.formats import FORMAT, InputRecord, Settings, SolutionRecord, SolutionsFile, VariationRecord
 from pulse_jax.runs.inputs import Input, title_of
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.solution_files import KeptSolution, file_names
 from pulse_jax.search.problems import Solution, image_number
 from pulse_jax.system import devices
+from pulse_jax.system.checks import conforms
+from pulse_jax.system.errors import RunError
+from pulse_jax.system.json_text import parse_json
+from pulse_jax.system.text import printable
 
 __all__ = [
     "SOLUTIONS_FILE",
     "Tally",
     "input_record",
+    "read_record",
     "result_files",
     "run_settings",
     "run_summary",
@@ -34,6 +40,8 @@ __all__ = [
 
 SOLUTIONS_FILE = "solutions.json"
 """The record in an input's folder."""
+# What a picture may be called: nothing that leads elsewhere, or that no file can be called.
+_FILE = re.compile(r"[\w-][\w.-]{0,99}")
 
 
 @dataclass
@@ -179,6 +187,47 @@ def input_record(plan: RunPlan, one: Input, solutions: list[SolutionRecord]) -> 
     if one.face:
         record["face"] = one.face
     return record
+
+
+def read_record(run: Path, name: str) -> InputRecord | None:
+    """Return the record in an input's folder; None if it is not there.
+
+    Args:
+        run: Folder of the run.
+        name: Name of the input's folder.
+
+    Raises:
+        RunError: It is damaged, or none of this format.
+    """
+    file = run / name / SOLUTIONS_FILE
+    try:
+        record = parse_json(file.read_bytes())
+        required = {"input", "searches", "solutions", "solved", "image_number"}
+        if not conforms(record, SolutionsFile) or not required <= set(record):
+            raise ValueError("not a record")
+        if not all(_is_entry(entry, name) for entry in record["solutions"]):
+            raise ValueError("not a record of solutions")
+        # One without a number was written before there was any.
+        if record.pop("format", FORMAT) != FORMAT:
+            raise ValueError("another format")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RunError(f"{printable(file)}: damaged; remove its folder to solve that input again") from error
+    return record
+
+
+def _is_entry(entry: dict[str, Any], name: str) -> bool:
+    """Whether what a record says of a solution, and of its variations, can be judged again."""
+    error, (folder, _, file) = entry["downscaling_error"], entry["image"].partition("/")
+    variations = entry.get("variations", ())
+    return (
+        isinstance(entry["feasible"], bool)
+        and (error is None or isinstance(error, int | float))
+        and folder == name
+        and _FILE.fullmatch(file) is not None
+        and all(_is_entry(variation, name) for variation in variations)
+    )
 
 
 def solution_record(solution: KeptSolution, files: tuple[str, str], command: str) -> SolutionRecord:
