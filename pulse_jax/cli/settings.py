@@ -22,6 +22,7 @@ from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.runs.inputs import Quota
 from pulse_jax.runs.photographs import Alignment
 from pulse_jax.runs.plan import AutomaticLanes, RunPlan
+from pulse_jax.runs.shards import Part
 from pulse_jax.runs.sheets import sheet_footer
 from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
@@ -70,6 +71,7 @@ def make_plan(
     *,
     command: str = "upsample",
     alignment: Alignment | None = None,
+    part: Part | None = None,
     originals: Mapping[str, np.ndarray] | None = None,
 ) -> RunPlan:
     """Open the generator and decide all that can be decided before a run begins.
@@ -82,6 +84,7 @@ def make_plan(
         screen: Screen on which the user is told what is unusual.
         command: Command as which the run goes down in `summary.json`.
         alignment: Faces in photographs, which the inputs are.
+        part: What other processes have, where the inputs are those of a shard.
         originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names.
 
     Raises:
@@ -112,6 +115,7 @@ def make_plan(
         fit=options.fit,
         input_size=_input_size(options, config, size, screen),
         alignment=alignment,
+        part=part,
         format=options.format,
         sheets=not options.no_sheets,
         options=options_text(command, options) if command == "upsample" else "",

@@ -159,6 +159,7 @@ def run_summary(
             "steps_per_second": standing.steps_per_second,
             "peak_memory_bytes": devices.peak_memory(),
         },
+        **({} if plan.shard_record is None else {"shard": plan.shard_record}),
         "inputs": [],
         "failed": [{"input": failure.source, "message": failure.message} for failure in failures],
     }
