@@ -13,7 +13,8 @@ from pulse_jax.images.warping import pasted
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import PastedRecord, PhotographRecord
 from pulse_jax.runs.inputs import read_each, report_failures, result_names, usable
-from pulse_jax.runs.photographs import ALIGNMENT_FILE, read_alignment
+from pulse_jax.runs.names import ALIGNMENT_FILE
+from pulse_jax.runs.photographs import read_alignment
 from pulse_jax.system import devices
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.files import sha256_of

@@ -12,9 +12,10 @@ from pulse_jax.images.detector import load_detector
 from pulse_jax.images.files import ImageError, ReadImage, save_png
 from pulse_jax.images.landmarks import read_landmarks
 from pulse_jax.reports.face_sheet import MAX_PHOTOGRAPHS, Outline, face_sheet, photograph_tile
-from pulse_jax.runs.folder import ALIGNMENT_FILE, FACES_SHEET, RunFolder
+from pulse_jax.runs.folder import RunFolder
 from pulse_jax.runs.formats import PhotographRecord
 from pulse_jax.runs.inputs import read_each
+from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET
 from pulse_jax.runs.photographs import Alignment, Choice, Finder, Photograph, alignment_text, look, read_alignment
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.system.errors import RunError

@@ -28,9 +28,10 @@ from pulse_jax.engine.lanes import groups
 from pulse_jax.engine.memory import missing_memory
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
-from pulse_jax.runs.folder import RUN_FILE, RunFolder, check_output_apart
+from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import Settings
 from pulse_jax.runs.inputs import Input, find_inputs, of_shard, report_failures, result_names
+from pulse_jax.runs.names import RUN_FILE
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import result_files, run_settings, run_summary
 from pulse_jax.runs.shards import Shard

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import filelock
-
+from pulse_jax.runs.lock import FolderLock
+from pulse_jax.runs.names import HIDDEN, RESERVED, RUN_FILE, STATE, is_result
 from pulse_jax.runs.summary_file import SUMMARY_FILE, can_go_on, read_summary, write_summary
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.files import sha256_of
@@ -28,25 +28,10 @@ from pulse_jax.system.folder_process import FolderProcess, HeldFolder
 from pulse_jax.system.removal import is_plain_folder, remove_file, remove_folder_if_empty, remove_tree
 from pulse_jax.system.text import differences, printable, reason_of
 
-__all__ = ["ALIGNMENT_FILE", "FACES_SHEET", "HIDDEN", "RESERVED", "RUN_FILE", "RunFolder", "check_output_apart"]
+__all__ = ["RunFolder", "check_output_apart"]
 
-RUN_FILE = "run.toml"
-"""What a run's options are called, from which it can be repeated."""
-ALIGNMENT_FILE = "alignment.json"
-"""The record of photographs and the faces that were cut out of them."""
-FACES_SHEET = "faces.png"
-"""The sheet of photographs with what was found in them."""
-RESERVED = ("sheet.png", SUMMARY_FILE, RUN_FILE, ALIGNMENT_FILE, FACES_SHEET)
-"""What a run itself calls its files, so that no input's folder can be called so."""
-HIDDEN = ".pulse-jax-"
-"""How a run's own hidden files begin, with which no input's folder can begin."""
 _PART_SUFFIX = ".part"
-_STATE, _LOCK = f"{HIDDEN}state", f"{HIDDEN}lock"
 _PART = re.compile(rf"{re.escape(HIDDEN)}[0-9a-f]{{12}}{re.escape(_PART_SUFFIX)}")
-# What runs call the files of an input.
-_PICTURE = r"(solution|downscaled)_[0-9]{2,}(_noise_[0-9]{2,})?\.(png|webp|jpg)"
-_LATENTS = r"projected_w(_[0-9]{2,})?\.npz|w\.npy|projected\.pt"
-_RESULT = re.compile(rf"{_PICTURE}|(input|sheet)\.png|solutions\.(npz|json)|(search|morph)\.webp|{_LATENTS}")
 
 
 class RunFolder:
@@ -70,7 +55,7 @@ class RunFolder:
         self, path: Path, *, overwrite: bool = False, replaces: Sequence[str] = (), resumes: bool = False
     ) -> None:
         self.path = path
-        self.state = path / _STATE
+        self.state = path / STATE
         self._earlier: frozenset[str] = frozenset()
         self._carried: list[str] = []
         self._replaces = replaces
@@ -79,7 +64,7 @@ class RunFolder:
         self._before: dict[str, Any] | None = None
         # What is still to be removed of the run that this one replaces; None once all of it is.
         self._replaced: list[str] | None = None
-        self._lock: filelock.BaseFileLock | None = None
+        self._lock: FolderLock | None = None
         try:
             existing = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
             if not existing.is_dir():
@@ -220,21 +205,13 @@ class RunFolder:
         """Keeps other processes out until `close`; the lock goes with the process, however it ends."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.path / _LOCK, blocking=False)
-            lock.acquire()
-        except filelock.Timeout:
-            raise UsageError(
-                f"{printable(self.path)}: another process is writing there; wait until it has ended, or choose another"
-            ) from None
+            self._lock = FolderLock(self.path)
         except OSError as error:
             raise self.unwritable(error) from error
-        self._lock = lock
 
     def close(self) -> None:
         """Let other processes in again."""
         if self._lock is not None:
-            with contextlib.suppress(OSError):
-                remove_file(self.path, _LOCK)
             self._lock.release()
             self._lock = None
 
@@ -356,7 +333,7 @@ class RunFolder:
     def forget(self) -> None:
         """Remove what an unfinished run needs to go on: this one has nothing left to do."""
         with contextlib.suppress(OSError):
-            remove_tree(self.path, _STATE)
+            remove_tree(self.path, STATE)
 
     def discard(self) -> None:
         """Take back a run of which nothing was finished."""
@@ -424,7 +401,7 @@ def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
         if name != "/".join(parts) or len(parts) not in (1, 2) or ".." in parts or parts[0] == "/":
             return False
         if len(parts) == 2:
-            return bool(_RESULT.fullmatch(parts[1])) and not (path / parts[0]).is_symlink()
+            return is_result(parts[1]) and not (path / parts[0]).is_symlink()
         place = path / name
         if name in RESERVED or not os.path.lexists(place):
             return True

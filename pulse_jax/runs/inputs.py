@@ -12,7 +12,7 @@ import numpy as np
 
 from pulse_jax.images.files import ImageError, ReadImage, check_regular, read_image
 from pulse_jax.images.inputs import find_images
-from pulse_jax.runs.folder import HIDDEN, RESERVED
+from pulse_jax.runs.names import is_input_name
 from pulse_jax.runs.shards import Part, Shard
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.screen import Count, Screen
@@ -101,7 +101,7 @@ def find_inputs(
         recursive: Whether sub-folders are searched too.
     """
     found, failures = find_images(inputs, exclude=output, recursive=recursive)
-    unsuitable = [path for path in found if not _is_suitable(path.stem)]
+    unsuitable = [path for path in found if not is_input_name(path.stem)]
     failures += [
         ImageError(path, f"its results cannot be called {path.stem!r}; rename the file") for path in unsuitable
     ]
@@ -147,7 +147,7 @@ def result_names(paths: Iterable[Path]) -> dict[Path, str]:
     taken: dict[str, Path] = {}
     for path in paths:
         free = (name for name in _names(path, taken) if _folded(name) not in taken)
-        names[path] = name = next(n for n in free if n == path.stem or (_is_suitable(n) and _is_short(n)))
+        names[path] = name = next(n for n in free if n == path.stem or (is_input_name(n) and _is_short(n)))
         taken[_folded(name)] = path
     return names
 
@@ -170,11 +170,6 @@ def _names(path: Path, taken: Mapping[str, Path]) -> Iterator[str]:
 def _folded(name: str) -> str:
     """Return what is the same of two names that some file system takes for one."""
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _is_suitable(name: str) -> bool:
-    """Whether a folder of results can be called so: it is nothing that a run itself calls its files."""
-    return name not in (".", "..", *RESERVED) and not name.startswith(HIDDEN)
 
 
 def _is_short(name: str) -> bool:

@@ -1,8 +1,10 @@
 """What a run writes down: its summary and settings, and the entries of inputs, solutions and variations."""
 
 import dataclasses
+import json
 import math
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +16,9 @@ from pulse_jax.engine.lanes import groups
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
 from pulse_jax.images.formats import suffix_of
-from pulse_jax.runs.folder import ALIGNMENT_FILE, FACES_SHEET, RUN_FILE
 from pulse_jax.runs.formats import FORMAT, InputRecord, Settings, SolutionRecord, SolutionsFile, VariationRecord
 from pulse_jax.runs.inputs import Input, title_of
+from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET, RUN_FILE, RUN_SHEET
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.solution_files import KeptSolution, file_names
 from pulse_jax.search.problems import Solution, image_number
@@ -30,7 +32,9 @@ __all__ = [
     "SOLUTIONS_FILE",
     "Tally",
     "input_record",
+    "moved_command",
     "read_record",
+    "record_bytes",
     "result_files",
     "run_settings",
     "run_summary",
@@ -87,7 +91,7 @@ def result_files(plan: RunPlan) -> list[str]:
         pairs += [variations.picture_names(pair, number) for pair in pairs for number in draws]
     moving = () if animations is None else animations.names
     pictures = [file for pair in pairs for file in pair]
-    sheet = ["sheet.png"] if plan.sheets else []
+    sheet = [RUN_SHEET] if plan.sheets else []
     each = ["input.png", *pictures, *moving, "solutions.npz", SOLUTIONS_FILE, *sheet]
     files = [f"{plan.names[path]}/{file}" for path in plan.inputs for file in each]
     faces = [] if plan.alignment is None else [ALIGNMENT_FILE, *([FACES_SHEET] if plan.sheets else [])]
@@ -216,6 +220,26 @@ def read_record(run: Path, name: str) -> InputRecord | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RunError(f"{printable(file)}: damaged; remove its folder to solve that input again") from error
     return record
+
+
+def record_bytes(record: InputRecord) -> bytes:
+    """Return what the file of an input's record holds."""
+    stored: SolutionsFile = {"format": FORMAT, **record}
+    return f"{json.dumps(stored, indent=1, allow_nan=False)}\n".encode()
+
+
+def moved_command(command: str, source: Path) -> str:
+    """Return the command that makes a solution again, of an input that now lies elsewhere.
+
+    Args:
+        command: Command of the solution, as `RunPlan.repeating` wrote it; another one stays as it is.
+        source: The input.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    return shlex.join([*words[:2], str(source), *words[3:]]) if words[:2] == ["pulse-jax", "upsample"] else command
 
 
 def _is_entry(entry: dict[str, Any], name: str) -> bool:

@@ -6,7 +6,6 @@ Nothing of a finished search is lost however a run ends, and memory does not gro
 import contextlib
 import dataclasses
 import functools
-import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -22,14 +21,16 @@ from pulse_jax.images.rounding import to_uint8
 from pulse_jax.reports.contact_sheet import MAX_PER_ROW, SheetTile
 from pulse_jax.runs.additions import save_animation
 from pulse_jax.runs.folder import RunFolder
-from pulse_jax.runs.formats import FORMAT, InputRecord, SolutionRecord, SolutionsFile
+from pulse_jax.runs.formats import InputRecord, SolutionRecord
 from pulse_jax.runs.inputs import Input
+from pulse_jax.runs.names import KEPT
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import (
     SOLUTIONS_FILE,
     Tally,
     input_record,
     read_record,
+    record_bytes,
     solution_record,
     variation_record,
 )
@@ -76,7 +77,7 @@ class InputWriter:
         self._adding = threading.Lock()
         self._writer = WriteBehind(_WRITERS)
         self._process: FolderProcess | None = None
-        self._home = folder.state / "inputs"
+        self._home = folder.path / KEPT
 
     def __enter__(self) -> "InputWriter":
         try:
@@ -261,9 +262,7 @@ class InputWriter:
                 self._animate(one, ranked, record, part)
                 if plan.sheets:
                     save_png(part / "sheet.png", input_sheet(self._look, record, one.low_res, tiles))
-            stored: SolutionsFile = {"format": FORMAT, **record}
-            text = json.dumps(stored, indent=1, allow_nan=False)
-            (part / SOLUTIONS_FILE).write_bytes(f"{text}\n".encode())
+            (part / SOLUTIONS_FILE).write_bytes(record_bytes(record))
 
         if self._process is not None:
             folder = HeldFolder()
