@@ -10,8 +10,9 @@ from pulse_jax.cli.options.align import Align
 from pulse_jax.cli.photographs import frame_name, search_photographs
 from pulse_jax.images.files import ReadImage, save_png
 from pulse_jax.images.warping import aligned
-from pulse_jax.runs.folder import ALIGNMENT_FILE, FACES_SHEET, RunFolder, check_output_apart
+from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.inputs import find_inputs, read_each, report_failures, result_names, usable
+from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET
 from pulse_jax.runs.photographs import Choice, Face, alignment_text
 from pulse_jax.system import devices
 from pulse_jax.system.screen import Screen

@@ -12,6 +12,7 @@ from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.cli.options.fit_start import FitStart
 from pulse_jax.cli.options.info import Info
 from pulse_jax.cli.options.latents import Latents
+from pulse_jax.cli.options.merge import Merge
 from pulse_jax.cli.options.paste import Paste
 from pulse_jax.cli.options.sample import Sample
 from pulse_jax.cli.options.selfcheck import Selfcheck
@@ -35,6 +36,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "upsample": Command(Upsample, "pulse_jax.cli.upsample:run_upsample"),
+    "merge": Command(Merge, "pulse_jax.cli.merge:run_merge"),
     "downscale": Command(Downscale, "pulse_jax.cli.downscale:run_downscale"),
     "align": Command(Align, "pulse_jax.cli.align:run_align"),
     "paste": Command(Paste, "pulse_jax.cli.paste:run_paste"),

@@ -13,7 +13,8 @@ from pulse_jax.images.warping import pasted
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import PastedRecord, PhotographRecord
 from pulse_jax.runs.inputs import read_each, report_failures, result_names, usable
-from pulse_jax.runs.photographs import ALIGNMENT_FILE, read_alignment
+from pulse_jax.runs.names import ALIGNMENT_FILE
+from pulse_jax.runs.photographs import read_alignment
 from pulse_jax.system import devices
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.files import sha256_of
@@ -43,7 +44,7 @@ def run_paste(options: Paste, screen: Screen) -> int:
     check_output_apart(options.output, [options.run, home])
     solutions = _solutions(options)
     photographs: dict[Path, PhotographRecord] = {}
-    for entry in read_alignment(home):
+    for entry in read_alignment(home)["photographs"]:
         if any(face["name"] in solutions for face in entry["faces"]):
             photographs[Path(entry["input"])] = entry
     if not photographs:

@@ -12,9 +12,10 @@ from pulse_jax.images.detector import load_detector
 from pulse_jax.images.files import ImageError, ReadImage, save_png
 from pulse_jax.images.landmarks import read_landmarks
 from pulse_jax.reports.face_sheet import MAX_PHOTOGRAPHS, Outline, face_sheet, photograph_tile
-from pulse_jax.runs.folder import ALIGNMENT_FILE, FACES_SHEET, RunFolder
+from pulse_jax.runs.folder import RunFolder
 from pulse_jax.runs.formats import PhotographRecord
-from pulse_jax.runs.inputs import read_each, result_names
+from pulse_jax.runs.inputs import read_each
+from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET
 from pulse_jax.runs.photographs import Alignment, Choice, Finder, Photograph, alignment_text, look, read_alignment
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.system.errors import RunError
@@ -83,7 +84,9 @@ def search_photographs(
     return Alignment(frame, found, sheet)
 
 
-def aligned_inputs(options: Upsample, paths: Sequence[Path], failures: list[ImageError], screen: Screen) -> Alignment:
+def aligned_inputs(
+    options: Upsample, paths: Sequence[Path], names: Mapping[Path, str], failures: list[ImageError], screen: Screen
+) -> Alignment:
     """Return the faces that are inputs of a run, found anew whenever its command is given.
 
     So nothing in a run's folder need be trusted. If a face is found elsewhere than before, by another version of what
@@ -92,11 +95,12 @@ def aligned_inputs(options: Upsample, paths: Sequence[Path], failures: list[Imag
     Args:
         options: Checked options.
         paths: Files of the photographs.
+        names: How the names of each one's faces begin.
         failures: As for `search_photographs`, which raises the same.
         screen: Screen to tell progress on.
     """
     frame, choice = frame_name(None, options.generator), Choice(options.face, options.largest)
-    return search_photographs(paths, result_names(paths), frame, choice, options.landmarks, failures, screen)
+    return search_photographs(paths, names, frame, choice, options.landmarks, failures, screen)
 
 
 def write_alignment(plan: RunPlan, folder: RunFolder, *, resumed: bool) -> None:
@@ -116,11 +120,11 @@ def write_alignment(plan: RunPlan, folder: RunFolder, *, resumed: bool) -> None:
     carried: Sequence[PhotographRecord] = ()
     if resumed:
         with contextlib.suppress(RunError):  # without it, those faces cannot be put back, and that is all
-            carried = read_alignment(folder.path)
+            carried = read_alignment(folder.path)["photographs"]
     images = {face.name: f"{plan.names[path]}/input.png" for path, face in alignment.faces.items()}
     with folder.publish() as part:
         (part / ALIGNMENT_FILE).write_text(alignment_text(alignment, images, carried), encoding="utf-8")
-        if plan.sheets:
+        if plan.sheets and alignment.photographs:
             save_png(part / FACES_SHEET, alignment.sheet)
 
 

@@ -1,6 +1,7 @@
 """From the options of `upsample` to the plan of its run."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.runs.inputs import Quota
 from pulse_jax.runs.photographs import Alignment
 from pulse_jax.runs.plan import AutomaticLanes, RunPlan
+from pulse_jax.runs.shards import Part
+from pulse_jax.runs.sheets import sheet_footer
 from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.presets import PERCEPTUAL, PRESETS
@@ -35,8 +38,6 @@ from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
 
 __all__ = ["given_config", "make_plan"]
-
-_FOOTER = "Differences are mean squared errors of [0, 1] pictures; eps"
 
 
 def given_config(options: Upsample) -> UpsamplingConfig:
@@ -70,6 +71,7 @@ def make_plan(
     *,
     command: str = "upsample",
     alignment: Alignment | None = None,
+    part: Part | None = None,
     originals: Mapping[str, np.ndarray] | None = None,
 ) -> RunPlan:
     """Open the generator and decide all that can be decided before a run begins.
@@ -82,6 +84,7 @@ def make_plan(
         screen: Screen on which the user is told what is unusual.
         command: Command as which the run goes down in `summary.json`.
         alignment: Faces in photographs, which the inputs are.
+        part: What other processes have, where the inputs are those of a shard.
         originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names.
 
     Raises:
@@ -99,7 +102,7 @@ def make_plan(
     if isinstance(config, SearchConfig):
         decided = _to_search(options, config, generator, record, screen)
     else:
-        decided = _to_interpolate(options, config, generator)
+        decided = _to_interpolate(generator)
     return RunPlan(
         command=command,
         output=options.output,
@@ -112,10 +115,12 @@ def make_plan(
         fit=options.fit,
         input_size=_input_size(options, config, size, screen),
         alignment=alignment,
+        part=part,
         format=options.format,
         sheets=not options.no_sheets,
         options=options_text(command, options) if command == "upsample" else "",
         originals=originals or {},
+        footer=sheet_footer(options.preset, asdict(config), options.seed, record["folder"]),
         versions=devices.versions(),
         device=devices.device_summary(),
         selfcheck=selfchecks.last_passed(),
@@ -172,28 +177,17 @@ def _to_search(
         "compiles": True,
         "start": _start(options, quota.searches, config, generator, record["sha256"], screen),
         "additions": additions,
-        "footer": f"{_FOOTER} {config.eps:g}, preset {options.preset}, at most {config.steps} steps, "
-        f"seed {options.seed}, generator {Path(record['folder']).name}. {_moved(config)}"
-        "The people in the solutions are imagined; they do not exist.",
     }
 
 
-def _to_interpolate(options: Upsample, config: UpsamplingConfig, generator: Generator) -> dict[str, Any]:
+def _to_interpolate(generator: Generator) -> dict[str, Any]:
     """The same of a plan that makes one solution of each input, without a search."""
     return {
         "generator": generator,
         "quota": Quota(1, 1, stops=False),
         "lanes": 1,
         "compiles": False,
-        "footer": f"{_FOOTER} {config.eps:g}, enlarged by {options.preset} interpolation, without a search. "
-        f"{_moved(config)}".rstrip(),
     }
-
-
-def _moved(config: UpsamplingConfig) -> str:
-    """What a sheet says of pictures that were moved."""
-    told = "Moved is by how many of 255 levels (root mean square) a picture was changed to downscale exactly. "
-    return told if config.exact else ""
 
 
 def _of_flag(error: ValueError) -> UsageError:

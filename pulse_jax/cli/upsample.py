@@ -28,15 +28,17 @@ from pulse_jax.engine.lanes import groups
 from pulse_jax.engine.memory import missing_memory
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
-from pulse_jax.runs.folder import RUN_FILE, RunFolder, check_output_apart
+from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import Settings
-from pulse_jax.runs.inputs import Input, find_inputs, report_failures
+from pulse_jax.runs.inputs import Input, find_inputs, of_shard, report_failures, result_names
+from pulse_jax.runs.names import RUN_FILE
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import result_files, run_settings, run_summary
+from pulse_jax.runs.shards import Shard
 from pulse_jax.runs.writer import InputWriter
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.problems import Problem
-from pulse_jax.search.requirements import would_be_faster
+from pulse_jax.search.requirements import admissible_sizes, would_be_faster
 from pulse_jax.system.background import read_ahead
 from pulse_jax.system.devices import is_out_of_memory
 from pulse_jax.system.errors import RunError, UsageError
@@ -78,15 +80,19 @@ def run_upsample(
     folder = RunFolder(options.output, overwrite=options.overwrite, replaces=replaces, resumes=True)
     for source in (options.init, options.perceptual, options.landmarks):
         check_output_apart(options.output, options.inputs, source)
-    found, failures = find_inputs(options.inputs, options.output, recursive=options.recursive)
-    alignment = aligned_inputs(options, found, failures, screen) if options.align else None
+    listed, failures = find_inputs(options.inputs, options.output, recursive=options.recursive)
+    part = None if options.shard is None or not listed else of_shard(listed, Shard.parse(options.shard), screen)
+    found = listed if part is None else part.taken
+    if part is not None:
+        screen.note(f"shard {part.shard}: {len(found)} of {len(listed)} {'photographs' if options.align else 'inputs'}")
+    alignment = aligned_inputs(options, found, result_names(listed), failures, screen) if options.align else None
     inputs = found if alignment is None else list(alignment.faces)
     total = len(inputs) + len(failures)
-    if not inputs:
+    if not inputs and part is None:
         report_failures(failures, total, screen)
         return 1
     plan = make_plan(
-        options, config, inputs, failures, screen, command=command, alignment=alignment, originals=originals
+        options, config, inputs, failures, screen, command=command, alignment=alignment, part=part, originals=originals
     )
     outcome = _execute(plan, folder, screen)
     report_failures(outcome.failures, total, screen)
@@ -107,24 +113,32 @@ class _Outcome:
 
 
 def _execute(plan: RunPlan, folder: RunFolder, screen: Screen) -> _Outcome:
-    """Searches, writes and tells; where no input can be used, nothing is written."""
+    """Searches, writes and tells; where no input can be used, nothing is written, but that a shard is done."""
     unusable = []
-    for one in plan.read(plan.inputs):
+    for one in plan.read(plan.known):
         if isinstance(one, Input):
             return _Run(plan, _lanes(plan, folder, one, screen), folder, screen).execute()
         unusable.append(one)
+    if plan.part is not None:
+        return _Run(plan, _lanes(plan, folder, None, screen), folder, screen).execute()
     return _Outcome(0, [*plan.unusable, *unusable])
 
 
-def _lanes(plan: RunPlan, folder: RunFolder, one: Input, screen: Screen) -> int:
-    """The number asked for; an automatic one is decided once, for the whole of a run, however often it goes on."""
+def _lanes(plan: RunPlan, folder: RunFolder, one: Input | None, screen: Screen) -> int:
+    """The number asked for; an automatic one is decided once, for the whole of a run, however often it goes on.
+
+    And for all of its shards: by the first input that can be used and the number of all. Of photographs no shard knows
+    the faces of others; all choose as for very many, of the largest size.
+    """
     if isinstance(plan.lanes, int):
         _check_lanes(plan, plan.lanes, screen)
         return plan.lanes
     decided = folder.earlier_settings.get("lanes")
     if isinstance(decided, int) and not plan.searches_by_itself:
         return decided
-    return plan.lanes.count(len(one.low_res), len(plan.inputs) * plan.quota.searches)
+    if one is None or (plan.part is not None and plan.alignment is not None):
+        return plan.lanes.count(plan.input_size or admissible_sizes(plan.size, plan.config)[-1], None)
+    return plan.lanes.count(len(one.low_res), len(plan.known) * plan.quota.searches)
 
 
 def _check_lanes(plan: RunPlan, lanes: int, screen: Screen) -> None:
@@ -179,7 +193,7 @@ class _Run:
         try:
             with self._interrupt:
                 with self._live:
-                    if self._plan.compiles:
+                    if self._plan.compiles and self._plan.inputs:
                         self._live.announce("compiling ...")
                     while not self._search(resumed):
                         self._take_fewer_lanes()
@@ -377,6 +391,11 @@ class _Run:
     def _tell(self) -> None:
         plan, tally, standing = self._plan, self._writer.tally, self._live.standing
         speed = standing.steps_per_second
+        if plan.part is not None and not plan.part.taken:
+            self._screen.result(
+                f"Nothing to do: none of the {len(plan.part.listed)} inputs falls into shard {plan.part.shard}"
+            )
+            return
         self._screen.result(
             f"{tally.feasible} of {tally.solutions} solutions are feasible (error at most {plan.config.eps:g}); "
             f"{duration(time.monotonic() - self._began)}" + ("" if speed is None else f", {pace(speed)}")
@@ -393,5 +412,5 @@ class _Run:
             self._screen.result(f"Not feasible, with their lowest errors: {', '.join(told)}.", "yellow")
             if plan.compiles:
                 self._screen.result(advice(plan, statistics.median(error for _, error in tally.missed)), "yellow")
-        if plan.command == "upsample" and plan.sheets:
+        if plan.command == "upsample" and plan.sheets and tally.inputs:
             self._screen.result(f"Look at {printable(plan.output / 'sheet.png')}", "bold")

@@ -14,43 +14,24 @@ import json
 import os
 import re
 import secrets
-import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import filelock
-
-from pulse_jax.runs.formats import FORMAT
+from pulse_jax.runs.lock import FolderLock
+from pulse_jax.runs.names import HIDDEN, RESERVED, RUN_FILE, STATE, is_result
+from pulse_jax.runs.summary_file import SUMMARY_FILE, can_go_on, read_summary, write_summary
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.folder_process import FolderProcess, HeldFolder
-from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import is_plain_folder, remove_file, remove_folder_if_empty, remove_tree
 from pulse_jax.system.text import differences, printable, reason_of
 
-__all__ = ["ALIGNMENT_FILE", "FACES_SHEET", "HIDDEN", "RESERVED", "RUN_FILE", "RunFolder", "check_output_apart"]
+__all__ = ["RunFolder", "check_output_apart"]
 
-RUN_FILE = "run.toml"
-"""What a run's options are called, from which it can be repeated."""
-ALIGNMENT_FILE = "alignment.json"
-"""The record of photographs and the faces that were cut out of them."""
-FACES_SHEET = "faces.png"
-"""The sheet of photographs with what was found in them."""
-RESERVED = ("sheet.png", "summary.json", RUN_FILE, ALIGNMENT_FILE, FACES_SHEET)
-"""What a run itself calls its files, so that no input's folder can be called so."""
-HIDDEN = ".pulse-jax-"
-"""How a run's own hidden files begin, with which no input's folder can begin."""
-_PROGRAM = "pulse-jax"
 _PART_SUFFIX = ".part"
-_STATE, _LOCK = f"{HIDDEN}state", f"{HIDDEN}lock"
-_SUMMARY_LIMIT = 4 * 2**30
 _PART = re.compile(rf"{re.escape(HIDDEN)}[0-9a-f]{{12}}{re.escape(_PART_SUFFIX)}")
-# What runs call the files of an input.
-_PICTURE = r"(solution|downscaled)_[0-9]{2,}(_noise_[0-9]{2,})?\.(png|webp|jpg)"
-_LATENTS = r"projected_w(_[0-9]{2,})?\.npz|w\.npy|projected\.pt"
-_RESULT = re.compile(rf"{_PICTURE}|(input|sheet)\.png|solutions\.(npz|json)|(search|morph)\.webp|{_LATENTS}")
 
 
 class RunFolder:
@@ -74,7 +55,7 @@ class RunFolder:
         self, path: Path, *, overwrite: bool = False, replaces: Sequence[str] = (), resumes: bool = False
     ) -> None:
         self.path = path
-        self.state = path / _STATE
+        self.state = path / STATE
         self._earlier: frozenset[str] = frozenset()
         self._carried: list[str] = []
         self._replaces = replaces
@@ -83,7 +64,7 @@ class RunFolder:
         self._before: dict[str, Any] | None = None
         # What is still to be removed of the run that this one replaces; None once all of it is.
         self._replaced: list[str] | None = None
-        self._lock: filelock.BaseFileLock | None = None
+        self._lock: FolderLock | None = None
         try:
             existing = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
             if not existing.is_dir():
@@ -94,8 +75,8 @@ class RunFolder:
         except OSError as error:
             raise UsageError(f"{printable(path)}: the output folder cannot be used ({reason_of(error)})") from error
         if occupied:
-            summary = _read_summary(path)
-            if resumes and summary is not None and _can_go_on(summary) and not (overwrite and summary["finished"]):
+            summary = read_summary(path)
+            if resumes and summary is not None and can_go_on(summary) and not (overwrite and summary["finished"]):
                 self._before = summary
             elif not overwrite and (summary is None or summary.get("command") not in replaces):
                 whose = "holds the results of an earlier run" if summary else "is not empty"
@@ -151,13 +132,13 @@ class RunFolder:
     def _begin(self, files: Sequence[str], summary: Mapping[str, Any], settings: dict[str, Any] | None) -> bool:
         self._check_state()
         if self._before is not None:
-            if _read_summary(self.path) != self._before:
+            if read_summary(self.path) != self._before:
                 raise UsageError(f"{printable(self.path)}: another process has just been writing there; try again")
             told = differences(self._before["settings"], settings)
             command = self._before.get("command")
             told += [] if command == summary.get("command") else [f"command was {command}, is {summary.get('command')}"]
             if not told:
-                own = _inventory(self.path, {**self._before, "replaced": []}) - {*files, "summary.json"}
+                own = _inventory(self.path, {**self._before, "replaced": []}) - {*files, SUMMARY_FILE}
                 self._carried = sorted(own)
                 self._files = [*files, *self._carried]
                 self._clean()
@@ -172,7 +153,7 @@ class RunFolder:
                     f"{printable(self.path)}: holds {kind} run with other settings ({what}); "
                     "go on with those, choose another output folder, or --overwrite begins anew"
                 )
-        for name in sorted({"summary.json", *(PurePosixPath(file).parts[0] for file in files)}):
+        for name in sorted({SUMMARY_FILE, *(PurePosixPath(file).parts[0] for file in files)}):
             foreign = self.foreign(name)
             if foreign:
                 raise UsageError(
@@ -192,7 +173,7 @@ class RunFolder:
 
         Killed before that, the other run is as it was; killed after it, this run goes on, and knows what to remove.
         """
-        self._replaced = sorted({*earlier} - {"summary.json"})
+        self._replaced = sorted({*earlier} - {SUMMARY_FILE})
         self.update(summary)
         try:
             self.forget()
@@ -224,21 +205,13 @@ class RunFolder:
         """Keeps other processes out until `close`; the lock goes with the process, however it ends."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(self.path / _LOCK, blocking=False)
-            lock.acquire()
-        except filelock.Timeout:
-            raise UsageError(
-                f"{printable(self.path)}: another process is writing there; wait until it has ended, or choose another"
-            ) from None
+            self._lock = FolderLock(self.path)
         except OSError as error:
             raise self.unwritable(error) from error
-        self._lock = lock
 
     def close(self) -> None:
         """Let other processes in again."""
         if self._lock is not None:
-            with contextlib.suppress(OSError):
-                remove_file(self.path, _LOCK)
             self._lock.release()
             self._lock = None
 
@@ -352,28 +325,20 @@ class RunFolder:
             inputs: Entries that are read and written one by one, so that many need no memory.
         """
         began = time.monotonic()
-        files = {"files": self._files} | ({} if self._replaced is None else {"replaced": self._replaced})
-        text = json.dumps({"program": _PROGRAM, "format": FORMAT, **summary, **files}, indent=1, allow_nan=False)
-        head, empty, tail = text.partition('\n "inputs": []')
-        with self.publish() as part, open(part / "summary.json", "w", encoding="utf-8") as file:
-            file.write(head)
-            for number, entry in enumerate(inputs):
-                file.write(",\n" if number else '\n "inputs": [\n')
-                file.write(textwrap.indent(json.dumps(entry, indent=1, allow_nan=False), "  "))
-                empty = "\n ]"
-            file.write(f"{empty}{tail}\n")
+        with self.publish() as part:
+            write_summary(part, summary, self._files, inputs=inputs, replaced=self._replaced)
         now = time.monotonic()
         self._next_summary = now + 100 * (now - began)
 
     def forget(self) -> None:
         """Remove what an unfinished run needs to go on: this one has nothing left to do."""
         with contextlib.suppress(OSError):
-            remove_tree(self.path, _STATE)
+            remove_tree(self.path, STATE)
 
     def discard(self) -> None:
         """Take back a run of which nothing was finished."""
         with contextlib.suppress(OSError):
-            self._remove(["summary.json", *({RUN_FILE} & {*self._files})])
+            self._remove([SUMMARY_FILE, *({RUN_FILE} & {*self._files})])
         self.forget()
         self.close()
         with contextlib.suppress(OSError):
@@ -419,27 +384,6 @@ def check_output_apart(output: Path, inputs: Sequence[Path], source: Path | None
             )
 
 
-def _can_go_on(summary: dict[str, Any]) -> bool:
-    """Whether it is a run's of this program's format, finished or not."""
-    # One without a number was written before there was any.
-    is_run = isinstance(summary.get("finished"), bool) and isinstance(summary.get("settings"), dict)
-    return is_run and summary.get("format", FORMAT) == FORMAT
-
-
-def _read_summary(path: Path) -> dict[str, Any] | None:
-    """The summary of the run that the folder holds, or None: no run of this program wrote it."""
-    file = path / "summary.json"
-    try:
-        if file.is_symlink() or not file.is_file() or file.stat().st_size > _SUMMARY_LIMIT:
-            return None
-        summary = parse_json(file.read_bytes())
-    except (OSError, ValueError):
-        return None
-    if isinstance(summary, dict) and summary.get("program") == _PROGRAM and isinstance(summary.get("files"), list):
-        return summary
-    return None
-
-
 def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
     """The files of an earlier run, and what is left of one that it replaces: those that are proven to be its own.
 
@@ -457,7 +401,7 @@ def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
         if name != "/".join(parts) or len(parts) not in (1, 2) or ".." in parts or parts[0] == "/":
             return False
         if len(parts) == 2:
-            return bool(_RESULT.fullmatch(parts[1])) and not (path / parts[0]).is_symlink()
+            return is_result(parts[1]) and not (path / parts[0]).is_symlink()
         place = path / name
         if name in RESERVED or not os.path.lexists(place):
             return True
@@ -465,4 +409,4 @@ def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
 
     left = summary.get("replaced", [])
     names = [*summary["files"], *(left if isinstance(left, list) else [])]
-    return frozenset((*filter(is_own, names), "summary.json"))
+    return frozenset((*filter(is_own, names), SUMMARY_FILE))

@@ -21,6 +21,7 @@ __all__ = [
     "RandomGeneratorRecord",
     "SampleSummary",
     "Settings",
+    "ShardRecord",
     "SolutionRecord",
     "SolutionsFile",
     "Speed",
@@ -135,6 +136,7 @@ class Settings(TypedDict):
 
     solutions: QuotaRecord
     lanes: int
+    shard: str | None
     seed: int
     label: int | None
     fit: str | None
@@ -152,6 +154,13 @@ class Settings(TypedDict):
     generator: str
     versions: dict[str, str | None]
     device: str
+
+
+class ShardRecord(TypedDict):
+    """What a shard has of a run, by what results are called."""
+
+    listed: list[str]
+    taken: list[str]
 
 
 class Speed(TypedDict):
@@ -186,6 +195,7 @@ class UpsampleSummary(Summary):
     position_independent: bool
     settings: Settings
     speed: Speed
+    shard: NotRequired[ShardRecord]
     inputs: list[InputRecord]
     failed: list[FailureRecord]
 

@@ -10,15 +10,29 @@ from typing import TypeVar
 
 import numpy as np
 
-from pulse_jax.images.files import ImageError, ReadImage, read_image
+from pulse_jax.images.files import ImageError, ReadImage, check_regular, read_image
 from pulse_jax.images.inputs import find_images
-from pulse_jax.runs.folder import HIDDEN, RESERVED
-from pulse_jax.system.screen import Screen
+from pulse_jax.runs.names import is_input_name
+from pulse_jax.runs.shards import Part, Shard
+from pulse_jax.system.files import sha256_of
+from pulse_jax.system.screen import Count, Screen
 
-__all__ = ["Input", "Quota", "find_inputs", "read_each", "report_failures", "result_names", "title_of", "usable"]
+__all__ = [
+    "Input",
+    "Quota",
+    "find_inputs",
+    "of_shard",
+    "read_each",
+    "report_failures",
+    "result_names",
+    "title_of",
+    "usable",
+]
 
 # What a file system takes, less what names of files add.
 _LONGEST_NAME = 240
+# Files that are hashed between two words on it: fewer take no time.
+_TOLD = 100
 
 
 @dataclass(frozen=True)
@@ -87,11 +101,37 @@ def find_inputs(
         recursive: Whether sub-folders are searched too.
     """
     found, failures = find_images(inputs, exclude=output, recursive=recursive)
-    unsuitable = [path for path in found if not _is_suitable(path.stem)]
+    unsuitable = [path for path in found if not is_input_name(path.stem)]
     failures += [
         ImageError(path, f"its results cannot be called {path.stem!r}; rename the file") for path in unsuitable
     ]
     return [path for path in found if path not in unsuitable], failures
+
+
+def of_shard(paths: Sequence[Path], shard: Shard, screen: Screen) -> Part:
+    """Return what of some files falls into a shard; what cannot be read falls into every one, and is told by each.
+
+    Args:
+        paths: Files that a command names.
+        shard: The shard.
+        screen: Screen to tell progress on.
+    """
+
+    def is_taken(path: Path) -> bool:
+        try:
+            check_regular(path)
+            return shard.holds(sha256_of(path))
+        except (ImageError, OSError):
+            return True
+
+    taken = []
+    with Count(screen, "choosing inputs by their hashes") as bar:
+        for number, path in enumerate(paths, 1):
+            if is_taken(path):
+                taken.append(path)
+            if number % _TOLD == 0:
+                bar.update(number, len(paths))
+    return Part(shard, paths, taken)
 
 
 def result_names(paths: Iterable[Path]) -> dict[Path, str]:
@@ -107,7 +147,7 @@ def result_names(paths: Iterable[Path]) -> dict[Path, str]:
     taken: dict[str, Path] = {}
     for path in paths:
         free = (name for name in _names(path, taken) if _folded(name) not in taken)
-        names[path] = name = next(n for n in free if n == path.stem or (_is_suitable(n) and _is_short(n)))
+        names[path] = name = next(n for n in free if n == path.stem or (is_input_name(n) and _is_short(n)))
         taken[_folded(name)] = path
     return names
 
@@ -130,11 +170,6 @@ def _names(path: Path, taken: Mapping[str, Path]) -> Iterator[str]:
 def _folded(name: str) -> str:
     """Return what is the same of two names that some file system takes for one."""
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _is_suitable(name: str) -> bool:
-    """Whether a folder of results can be called so: it is nothing that a run itself calls its files."""
-    return name not in (".", "..", *RESERVED) and not name.startswith(HIDDEN)
 
 
 def _is_short(name: str) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 
 from pulse_jax.images.alignment import Detection, Frame, five_points, quad_of, side_of
 from pulse_jax.images.files import ImageError, ReadImage
-from pulse_jax.runs.folder import ALIGNMENT_FILE
 from pulse_jax.runs.formats import FORMAT, AlignmentFile, FaceRecord, PhotographRecord
+from pulse_jax.runs.names import ALIGNMENT_FILE
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.json_text import parse_json
@@ -24,6 +24,7 @@ __all__ = [
     "Finder",
     "Photograph",
     "alignment_text",
+    "joined_alignments",
     "look",
     "read_alignment",
 ]
@@ -195,6 +196,20 @@ def alignment_text(alignment: Alignment, images: Mapping[str, str], carried: Seq
     return json.dumps(record, indent=1, allow_nan=False) + "\n"
 
 
+def joined_alignments(records: Sequence[AlignmentFile]) -> AlignmentFile:
+    """Return one record of all photographs in several, which have their frame in common, in their order.
+
+    Args:
+        records: Some records, one at least.
+    """
+    joined: dict[tuple[str, str], PhotographRecord] = {}
+    for photograph in (one for record in records for one in record["photographs"]):
+        key = photograph["input"], photograph["sha256"]
+        earlier = joined[key]["faces"] if key in joined else ()
+        joined[key] = {**photograph, "faces": _joined(earlier, photograph["faces"])}
+    return {"format": FORMAT, "frame": records[0]["frame"], "photographs": [*joined.values()]}
+
+
 def _joined(earlier: Sequence[FaceRecord], taken: Sequence[FaceRecord]) -> list[FaceRecord]:
     """The faces of one photograph, those of an earlier record too."""
     names = {face["name"] for face in taken}
@@ -213,8 +228,8 @@ def _face_record(face: Face, image: str) -> FaceRecord:
     }
 
 
-def read_alignment(folder: Path) -> Sequence[PhotographRecord]:
-    """Return the photographs in a folder's `alignment.json`.
+def read_alignment(folder: Path) -> AlignmentFile:
+    """Return what a folder's `alignment.json` holds.
 
     Raises:
         RunError: There is none, or it is damaged.
@@ -227,6 +242,8 @@ def read_alignment(folder: Path) -> Sequence[PhotographRecord]:
         stored = parse_json(path.read_bytes())
         if stored["format"] != FORMAT:
             raise RunError(f"{name}: its format is {printable(stored['format'])}, expected {FORMAT}; use that version")
+        if not isinstance(stored["frame"], str):
+            raise TypeError("the frame")
         for photograph in stored["photographs"]:
             if not isinstance(photograph["input"], str) or not isinstance(photograph["sha256"], str):
                 raise TypeError("names of photographs")
@@ -242,4 +259,4 @@ def read_alignment(folder: Path) -> Sequence[PhotographRecord]:
         ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{name}: damaged ({reason_of(error)}); align the photographs again") from error
-    return stored["photographs"]
+    return stored

@@ -19,9 +19,10 @@ from pulse_jax.images.inputs import FitMode, fit_low_res, reducible_square
 from pulse_jax.images.rounding import from_uint8, to_uint8
 from pulse_jax.images.warping import aligned
 from pulse_jax.runs.additions import Additions
-from pulse_jax.runs.formats import GeneratorRecord
+from pulse_jax.runs.formats import GeneratorRecord, ShardRecord
 from pulse_jax.runs.inputs import Input, Quota, read_each, result_names
 from pulse_jax.runs.photographs import Alignment, Face
+from pulse_jax.runs.shards import Part
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Start
@@ -48,8 +49,13 @@ class AutomaticLanes:
     config: SearchConfig
     additions: Additions
 
-    def count(self, side: int, searches: int) -> int:
-        """Return how many lanes suit the first device, with inputs of this side and so many searches at most."""
+    def count(self, side: int, searches: int | None) -> int:
+        """Return how many lanes suit the first device.
+
+        Args:
+            side: Side of the inputs.
+            searches: How many searches there are at most; None if nobody knows.
+        """
         device = jax.local_devices()[0]
         # Additions are compiled to be asked what they take: where lanes are a guess, a share of the memory is left.
         beside = 0 if device.platform == "cpu" else self.additions.memory(side)
@@ -81,6 +87,7 @@ class RunPlan:
         input_size: Side to which larger inputs are downscaled by D; None to take inputs as they are, and faces as
             large as they are in their photographs.
         alignment: Faces in photographs, which the inputs are; None where these are pictures themselves.
+        part: What other processes have, where the inputs are those of a shard; None where they are all.
         format: Format of the solutions' pictures.
         sheets: Whether contact sheets are drawn.
         options: TOML file of the run's options, from which it can be repeated; "" for none.
@@ -113,6 +120,7 @@ class RunPlan:
     additions: Additions = field(default_factory=Additions)
     input_size: int | None = None
     alignment: Alignment | None = None
+    part: Part | None = None
     format: PictureFormat = "png"
     sheets: bool = True
     options: str = ""
@@ -137,8 +145,21 @@ class RunPlan:
 
     @functools.cached_property
     def names(self) -> Mapping[Path, str]:
-        """What the folder of each input's results is called."""
-        return result_names(self.inputs)
+        """What the folder of each input's results is called; the same in a shard as in the whole run."""
+        return result_names(self.known)
+
+    @property
+    def known(self) -> Sequence[Path]:
+        """The inputs of the whole run, of which a shard has some; of faces its own, whose names no others change."""
+        return self.inputs if self.part is None or self.alignment is not None else self.part.listed
+
+    @functools.cached_property
+    def shard_record(self) -> ShardRecord | None:
+        """What `summary.json` says of the shard; None where the inputs are all."""
+        if self.part is None:
+            return None
+        names = result_names(self.part.listed)
+        return {"listed": [*names.values()], "taken": [names[path] for path in self.part.taken]}
 
     def file_of(self, path: Path) -> Path:
         """Return the file that an input is read from: of a face its photograph."""
@@ -148,9 +169,9 @@ class RunPlan:
         """Yield each input as it is solved, or what is wrong with it; only one whole picture is ever in memory.
 
         Args:
-            paths: Some of `inputs`.
+            paths: Some of `known`.
         """
-        index = {path: number for number, path in enumerate(self.inputs)}
+        index = {path: number for number, path in enumerate(self.known)}
         sizes = admissible_sizes(self.size, self.config)
 
         def prepare(path: Path, picture: ReadImage) -> Input:

@@ -1,7 +1,10 @@
 """What a run writes down: its summary and settings, and the entries of inputs, solutions and variations."""
 
 import dataclasses
+import json
 import math
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,18 +16,25 @@ from pulse_jax.engine.lanes import groups
 from pulse_jax.engine.progress import Progress
 from pulse_jax.images.files import ImageError
 from pulse_jax.images.formats import suffix_of
-from pulse_jax.runs.folder import ALIGNMENT_FILE, FACES_SHEET, RUN_FILE
-from pulse_jax.runs.formats import InputRecord, Settings, SolutionRecord, VariationRecord
+from pulse_jax.runs.formats import FORMAT, InputRecord, Settings, SolutionRecord, SolutionsFile, VariationRecord
 from pulse_jax.runs.inputs import Input, title_of
+from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET, RUN_FILE, RUN_SHEET
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.solution_files import KeptSolution, file_names
 from pulse_jax.search.problems import Solution, image_number
 from pulse_jax.system import devices
+from pulse_jax.system.checks import conforms
+from pulse_jax.system.errors import RunError
+from pulse_jax.system.json_text import parse_json
+from pulse_jax.system.text import printable
 
 __all__ = [
     "SOLUTIONS_FILE",
     "Tally",
     "input_record",
+    "moved_command",
+    "read_record",
+    "record_bytes",
     "result_files",
     "run_settings",
     "run_summary",
@@ -34,6 +44,8 @@ __all__ = [
 
 SOLUTIONS_FILE = "solutions.json"
 """The record in an input's folder."""
+# What a picture may be called: nothing that leads elsewhere, or that no file can be called.
+_FILE = re.compile(r"[\w-][\w.-]{0,99}")
 
 
 @dataclass
@@ -79,7 +91,7 @@ def result_files(plan: RunPlan) -> list[str]:
         pairs += [variations.picture_names(pair, number) for pair in pairs for number in draws]
     moving = () if animations is None else animations.names
     pictures = [file for pair in pairs for file in pair]
-    sheet = ["sheet.png"] if plan.sheets else []
+    sheet = [RUN_SHEET] if plan.sheets else []
     each = ["input.png", *pictures, *moving, "solutions.npz", SOLUTIONS_FILE, *sheet]
     files = [f"{plan.names[path]}/{file}" for path in plan.inputs for file in each]
     faces = [] if plan.alignment is None else [ALIGNMENT_FILE, *([FACES_SHEET] if plan.sheets else [])]
@@ -151,6 +163,7 @@ def run_summary(
             "steps_per_second": standing.steps_per_second,
             "peak_memory_bytes": devices.peak_memory(),
         },
+        **({} if plan.shard_record is None else {"shard": plan.shard_record}),
         "inputs": [],
         "failed": [{"input": failure.source, "message": failure.message} for failure in failures],
     }
@@ -179,6 +192,67 @@ def input_record(plan: RunPlan, one: Input, solutions: list[SolutionRecord]) -> 
     if one.face:
         record["face"] = one.face
     return record
+
+
+def read_record(run: Path, name: str) -> InputRecord | None:
+    """Return the record in an input's folder; None if it is not there.
+
+    Args:
+        run: Folder of the run.
+        name: Name of the input's folder.
+
+    Raises:
+        RunError: It is damaged, or none of this format.
+    """
+    file = run / name / SOLUTIONS_FILE
+    try:
+        record = parse_json(file.read_bytes())
+        required = {"input", "searches", "solutions", "solved", "image_number"}
+        if not conforms(record, SolutionsFile) or not required <= set(record):
+            raise ValueError("not a record")
+        if not all(_is_entry(entry, name) for entry in record["solutions"]):
+            raise ValueError("not a record of solutions")
+        # One without a number was written before there was any.
+        if record.pop("format", FORMAT) != FORMAT:
+            raise ValueError("another format")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RunError(f"{printable(file)}: damaged; remove its folder to solve that input again") from error
+    return record
+
+
+def record_bytes(record: InputRecord) -> bytes:
+    """Return what the file of an input's record holds."""
+    stored: SolutionsFile = {"format": FORMAT, **record}
+    return f"{json.dumps(stored, indent=1, allow_nan=False)}\n".encode()
+
+
+def moved_command(command: str, source: Path) -> str:
+    """Return the command that makes a solution again, of an input that now lies elsewhere.
+
+    Args:
+        command: Command of the solution, as `RunPlan.repeating` wrote it; another one stays as it is.
+        source: The input.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    return shlex.join([*words[:2], str(source), *words[3:]]) if words[:2] == ["pulse-jax", "upsample"] else command
+
+
+def _is_entry(entry: dict[str, Any], name: str) -> bool:
+    """Whether what a record says of a solution, and of its variations, can be judged again."""
+    error, (folder, _, file) = entry["downscaling_error"], entry["image"].partition("/")
+    variations = entry.get("variations", ())
+    return (
+        isinstance(entry["feasible"], bool)
+        and (error is None or isinstance(error, int | float))
+        and folder == name
+        and _FILE.fullmatch(file) is not None
+        and all(_is_entry(variation, name) for variation in variations)
+    )
 
 
 def solution_record(solution: KeptSolution, files: tuple[str, str], command: str) -> SolutionRecord:

@@ -2,8 +2,10 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,15 +17,69 @@ from pulse_jax.runs.formats import InputRecord, SolutionRecord
 from pulse_jax.runs.inputs import title_of
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import Tally
+from pulse_jax.search.presets import INTERPOLATIONS
 from pulse_jax.system.text import printable, short
 
-__all__ = ["input_sheet", "inputs_shown", "run_sheet", "tile"]
+__all__ = ["Look", "input_sheet", "inputs_shown", "run_sheet", "sheet_footer", "tile"]
 
 _TILE_SIDE = 256
 # As many pictures as a sheet might have room for.
 _MOST_TILES = 320
 # How a search ended without success.
 _ENDINGS = {"MAX_STEPS": ", all taken", "PLATEAU": ", plateau", "NONFINITE": ", not finite"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What the sheets of one run have in common.
+
+    Attributes:
+        folder: Folder of the run.
+        eps: Largest error that counts as feasible.
+        count: Solutions of each input that were wanted.
+        footer: Text at the foot.
+        originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names.
+    """
+
+    folder: Path
+    eps: float
+    count: int
+    footer: str
+    originals: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: RunPlan) -> "Look":
+        """Return the look of a planned run's sheets."""
+        return cls(
+            folder=plan.output,
+            eps=plan.config.eps,
+            count=plan.quota.count,
+            footer=plan.footer,
+            originals=plan.originals,
+        )
+
+
+def sheet_footer(preset: str, config: Mapping[str, Any], seed: int, generator: str) -> str:
+    """Return the text at the foot of every sheet of a run.
+
+    Args:
+        preset: The preset, by name.
+        config: Settings of the search, or of the interpolation, by name.
+        seed: What the random starts were drawn from.
+        generator: Folder of the generator.
+    """
+    told = [f"Differences are mean squared errors of [0, 1] pictures; eps {config['eps']:g}"]
+    if preset in INTERPOLATIONS:
+        told.append(f"enlarged by {preset} interpolation, without a search.")
+    else:
+        name = Path(generator).name
+        told += [f"preset {preset}", f"at most {config['steps']} steps", f"seed {seed}", f"generator {name}."]
+    text = ", ".join(told)
+    if config.get("exact"):
+        text += " Moved is by how many of 255 levels (root mean square) a picture was changed to downscale exactly."
+    if preset not in INTERPOLATIONS:
+        text += " The people in the solutions are imagined; they do not exist."
+    return text
 
 
 def tile(record: SolutionRecord, picture: np.ndarray, downscaled: np.ndarray, eps: float) -> SheetTile:
@@ -51,30 +107,30 @@ def tile(record: SolutionRecord, picture: np.ndarray, downscaled: np.ndarray, ep
     )
 
 
-def input_sheet(plan: RunPlan, record: InputRecord, low_res: np.ndarray, tiles: Sequence[SheetTile]) -> np.ndarray:
+def input_sheet(look: Look, record: InputRecord, low_res: np.ndarray, tiles: Sequence[SheetTile]) -> np.ndarray:
     """Return the sheet of one input, (H, W, 3) uint8.
 
     Args:
-        plan: Plan of the run.
+        look: What its sheets have in common.
         record: Entry of the input.
         low_res: Its pixels (h, h, 3) in [0, 1].
         tiles: Its solutions, best first; those that are missing at the end are counted.
     """
     feasible = sum(entry["feasible"] for entry in record["solutions"])
     title = printable(title_of(Path(record["input"]), record.get("face", 0)))
-    return _sheet(plan, [_row(plan, record, low_res, tiles)], title, feasible, len(record["solutions"]))
+    return _sheet(look, [_row(look, record, low_res, tiles)], title, feasible, len(record["solutions"]))
 
 
-def inputs_shown(plan: RunPlan) -> int:
+def inputs_shown(look: Look) -> int:
     """Return how many inputs the sheet of a run might have room for, one at least."""
-    return max(1, _MOST_TILES // plan.quota.count)
+    return max(1, _MOST_TILES // look.count)
 
 
-def run_sheet(plan: RunPlan, records: Sequence[InputRecord], tally: Tally) -> np.ndarray | None:
+def run_sheet(look: Look, records: Sequence[InputRecord], tally: Tally) -> np.ndarray | None:
     """Return the sheet of a run, (H, W, 3) uint8, from the files of its results; None if there are none.
 
     Args:
-        plan: Plan of the run.
+        look: What its sheets have in common.
         records: Entries of the first finished inputs, as many as there is room for.
         tally: What all finished inputs come to.
     """
@@ -82,35 +138,35 @@ def run_sheet(plan: RunPlan, records: Sequence[InputRecord], tally: Tally) -> np
     for record in records:
         with contextlib.suppress(ImageError):  # somebody has taken a picture away; the rest is shown
             tiles = [
-                tile(entry, _read(plan, entry["image"]), _read(plan, entry["downscaled"]), plan.config.eps)
+                tile(entry, _read(look, entry["image"]), _read(look, entry["downscaled"]), look.eps)
                 for entry in record["solutions"][:MAX_PER_ROW]
             ]
-            rows.append(_row(plan, record, _read(plan, record["solved"]), tiles))
+            rows.append(_row(look, record, _read(look, record["solved"]), tiles))
     if not rows:
         return None
     count = f"{tally.inputs} input{'s' if tally.inputs > 1 else ''}"
-    title = f"{count}, {plan.quota.count} solution{'s' if plan.quota.count > 1 else ''} each"
+    title = f"{count}, {look.count} solution{'s' if look.count > 1 else ''} each"
     if len(rows) < tally.inputs:
         title += f" (the first {len(rows)} are shown)"
-    return _sheet(plan, rows, title, tally.feasible, tally.solutions)
+    return _sheet(look, rows, title, tally.feasible, tally.solutions)
 
 
-def _read(plan: RunPlan, file: str) -> np.ndarray:
-    return read_image(plan.output / file).pixels
+def _read(look: Look, file: str) -> np.ndarray:
+    return read_image(look.folder / file).pixels
 
 
-def _row(plan: RunPlan, record: InputRecord, low_res: np.ndarray, tiles: Sequence[SheetTile]) -> SheetRow:
+def _row(look: Look, record: InputRecord, low_res: np.ndarray, tiles: Sequence[SheetTile]) -> SheetRow:
     title, more = title_of(Path(record["input"]), record.get("face", 0)), len(record["solutions"]) - len(tiles)
-    original = plan.originals.get(record["solved"].partition("/")[0])
+    original = look.originals.get(record["solved"].partition("/")[0])
     shown = [] if original is None else [SheetTile(original, "the original", "not shown to the search")]
     return SheetRow(title, low_res, [*tiles, *shown], ", ".join(record["notes"]), more)
 
 
-def _sheet(plan: RunPlan, rows: Sequence[SheetRow], title: str, feasible: int, solutions: int) -> np.ndarray:
+def _sheet(look: Look, rows: Sequence[SheetRow], title: str, feasible: int, solutions: int) -> np.ndarray:
     return contact_sheet(
         rows,
         title=title,
         subtitle=f"{feasible} of {solutions} solutions are feasible: downscaled, "
-        f"they differ from the input by at most {plan.config.eps:g}; they come first, then those of lower loss",
-        footer=plan.footer,
+        f"they differ from the input by at most {look.eps:g}; they come first, then those of lower loss",
+        footer=look.footer,
     )

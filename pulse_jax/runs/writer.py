@@ -6,8 +6,6 @@ Nothing of a finished search is lost however a run ends, and memory does not gro
 import contextlib
 import dataclasses
 import functools
-import json
-import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -23,21 +21,28 @@ from pulse_jax.images.rounding import to_uint8
 from pulse_jax.reports.contact_sheet import MAX_PER_ROW, SheetTile
 from pulse_jax.runs.additions import save_animation
 from pulse_jax.runs.folder import RunFolder
-from pulse_jax.runs.formats import FORMAT, InputRecord, SolutionRecord, SolutionsFile
+from pulse_jax.runs.formats import InputRecord, SolutionRecord
 from pulse_jax.runs.inputs import Input
+from pulse_jax.runs.names import KEPT
 from pulse_jax.runs.plan import RunPlan
-from pulse_jax.runs.records import SOLUTIONS_FILE, Tally, input_record, solution_record, variation_record
-from pulse_jax.runs.sheets import input_sheet, inputs_shown, run_sheet, tile
+from pulse_jax.runs.records import (
+    SOLUTIONS_FILE,
+    Tally,
+    input_record,
+    read_record,
+    record_bytes,
+    solution_record,
+    variation_record,
+)
+from pulse_jax.runs.sheets import Look, input_sheet, inputs_shown, run_sheet, tile
 from pulse_jax.runs.solution_files import HeldSolution, KeptSolution, file_names, keep_solution, write_solutions
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.diversity import choose, nearest_distances
 from pulse_jax.search.judge import holds, judge_again
 from pulse_jax.search.problems import Solution, image_number, rank
 from pulse_jax.system.background import WriteBehind
-from pulse_jax.system.checks import conforms
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.folder_process import FolderProcess, HeldFolder
-from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import remove_file, remove_tree
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable, short
@@ -45,8 +50,6 @@ from pulse_jax.system.text import printable, short
 __all__ = ["InputWriter"]
 
 _WRITERS = 4
-# What a picture may be called: nothing that leads elsewhere, or that no file can be called.
-_FILE = re.compile(r"[\w-][\w.-]{0,99}")
 
 
 class InputWriter:
@@ -65,6 +68,7 @@ class InputWriter:
     def __init__(self, plan: RunPlan, lanes: int, folder: RunFolder, screen: Screen) -> None:
         self.tally = Tally()
         self._plan = plan
+        self._look = Look.of(plan)
         self._lanes = lanes
         self._folder = folder
         self._screen = screen
@@ -73,7 +77,7 @@ class InputWriter:
         self._adding = threading.Lock()
         self._writer = WriteBehind(_WRITERS)
         self._process: FolderProcess | None = None
-        self._home = folder.state / "inputs"
+        self._home = folder.path / KEPT
 
     def __enter__(self) -> "InputWriter":
         try:
@@ -103,7 +107,7 @@ class InputWriter:
 
     def is_finished(self, path: Path) -> bool:
         """Whether an input's folder is there already, by an earlier process of this run."""
-        return self._read_record(self._plan.names[path]) is not None
+        return self._record(self._plan.names[path]) is not None
 
     def is_unchanged(self, path: Path, one: Input | ImageError) -> bool:
         """Whether the folder of a finished input is that of the picture as it is now; judges nothing again.
@@ -112,7 +116,7 @@ class InputWriter:
             path: Picture file of the input.
             one: What is read of it now; or why nothing is.
         """
-        record = self._read_record(self._plan.names[path])
+        record = self._record(self._plan.names[path])
         return record is not None and _is_of(record, one)
 
     def resume(self, path: Path, one: Input | ImageError) -> bool:
@@ -129,7 +133,7 @@ class InputWriter:
             ImageError: The picture is another, but somebody's file lies among its results; or a result is not what
                 was recorded of it. All of them remain and count.
         """
-        record = self._read_record(self._plan.names[path])
+        record = self._record(self._plan.names[path])
         assert record is not None
         if record["input"] != str(self._plan.file_of(path).absolute()) and not _is_of(record, one):
             raise ImageError(path, f"its results would replace those of {record['input']}; rename one of the two")
@@ -257,10 +261,8 @@ class InputWriter:
             if isinstance(part, Path):  # what is held has neither animations nor a sheet
                 self._animate(one, ranked, record, part)
                 if plan.sheets:
-                    save_png(part / "sheet.png", input_sheet(plan, record, one.low_res, tiles))
-            stored: SolutionsFile = {"format": FORMAT, **record}
-            text = json.dumps(stored, indent=1, allow_nan=False)
-            (part / SOLUTIONS_FILE).write_bytes(f"{text}\n".encode())
+                    save_png(part / "sheet.png", input_sheet(self._look, record, one.low_res, tiles))
+            (part / SOLUTIONS_FILE).write_bytes(record_bytes(record))
 
         if self._process is not None:
             folder = HeldFolder()
@@ -372,14 +374,14 @@ class InputWriter:
         """Yield the entries of `summary.json` of finished inputs, in order, read one by one."""
         mine = [self._plan.names[path] for path in self._plan.inputs]
         for name in [*mine, *self._folder.carried(mine)]:
-            record = self._read_record(name)
+            record = self._record(name)
             if record is not None:
                 yield record
 
     def carry(self) -> None:
         """Count the finished inputs that an earlier process had, and that are none of this one's."""
         for name in self._folder.carried(self._plan.names[path] for path in self._plan.inputs):
-            record = self._read_record(name)
+            record = self._record(name)
             if record is not None:
                 self._count(record)
 
@@ -391,7 +393,7 @@ class InputWriter:
         """
         if not self._plan.sheets:
             return
-        sheet = run_sheet(self._plan, [*islice(self.records(), inputs_shown(self._plan))], self.tally)
+        sheet = run_sheet(self._look, [*islice(self.records(), inputs_shown(self._look))], self.tally)
         if sheet is not None:
             with self._folder.publish() as part:
                 save_png(part / "sheet.png", sheet)
@@ -402,24 +404,8 @@ class InputWriter:
     def _place(self, one: Input, restart: int) -> Path:
         return self._state(one) / f"{image_number(one.low_res):08x}-{restart:05}.npz"
 
-    def _read_record(self, name: str) -> InputRecord | None:
-        """The record in an input's folder; none if it is not there."""
-        file = self._folder.path / name / SOLUTIONS_FILE
-        try:
-            record = parse_json(file.read_bytes())
-            required = {"input", "searches", "solutions", "solved", "image_number"}
-            if not conforms(record, SolutionsFile) or not required <= set(record):
-                raise ValueError("not a record")
-            if not all(_is_entry(entry, name) for entry in record["solutions"]):
-                raise ValueError("not a record of solutions")
-            # One without a number was written before there was any.
-            if record.pop("format", FORMAT) != FORMAT:
-                raise ValueError("another format")
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RunError(f"{printable(file)}: damaged; remove its folder to solve that input again") from error
-        return record
+    def _record(self, name: str) -> InputRecord | None:
+        return read_record(self._folder.path, name)
 
     def _count(self, record: InputRecord) -> None:
         with self._counting:
@@ -429,16 +415,3 @@ class InputWriter:
 def _is_of(record: InputRecord, one: Input | ImageError) -> bool:
     """Whether a record is of the picture that is read now."""
     return isinstance(one, Input) and record["image_number"] == image_number(one.low_res)
-
-
-def _is_entry(entry: dict[str, Any], name: str) -> bool:
-    """Whether what a record says of a solution, and of its variations, can be judged again."""
-    error, (folder, _, file) = entry["downscaling_error"], entry["image"].partition("/")
-    variations = entry.get("variations", ())
-    return (
-        isinstance(entry["feasible"], bool)
-        and (error is None or isinstance(error, int | float))
-        and folder == name
-        and _FILE.fullmatch(file) is not None
-        and all(_is_entry(variation, name) for variation in variations)
-    )

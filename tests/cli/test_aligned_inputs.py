@@ -1,5 +1,6 @@
 """`upsample --align`: faces in photographs become inputs, as large as they are there."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -130,6 +131,65 @@ def test_one_face_may_be_chosen_and_others_added_later(fake, group, tmp_path):
         assert sorted(record["solved"].split("/")[0] for record in summary_of(out)["inputs"]) == names
         (photograph,) = json.loads((out / "alignment.json").read_text())["photographs"]
         assert [face["name"] for face in photograph["faces"]] == names
+
+
+@pytest.fixture
+def split(group, tmp_path):
+    """A second photograph in the folder, in another of two shards; their numbers, the first one's first."""
+    other = group.parent / "other.png"
+    for level in range(20):
+        other.write_bytes(group.read_bytes() + bytes([level]))  # what follows a PNG is not read
+        shards = [int(hashlib.sha256(path.read_bytes()).hexdigest(), 16) % 2 + 1 for path in (group, other)]
+        if shards[0] != shards[1]:
+            break
+    marks = {path.name: [points.tolist() for points in FACES[:2]] for path in (group, other)}
+    (tmp_path / "marks.json").write_text(json.dumps(marks))
+    return shards
+
+
+def folder_command(group, *words):
+    return ["upsample", group.parent, *command(group, *words)[2:]]
+
+
+def test_all_faces_of_a_photograph_are_in_its_shard(fake, group, split, tmp_path):
+    for number, name in zip(split, ("group", "other"), strict=True):
+        out = tmp_path / name
+        assert run(*folder_command(group, out, "--shard", f"{number}/2", "--restarts", 1)) == 0
+        assert [record["solved"] for record in summary_of(out)["inputs"]] == [f"{name}_{n}/input.png" for n in (1, 2)]
+        assert summary_of(out)["shard"] == {"listed": ["group", "other"], "taken": [name]}
+
+
+def test_photographs_of_other_shards_are_not_searched_for_faces(fake, group, split, tmp_path, capsys):
+    """The landmarks of one are missing, which its own shard tells."""
+    write_marks(tmp_path, FACES)
+    for number, name, code in zip(split, ("group", "other"), (0, 1), strict=True):
+        assert run(*folder_command(group, tmp_path / name, "--shard", f"{number}/2", "--restarts", 1)) == code
+    assert "other.png: marks.json" not in (tmp_path / "group" / "summary.json").read_text()
+    (failure,) = summary_of(tmp_path / "other")["failed"]
+    assert failure["input"].endswith("other.png") and summary_of(tmp_path / "other")["inputs"] == []
+
+
+def test_merged_shards_of_photographs_are_what_one_run_writes(fake, group, split, tmp_path):
+    words = folder_command(group, tmp_path / "whole", "--restarts", 1)
+    assert run(*words) == 0
+    for number in (1, 2):
+        assert run(*folder_command(group, tmp_path / f"{number}", "--shard", f"{number}/2", "--restarts", 1)) == 0
+    assert run("merge", tmp_path / "2", tmp_path / "1", "--output", tmp_path / "out") == 0
+    for file in ("alignment.json", "group_1/input.png", "other_2/input.png"):
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
+    ours, theirs = (summary_of(tmp_path / name) for name in ("out", "whole"))
+    assert [one["solved"] for one in ours["inputs"]] == [one["solved"] for one in theirs["inputs"]]
+    assert ours["files"] == theirs["files"] and ours["finished"]
+    assert run("paste", tmp_path / "out", "--output", tmp_path / "pasted") == 0
+
+
+def test_a_missing_shard_of_photographs_is_told_by_their_names(fake, group, split, tmp_path, capsys):
+    assert run(*folder_command(group, tmp_path / "one", "--shard", f"{split[0]}/2", "--restarts", 1)) == 0
+    assert run("merge", tmp_path / "one", "--output", tmp_path / "out") == 1
+    assert f"1 missing (shard {split[1]}): other\n" in capsys.readouterr().err
+    assert run(*folder_command(group, tmp_path / "out", "--restarts", 1)) == 0
+    names = [record["solved"].partition("/")[0] for record in summary_of(tmp_path / "out")["inputs"]]
+    assert names == ["group_1", "group_2", "other_1", "other_2"] and len(fake.calls[-1]) == 2
 
 
 @pytest.mark.parametrize(

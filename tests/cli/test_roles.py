@@ -49,6 +49,7 @@ def test_what_a_command_may_not_leave_out_has_no_other_way_into_it():
     }
     assert left_out == {
         "inputs",
+        "shard",
         "fit",
         "input_size",
         "factor",

@@ -22,8 +22,10 @@ from pulse_jax.cli.options.common import (
 from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.cli.options.roles import Role, roles
 from pulse_jax.generators.architectures import Precision
+from pulse_jax.runs.shards import Shard
 from pulse_jax.search.presets import DEFAULT, INTERPOLATIONS, PERCEPTUAL
 from pulse_jax.system.errors import UsageError
+from pulse_jax.system.text import printable
 
 __all__ = ["Upsample"]
 
@@ -40,6 +42,9 @@ class Upsample(Everywhere):
     """Search the sub-folders of folders too."""
     output: Annotated[Folder, Role(decides="nothing")]
     """Folder for the results, made if missing: a folder per input, a contact sheet and summary.json."""
+    shard: Annotated[str | None, arg(metavar="I/N", help_behavior_hint=""), Role(decides="value")] = None
+    """Take only those inputs that fall into shard I of N, by the sha256 of their files: N processes, on any machines,
+    share the inputs so, each with an output folder of its own, which merge then joins."""
     generator: Annotated[GeneratorFolder, Role(decides="plan", repeated="given")] = None
     """Folder of the generator to search."""
     label: Annotated[Label, Role(decides="value", repeated="given", reported=True)] = None
@@ -160,6 +165,11 @@ class Upsample(Everywhere):
             UsageError: An option is out of range or has no meaning with the others.
         """
         check_inputs(self.inputs)
+        if self.shard is not None:
+            try:
+                Shard.parse(self.shard)
+            except ValueError as error:
+                raise UsageError(f"--shard: {error}, got {printable(self.shard)!r}") from None
         if self.preset in INTERPOLATIONS:
             self._check_nothing_searched()
         if self.perceptual is not None and self.preset not in PERCEPTUAL:

@@ -22,8 +22,8 @@ from pulse_jax.generators.networks.layers import BLOCK, fir, upsample_image
 
 __all__ = ["Forms", "prepare", "synthesize"]
 
-# Upsampling layers of larger sides have their filter folded into the kernel where products are cheap: on an H100 the two
-# directions took 2.0 instead of 3.0 ms in bfloat16, but 23 instead of 16 in float32 (from 512x512, eight images).
+# Upsampling layers of larger sides have their filter folded into the kernel where products are cheap: on an H100 both
+# directions took 2.0 instead of 3.0 ms in bfloat16, but 23 instead of 16 in float32 (from 512×512, eight images).
 _FOLDED = 512
 _TAPS = (0.25, 0.75, 0.75, 0.25)
 
