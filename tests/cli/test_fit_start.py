@@ -28,6 +28,7 @@ def _same(one, other):
     return all(np.array_equal(a, b) for a, b in leaves)
 
 
+@pytest.mark.slow  # that a fit goes on to the same bits is tested without the command too
 def test_an_interrupted_fit_goes_on_to_the_same_surrogate(folder, tmp_path, monkeypatch, capsys):
     before = Generator.load(folder)
     whole = tmp_path / "whole"

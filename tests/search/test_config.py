@@ -185,8 +185,8 @@ def test_a_users_function_has_no_json():
             "noise: expected one of zero, fixed, trainable, normalized, normalized_first, redrawn, got 'random'",
         ),
         ({"stop": "early"}, "stop: expected one of never, feasible, plateau, got 'early'"),
-        ({"precision": "float16"}, "precision: expected one of float32, bfloat16, got 'float16'"),
-        ({"precision": None}, "precision: expected one of float32, bfloat16, got None"),
+        ({"precision": "float16"}, "precision: expected one of float32, tf32, bfloat16, got 'float16'"),
+        ({"precision": None}, "precision: expected one of float32, tf32, bfloat16, got None"),
     ],
 )
 def test_search_settings_out_of_range_are_named(settings, message):
