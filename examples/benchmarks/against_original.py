@@ -1,4 +1,4 @@
-"""One search step beside the original program's, on the CPU, for the same network and losses.
+"""One search step beside the original program's, for the same network and losses, on the CPU or a GPU.
 
 `python -m examples.benchmarks.against_original CHECKOUT` needs torch and a checkout of
 github.com/adamian98/pulse, whose modules it imports. Both sides search a StyleGAN1 of random weights as the
@@ -60,6 +60,8 @@ class Options:
         batches: Images that are searched at once.
         steps: Steps of a search.
         rounds: How often each side is timed.
+        sides: Who is timed.
+        device: Where the original computes; pulse_jax does where JAX does.
     """
 
     checkout: Annotated[pathlib.Path, tyro.conf.Positional]
@@ -67,21 +69,23 @@ class Options:
     batches: tuple[int, ...] = (1, 8)
     steps: int = 100
     rounds: int = 5
+    sides: tuple[Literal["original", "pulse_jax"], ...] = ("original", "pulse_jax")
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
-def original(checkout: pathlib.Path, sizes: Network, batch: int, steps: int) -> float:
+def original(checkout: pathlib.Path, device: str, sizes: Network, batch: int, steps: int) -> float:
     """Time a step of the original's loop: its generator, losses and spherical Adam, sized down from 1024."""
     sys.path.insert(0, str(checkout))
     import torch  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(os.cpu_count() or 1)
     torch.manual_seed(0)
-    # the numbers of the one network that its loss was written for, and its kernel's place on a GPU
+    # the numbers of the one network that its loss was written for, and its kernel's place
     source = (checkout / "loss.py").read_text().replace("1024", str(sizes.resolution))
     source = (
         source.replace("18", str(sizes.layers))
         .replace("512)", f"{sizes.latent})")
-        .replace("(factor=factor)", "(factor, False)")
+        .replace("(factor=factor)", f"(factor, {device == 'cuda'})")
     )
     loss_module = types.ModuleType("loss")
     exec(compile(source, "loss.py", "exec"), loss_module.__dict__)
@@ -91,7 +95,8 @@ def original(checkout: pathlib.Path, sizes: Network, batch: int, steps: int) -> 
     network = G_synthesis(
         dlatent_size=sizes.latent, resolution=sizes.resolution, fmap_base=sizes.base, fmap_max=sizes.most
     )
-    network.requires_grad_(False)
+    network.requires_grad_(False).to(device)
+    torch.set_default_device(device)
     latent = torch.randn(batch, sizes.layers, sizes.latent, requires_grad=True)
     noise = [torch.randn(batch, 1, 2 ** (i // 2 + 2), 2 ** (i // 2 + 2)) for i in range(sizes.layers)]
     trained = [image.requires_grad_() for image in noise[:TRAINED_NOISE]]
@@ -116,7 +121,7 @@ def original(checkout: pathlib.Path, sizes: Network, batch: int, steps: int) -> 
         step()
     began = time.perf_counter()
     for _ in range(steps):
-        step()
+        step()  # which compares losses, and so waits for the device
     return (time.perf_counter() - began) / steps
 
 
@@ -150,10 +155,11 @@ def ours(sizes: Network, batch: int, steps: int) -> float:
 
 
 def main(options: Options) -> None:
-    """Time both in turn, print medians and the ratio."""
+    """Time the sides in turn, print medians, and of both the ratio."""
     if not (options.checkout / "SphericalOptimizer.py").is_file():
         raise SystemExit(f"{options.checkout}: expected a checkout of the original program (no SphericalOptimizer.py)")
-    sides = {"original": functools.partial(original, options.checkout), "pulse_jax": ours}
+    known = {"original": functools.partial(original, options.checkout, options.device), "pulse_jax": ours}
+    sides = {name: known[name] for name in options.sides}
     sizes = NETWORKS[options.network]
     for batch in options.batches:
         times: dict[str, list[float]] = {name: [] for name in sides}
@@ -164,11 +170,12 @@ def main(options: Options) -> None:
                 with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
                     times[name].append(pool.submit(side, sizes, batch, options.steps).result())
         medians = {name: statistics.median(values) for name, values in times.items()}
-        each = ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in medians.items())
-        print(
-            f"{options.network}, batch {batch}: {each} a step; ratio {medians['pulse_jax'] / medians['original']:.2f}",
-            flush=True,
+        each = ", ".join(
+            f"{name} {1000 * seconds:.1f} ms a step, {batch / seconds:.3g} image-steps/s"
+            for name, seconds in medians.items()
         )
+        ratio = f"; ratio {medians['pulse_jax'] / medians['original']:.2f}" if len(medians) == len(known) else ""
+        print(f"{options.network}, batch {batch}: {each}{ratio}", flush=True)
 
 
 if __name__ == "__main__":

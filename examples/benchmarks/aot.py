@@ -1,8 +1,8 @@
 """What the program of searches does on a GPU or TPU, counted without one: `python -m examples.benchmarks.aot`.
 
 The program that steps all lanes once is compiled for a described device, and its kernels, their bytes and products are
-counted in what the compiler gives (see `optimised_hlo`). Nothing runs: what is told of rates is a bound, of a device
-that takes each kernel at its rate of products or of bytes, whichever is slower.
+counted in what the compiler gives (see `pulse_jax.reports.optimised_hlo`). Nothing runs: what is told of rates is a
+bound, of a device that takes each kernel at its rate of products or of bytes, whichever is slower.
 
 For an H100 it needs `pip install jax-cuda12-plugin jax-cuda12-pjrt` of JAX's version, and the libraries that these
 compile with (`nvidia-{cuda-nvcc,cuda-runtime,cuda-nvrtc,cuda-cupti,cublas,cudnn,cufft,cusolver,cusparse}-cu12`); for a
@@ -19,8 +19,8 @@ import tyro
 from jax.experimental import topologies
 
 from examples.benchmarks.described import described_chunk, described_generator, settings
-from examples.benchmarks.optimised_hlo import Kernel, kernels_of_largest_loop
 from pulse_jax.generators.architectures import Precision
+from pulse_jax.reports.optimised_hlo import Kernel, kernels_of_largest_loop, least_seconds
 
 # An H100 with SXM, as XLA describes its devices.
 _H100 = """
@@ -101,10 +101,10 @@ def main(options: Options) -> None:
 def _tell(kernels: list[Kernel], options: Options) -> None:
     lanes, rate = options.lanes, _PRODUCTS[options.precision]
     moved, flops = sum(kernel.bytes for kernel in kernels), sum(kernel.flops for kernel in kernels)
-    seconds = sum(max(kernel.flops / rate, kernel.bytes / _COPY) for kernel in kernels)
+    seconds = least_seconds(kernels, rate, _COPY)
     print(f"  {len(kernels)} kernels a step; {moved / lanes / 1e9:.2f} GB and {flops / lanes / 1e9:.0f} GFLOP for each")
     print(
-        f"  image-step: at most {lanes / seconds:.0f} image-steps a second, {lanes * _COPY / moved:.0f} by bytes alone"
+        f"  at most {lanes / seconds:.0f} image-steps a second, {lanes * _COPY / moved:.0f} by bytes alone"
     )
     kinds: collections.defaultdict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for kernel in kernels:

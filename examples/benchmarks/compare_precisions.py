@@ -6,22 +6,15 @@ pictures are apart (root mean square, levels of 255), and how many are feasible.
 """
 
 import dataclasses
-import functools
 import pathlib
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from pulse_jax.generators.generator import Generator, load_generator
+from pulse_jax.generators.generator import load_generator
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image
-from pulse_jax.manifold import sphere
-from pulse_jax.search import presets
-from pulse_jax.search import step as search
-from pulse_jax.search.config import SearchConfig
-from pulse_jax.search.problems import image_number, problem_key
+from pulse_jax.reports.drift import drift
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,40 +34,15 @@ class Options:
     steps: tuple[int, ...] = (1, 10, 30, 100)
 
 
-@functools.partial(jax.jit, static_argnames="config")
-def advance(
-    generator: Generator, config: SearchConfig, state: search.SearchState, count: jax.Array
-) -> search.SearchState:
-    """Return all lanes `count` steps further."""
-    one = functools.partial(search.step, generator, config)
-    return jax.lax.fori_loop(0, count, lambda _, s: jax.vmap(one)(s)[0], state)
-
-
 def main(options: Options) -> None:
     """Search in both precisions at once and print a line for each look."""
-    generator = load_generator()
     paths = sorted(options.truths.glob("*.png"))[: options.count]
     pictures = np.stack([read_image(path).pixels for path in paths])
     low_res = Bicubic(options.factor).apply_float64(pictures).astype(np.float32)
-    keys = jnp.stack([problem_key(0, image_number(image), 0) for image in low_res])
-    states = {}
-    for precision in ("float32", "bfloat16"):
-        config = presets.pulse(stop="never", steps=max(options.steps), precision=precision)
-        states[config] = jax.vmap(functools.partial(search.init, generator, config))(jnp.asarray(low_res), keys)
-    done = 0
-    for steps in sorted(options.steps):
-        for config, state in states.items():
-            states[config] = advance(generator, config, state, jnp.int32(steps - done))
-        done = steps
-        one, two = states.values()
-        radius = generator.latent_dim**0.5
-        apart = sphere.distance(one.variables["latent"], two.variables["latent"], radius=radius) / radius
-        pictures = [np.asarray(state.best_picture, np.float64) for state in (one, two)]
-        difference = np.sqrt(np.mean((pictures[0] - pictures[1]) ** 2, axis=(1, 2, 3)))
-        feasible = [int(np.sum(np.asarray(state.best_error) <= config.eps)) for config, state in states.items()]
+    for found in drift(load_generator(), low_res, ["bfloat16"], options.steps):
         print(
-            f"{steps:4} steps: {np.degrees(np.median(apart)):.2f} degrees apart, "
-            f"pictures {np.median(difference):.1f} levels, feasible {feasible[0]} and {feasible[1]} of {len(paths)}",
+            f"{found.steps:4} steps: {found.degrees:.2f} degrees apart, pictures {found.levels:.1f} levels, "
+            f"feasible {found.feasible[0]} and {found.feasible[1]} of {len(paths)}",
             flush=True,
         )
 

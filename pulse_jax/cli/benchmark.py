@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from pulse_jax.cli import generators
+from pulse_jax.cli.benchmark_plan import run_plan
 from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.generators.architectures import FAMILIES, ArchitectureConfig, Precision, architecture_to_dict
 from pulse_jax.generators.generator import Generator
@@ -29,7 +30,7 @@ from pulse_jax.reports.speed import Measurement, measure
 from pulse_jax.reports.speed_report import draw_speed, measurement_record, show_speed
 from pulse_jax.runs.folder import RunFolder
 from pulse_jax.search.config import SearchConfig
-from pulse_jax.search.presets import PRESETS
+from pulse_jax.search.presets import PRESETS, pulse
 from pulse_jax.search.problems import Problem
 from pulse_jax.search.requirements import admissible_sizes, check_fits
 from pulse_jax.system.devices import device_summary, versions
@@ -61,6 +62,8 @@ def run_benchmark(options: Benchmark, screen: Screen) -> int:
         UsageError: A setting is out of range or the output folder cannot be used; nothing was written.
         RunError: A generator cannot be used, or writing failed.
     """
+    if options.plan is not None:
+        return run_plan(options, screen, _planned_problems)
     configs: dict[Precision, SearchConfig] = {name: _config(options, name) for name in _precisions(options)}
     config = next(iter(configs.values()))
     architecture = _architecture(options)
@@ -77,7 +80,7 @@ def run_benchmark(options: Benchmark, screen: Screen) -> int:
         screen.note("drawing random weights ...")
         generator, label = random_generator(architecture), None
         _check_fits(options, generator, config)
-    factor = _factor(options, generator.resolution, config)
+    factor = _factor(options.factor, generator.resolution, config)
     generator = generators.with_fit(generator, options.generator, config, label, screen)
     report: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -157,16 +160,16 @@ def _check_fits(options: Benchmark, generator: Generator, config: SearchConfig) 
         ) from error
 
 
-def _factor(options: Benchmark, resolution: int, config: SearchConfig) -> int:
+def _factor(given: int | None, resolution: int, config: SearchConfig) -> int:
     """The factor that was asked for, or one that leaves 8x8 pixels of 64x64, and 32x32 of 256x256 and more."""
     factors = sorted(resolution // size for size in admissible_sizes(resolution, config) if size < resolution)
-    if options.factor is None and factors:
+    if given is None and factors:
         wanted = min(32, max(2, resolution // 8))
         return max((factor for factor in factors if factor <= wanted), default=factors[0])
-    if options.factor not in factors:
+    if given not in factors:
         known = ", ".join(map(str, factors)) or "none"
-        raise UsageError(f"--factor: expected one of {known} for {resolution}x{resolution}, got {options.factor}")
-    return options.factor
+        raise UsageError(f"--factor: expected one of {known} for {resolution}x{resolution}, got {given}")
+    return given
 
 
 def make_problems(generator: Generator, factor: int, count: int) -> list[Problem]:
@@ -181,6 +184,12 @@ def make_problems(generator: Generator, factor: int, count: int) -> list[Problem
     kinds = (_downscaled(easy, factor), _hard(generator.resolution, factor))
     pictures = [kinds[i % 2][i // 2 % len(kinds[i % 2])] for i in range(count)]
     return [Problem(low_res=picture, index=i, seed=i) for i, picture in enumerate(pictures)]
+
+
+def _planned_problems(generator: Generator, count: int) -> list[Problem]:
+    config = pulse()
+    assert isinstance(config, SearchConfig)
+    return make_problems(generator, _factor(None, generator.resolution, config), count)
 
 
 def _downscaled(images: Iterable[np.ndarray], factor: int) -> list[np.ndarray]:

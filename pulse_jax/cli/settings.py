@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -26,7 +27,7 @@ from pulse_jax.runs.shards import Part
 from pulse_jax.runs.sheets import sheet_footer
 from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
-from pulse_jax.search.presets import PERCEPTUAL, PRESETS
+from pulse_jax.search.presets import INTERPOLATIONS, PERCEPTUAL, PRESETS
 from pulse_jax.search.problems import Start
 from pulse_jax.search.requirements import admissible_sizes, output_size
 from pulse_jax.search.space import from_w
@@ -56,6 +57,9 @@ def given_config(options: Upsample) -> UpsamplingConfig:
     }
     if options.perceptual is not None:
         overrides["perceptual"] = True
+    if options.precision == "auto" and options.preset not in INTERPOLATIONS and jax.default_backend() == "gpu":
+        # Twice as fast there, and searches are as good: as many become feasible, in as many looks.
+        overrides["precision"] = "tf32"
     try:
         return PRESETS[options.preset](**overrides)
     except ValueError as error:

@@ -296,6 +296,15 @@ class Lanes:
         restored = jax.tree.unflatten(jax.tree.structure(kept), placed)
         return restored._replace(target=fresh.target, fixed_noise=fresh.fixed_noise, key=fresh.key)
 
+    def program(self) -> Any:
+        """Compile the program of a chunk, which runs then without a wait, and return it, a `jax.stages.Compiled`.
+
+        Lanes must have been filled once.
+        """
+        limits = np.int32(1), np.int32(1)
+        jitted = run_chunk.on(self._device.platform)
+        return jitted.lower(self._generator, self._config, self._given, self._state, *limits).compile()
+
     def dispatch(self, limit: int, *, waiting: bool) -> None:
         """Start a chunk of at most `limit` steps and return at once; `waiting` says that tasks wait for free lanes."""
         if self.count > 1 and "chunk" not in self._called:

@@ -15,13 +15,14 @@ from jaxtyping import Array
 from pulse_jax.engine.lanes import placed
 from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.stream import solve_stream
+from pulse_jax.generators.architectures import Precision
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.search.presets import pulse
 from pulse_jax.search.problems import Problem, Solution
 from pulse_jax.system.programs import Program, repeats_bits
 
-__all__ = ["FACTOR", "GOLDEN", "Finding", "looked_at", "self_check"]
+__all__ = ["FACTOR", "GOLDEN", "Finding", "golden_errors", "looked_at", "self_check"]
 
 GOLDEN = "golden.npz"
 """File among the package's data: pictures and gradients of the embedded generator, by its definition in float64."""
@@ -47,7 +48,9 @@ class Finding(NamedTuple):
     told: str
 
 
-def looked_at(generator: Generator, z: Array, noise: tuple[Array, ...], target: Array) -> tuple[Array, Array]:
+def looked_at(
+    generator: Generator, z: Array, noise: tuple[Array, ...], target: Array, *, precision: Precision = "float32"
+) -> tuple[Array, Array]:
     """Return the picture of a latent, and the gradient in w of how far it is from a target once downscaled.
 
     Args:
@@ -55,10 +58,11 @@ def looked_at(generator: Generator, z: Array, noise: tuple[Array, ...], target: 
         z: Latent (d,).
         noise: Every noise input (r, r, 1).
         target: Low-resolution picture (h, h, 3), an eighth of the generator's side.
+        precision: Arithmetic of the generator's convolutions.
     """
 
     def error(w: Array) -> tuple[Array, Array]:
-        picture = generator.synthesize(w, noise)
+        picture = generator.synthesize(w, noise, precision=precision)
         return jnp.mean(jnp.square(Bicubic(FACTOR).apply(picture) - target)), picture
 
     w = jnp.broadcast_to(generator.map(z), (generator.num_layers, generator.latent_dim))
@@ -66,7 +70,7 @@ def looked_at(generator: Generator, z: Array, noise: tuple[Array, ...], target: 
     return picture, gradient
 
 
-_looked_at = Program(looked_at)
+_looked_at = Program(looked_at, static_argnames="precision")
 
 
 def self_check(generator: Generator) -> Iterator[Finding]:
@@ -87,18 +91,30 @@ def self_check(generator: Generator) -> Iterator[Finding]:
     yield _same("interruption", "stopped and gone on with", found, _interrupted(generator, order))
 
 
-def _golden(generator: Generator) -> Finding:
+def golden_errors(generator: Generator, precision: Precision = "float32") -> tuple[float, float]:
+    """Return the largest errors of pictures in [0, 1], and of gradients beside their largest entry, against float64's.
+
+    Args:
+        generator: The embedded generator, for which the recorded numbers are.
+        precision: Arithmetic of its convolutions.
+    """
     file = importlib.resources.files("pulse_jax") / "data" / GOLDEN
     with importlib.resources.as_file(file) as path, np.load(path, allow_pickle=False) as stored:
         arrays = dict(stored)
-    generator = placed(generator, pulse(), jax.local_devices()[0])
+    generator = placed(generator, pulse(precision=precision), jax.local_devices()[0])
     noise = tuple(arrays[f"noise_{layer:02}"] for layer in range(len(generator.noise_shapes)))
     picture_error = gradient_error = 0.0
     for k, z in enumerate(arrays["z"]):
-        picture, gradient = jax.device_get(_looked_at(generator, z, noise, arrays["target"]))
+        found = _looked_at(generator, z, noise, arrays["target"], precision=precision)
+        picture, gradient = jax.device_get(found)
         expected = arrays["gradient"][k]
         picture_error = max(picture_error, float(np.abs(picture - arrays["picture"][k]).max()))
         gradient_error = max(gradient_error, float(np.abs(gradient - expected).max() / np.abs(expected).max()))
+    return picture_error, gradient_error
+
+
+def _golden(generator: Generator) -> Finding:
+    picture_error, gradient_error = golden_errors(generator)
     passed = picture_error <= _PICTURE and gradient_error <= _GRADIENT
     told = (
         f"pictures within {255 * picture_error:.2g} of 255 levels, gradients within {gradient_error:.1g} of float64's"

@@ -33,7 +33,7 @@ from pulse_jax.search.problems import Problem, Solution, Start, Status, image_nu
 from pulse_jax.search.step import SearchState
 from pulse_jax.system.devices import Device, is_out_of_memory, peak_memory
 
-__all__ = ["Measurement", "PlainBatches", "measure"]
+__all__ = ["Measurement", "PlainBatches", "measure", "step_rates"]
 
 # How often the rate of steps is taken, each time over so many steps.
 _REPEATS, _STEPS = 5, 10
@@ -176,7 +176,8 @@ def _measure(
 ) -> None:
     side = len(problems[0].low_res)
     sets = [Lanes(generator, config, side, count, device) for count in groups(device, measurement.lanes)]
-    _measure_rate(measurement, sets, problems)
+    measurement.steps_per_second = step_rates(sets, problems)
+    measurement.compile_seconds = sum(lanes.compile_seconds for lanes in sets)
     batches = PlainBatches(generator, config, side, measurement.lanes)
     measurement.costs = batches.costs
     alone = problems[:_ALONE] if measurement.lanes > 1 else []
@@ -209,10 +210,16 @@ def _measure(
         )
 
 
-def _measure_rate(measurement: Measurement, sets: Sequence[Lanes], problems: Iterable[Problem]) -> None:
-    """How fast full lanes step, in chunks as the engine runs them; the first ones compile."""
+def step_rates(sets: Sequence[Lanes], problems: Iterable[Problem]) -> list[float]:
+    """Return image-steps per second of full lanes in chunks as the engine runs them, of each repeat.
+
+    Args:
+        sets: Lanes that run beside each other on one device; the first chunk, which is not counted, compiles.
+        problems: Problems of their size, used again and again.
+    """
     tasks = itertools.cycle([Task(problem, 0) for problem in problems])
-    for repeat in range(_REPEATS + 1):
+    rates = []
+    for _ in range(_REPEATS + 1):
         for lanes in sets:
             lanes.fill(list(itertools.islice(tasks, lanes.count - len(lanes.running))), {})
             lanes.snapshot()  # waits until they are filled
@@ -220,10 +227,8 @@ def _measure_rate(measurement: Measurement, sets: Sequence[Lanes], problems: Ite
         for lanes in sets:
             lanes.dispatch(_STEPS, waiting=False)
         taken = sum(lanes.collect()[1] * lanes.count for lanes in sets)
-        if repeat:
-            measurement.steps_per_second.append(taken / (time.perf_counter() - began))
-        else:
-            measurement.compile_seconds = sum(lanes.compile_seconds for lanes in sets)
+        rates.append(taken / (time.perf_counter() - began))
+    return rates[1:]
 
 
 class _Tally:

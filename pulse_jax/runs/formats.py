@@ -245,7 +245,7 @@ class LatentsSummary(Summary):
 
 
 class BenchmarkSummary(Summary):
-    """The `summary.json` of `benchmark`; what was measured is in `benchmark.json`."""
+    """The `summary.json` of `benchmark`; what was measured is in `benchmark.json` or `plan.json`."""
 
     sha256: dict[str, str]
     generator: GeneratorRecord | RandomGeneratorRecord

@@ -180,8 +180,8 @@ def test_a_benchmark_interrupted_at_once_leaves_nothing(tmp_path, folder, monkey
     ("arguments", "line"),
     [
         (["--lanes", "4", "0"], "--lanes: expected 1 to 65536, got 0"),
-        (["--resolution", "64"], "--resolution: has a meaning with --architecture only"),
-        (["--channels", "8", "8"], "--channels: has a meaning with --architecture only"),
+        (["--resolution", "64"], "--resolution: has a meaning with --architecture or --plan only"),
+        (["--channels", "8", "8"], "--channels: has a meaning with --architecture or --plan only"),
         (
             ["--architecture", "stylegan1", "--generator", "x"],
             "--architecture: has no meaning with --generator, leave one of the two out",

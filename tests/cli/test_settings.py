@@ -56,6 +56,20 @@ def test_a_plan_to_interpolate_has_one_solution_and_nothing_of_a_search(home, pr
         assert plan.footer.endswith(f"enlarged by {preset} interpolation, without a search.")
 
 
+@pytest.mark.parametrize("preset", ["fast", "pulse_2020", "bicubic"])
+def test_searches_are_in_tf32_on_gpus_unless_told_otherwise(home, monkeypatch, preset):
+    assert getattr(planned(home, preset=preset).config, "precision", None) in ("float32", None)
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    plan = planned(home, preset=preset)
+    if preset == "bicubic":
+        assert plan.config == PRESETS[preset]()
+        return
+    assert plan.config == PRESETS[preset](precision="tf32")
+    words = list(plan.repeated)
+    assert words[words.index("--precision") + 1] == "tf32"
+    assert planned(home, preset=preset, precision="float32").config == PRESETS[preset]()
+
+
 def test_noise_that_nothing_is_left_of_is_not_drawn(home, capsys):
     assert planned(home, noise_samples=3).additions.variations.draws == 3
     assert capsys.readouterr().err == ""

@@ -132,8 +132,13 @@ class Upsample(Everywhere):
         Role(decides="config", repeated="given"),
     ] = None
     """Side of the delivered pictures: smaller ones from a larger generator."""
-    precision: Annotated[Precision, Role(decides="config", repeated="always", search_only=True)] = "float32"
-    """Arithmetic of the generator's convolutions; tf32 is float32 whose products a GPU rounds to 11 bits."""
+    precision: Annotated[
+        Precision | Literal["auto"],
+        arg(metavar="auto|float32|tf32|bfloat16"),
+        Role(decides="config", repeated="always", search_only=True),
+    ] = "auto"
+    """Arithmetic of the generator's convolutions; tf32 is float32 whose products a GPU rounds to 11 bits, auto is tf32
+    on GPUs and float32 elsewhere."""
     noise_samples: Annotated[int, arg(metavar="N"), Role(decides="value", repeated="given", search_only=True)] = 0
     """Draw the noise of each feasible solution anew N times, and keep what is feasible as its variations."""
     save_intermediate: Annotated[bool, Role(decides="value", search_only=True)] = False

@@ -9,9 +9,9 @@ import collections
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Kernel", "kernels_of_largest_loop"]
+__all__ = ["Kernel", "kernels_of_largest_loop", "least_seconds"]
 
 _BYTES = {"f64": 8, "s64": 8, "u64": 8, "f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "s16": 2, "u16": 2}
 _BYTES |= {"s8": 1, "u8": 1, "pred": 1, "c64": 8}
@@ -55,11 +55,27 @@ def kernels_of_largest_loop(text: str) -> list[Kernel]:
 
     Args:
         text: `as_text()` of a compiled program.
+
+    Raises:
+        ValueError: It has no loop.
     """
     computations = _parsed(text)
     loops = [one for computation in computations.values() for one in computation.values() if one.operation == "while"]
+    if not loops:
+        raise ValueError("text: expected a program with a loop, got one without")
     largest = max(loops, key=lambda loop: _bytes(loop.result))
     return list(_walk(computations, _called(largest, "body")))
+
+
+def least_seconds(kernels: Iterable[Kernel], product: float, copy: float) -> float:
+    """Return the seconds of a device that takes each kernel at its rate of products or of bytes, whichever is slower.
+
+    Args:
+        kernels: Kernels that are launched one after another.
+        product: FLOP/s of a plain matrix product.
+        copy: Bytes per second of a plain copy, read and written alike.
+    """
+    return sum(max(kernel.flops / product, kernel.bytes / copy) for kernel in kernels)
 
 
 def _parsed(text: str) -> dict[str, _Computation]:
@@ -130,9 +146,17 @@ def _walk(computations: Mapping[str, _Computation], name: str) -> Iterator[Kerne
             if inner in computations:
                 yield from _walk(computations, inner)
             continue
-        moved = _bytes(one.result) + sum(_operand_bytes(computations, computation, one))
+        moved = _bytes(_delivered(one)) + sum(_operand_bytes(computations, computation, one))
         kind, flops = _work(computations, computation, one)
         yield Kernel(one.name, kind, flops, moved, one.result, _attribute(one, r'op_name="([^"]*)"'))
+
+
+def _delivered(one: _Instruction) -> str:
+    """The result without the scratch memory that a library's call has last in it, and need not touch."""
+    if one.operation != "custom-call" or not one.result.startswith("("):
+        return one.result
+    kind, _ = _shapes(one.result)[-1]
+    return one.result[: one.result.rindex(f"{kind}[")] if kind in ("s8", "u8") else one.result
 
 
 def _work(computations: Mapping[str, _Computation], computation: _Computation, one: _Instruction) -> tuple[str, int]:
