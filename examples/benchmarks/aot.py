@@ -103,9 +103,7 @@ def _tell(kernels: list[Kernel], options: Options) -> None:
     moved, flops = sum(kernel.bytes for kernel in kernels), sum(kernel.flops for kernel in kernels)
     seconds = least_seconds(kernels, rate, _COPY)
     print(f"  {len(kernels)} kernels a step; {moved / lanes / 1e9:.2f} GB and {flops / lanes / 1e9:.0f} GFLOP for each")
-    print(
-        f"  at most {lanes / seconds:.0f} image-steps a second, {lanes * _COPY / moved:.0f} by bytes alone"
-    )
+    print(f"  at most {lanes / seconds:.0f} image-steps a second, {lanes * _COPY / moved:.0f} by bytes alone")
     kinds: collections.defaultdict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for kernel in kernels:
         kinds[kernel.kind][0] += 1

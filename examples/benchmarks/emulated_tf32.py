@@ -102,7 +102,7 @@ def numbers(others: np.ndarray) -> Mapping[str, Callable[[Measured], float]]:
 
 
 def rows(found: Sequence[Measured], others: np.ndarray, resamples: int) -> list[list[str]]:
-    """Return a line for each number of what was found in both: float32's, its interval, TF32's, and whether that is inside."""
+    """Return a line for each number: float32's, its interval, TF32's, whether that is inside."""
     single, rounded = found
     rng, lines = np.random.default_rng(0), []
     draws = [rng.integers(0, len(single.errors), len(single.errors)) for _ in range(resamples)]

@@ -116,13 +116,12 @@ def planned_cells(
         lanes: Instead of the plan's own numbers of lanes.
         precisions: Instead of the plan's own arithmetics.
     """
-    queues = []
+    queues: list[list[Cell]] = []
     for network, rows in PLANS[platform].items():
         name = network if network == EMBEDDED else f"{network}-{resolution}"
         if lanes or precisions:
-            known = dict(rows)
-            asked: Sequence[Precision] = precisions or [one for one, _ in rows]
-            rows = [(one, tuple(lanes) or known.get(one, rows[0][1])) for one in asked]
+            known: dict[Precision, tuple[int, ...]] = dict(rows)
+            rows = [(one, tuple(lanes) or known.get(one, rows[0][1])) for one in precisions or known]
         queues.append([Cell(name, precision, count) for precision, counts in rows for count in counts])
     return [cell for some in itertools.zip_longest(*queues) for cell in some if cell is not None]
 
