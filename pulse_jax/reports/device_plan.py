@@ -119,10 +119,9 @@ def planned_cells(
     queues: list[list[Cell]] = []
     for network, rows in PLANS[platform].items():
         name = network if network == EMBEDDED else f"{network}-{resolution}"
-        if lanes or precisions:
-            known: dict[Precision, tuple[int, ...]] = dict(rows)
-            rows = [(one, tuple(lanes) or known.get(one, rows[0][1])) for one in precisions or known]
-        queues.append([Cell(name, precision, count) for precision, counts in rows for count in counts])
+        known: dict[Precision, tuple[int, ...]] = dict(rows)
+        asked: list[Precision] = list(precisions or known)
+        queues.append([Cell(name, one, count) for one in asked for count in lanes or known.get(one) or rows[0][1]])
     return [cell for some in itertools.zip_longest(*queues) for cell in some if cell is not None]
 
 
