@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from pulse_jax.cli import generators
-from pulse_jax.cli.latent_files import drawn_noise, read_latents
+from pulse_jax.cli.latent_files import drawn_noise, noise_of, read_latents
 from pulse_jax.cli.options.sample import Sample
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, read_image, save_png
@@ -118,7 +118,7 @@ def _draw_again(
         )
     images = []
     # One by one, so that a picture's bits do not depend on the others.
-    for latent, *noise in zip(stored.latents, *stored.noise, strict=True):
+    for latent, *noise in zip(stored.latents, *noise_of(stored, generator), strict=True):
         image = _decode(generator, stored.config, latent, tuple(noise))
         images.append(to_uint8(np.nan_to_num(np.asarray(image))))
     return np.stack(images)

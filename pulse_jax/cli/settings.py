@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pulse_jax.cli import generators
-from pulse_jax.cli.latent_files import read_latents
+from pulse_jax.cli.latent_files import noise_of, read_latents
 from pulse_jax.cli.options.roles import roles
 from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.options_file import options_text
@@ -30,7 +30,7 @@ from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.presets import INTERPOLATIONS, PERCEPTUAL, PRESETS
 from pulse_jax.search.problems import Start
 from pulse_jax.search.requirements import admissible_sizes, output_size
-from pulse_jax.search.space import from_w
+from pulse_jax.search.space import from_w, searched_layers
 from pulse_jax.search.variations import redrawn_layers
 from pulse_jax.system import devices, selfchecks
 from pulse_jax.system.errors import RunError, UsageError
@@ -121,6 +121,8 @@ def make_plan(
         alignment=alignment,
         part=part,
         format=options.format,
+        compress_level=options.compress_level,
+        keeps_noise=not options.no_noise,
         sheets=not options.no_sheets,
         options=options_text(command, options) if command == "upsample" else "",
         originals=originals or {},
@@ -169,6 +171,8 @@ def _to_search(
             f"--preset {options.preset}: this generator's flow is another one than that of its program, which "
             "fit-prior --kind srls fits and convert --flow brings."
         )
+    if options.no_noise and searched_layers(config, len(generator.noise_shapes)):
+        raise UsageError(f"--no-noise: --preset {options.preset} searches noise inputs, which no key draws again")
     additions = _additions(options, config, generator, screen)
     stops = options.solutions is not None and not options.diverse
     quota = Quota(*options.counts, stops=stops, diverse=options.diverse)
@@ -246,7 +250,7 @@ def _start(
             raise RunError(f"{name}: searched with {setting} {theirs!r}, expected {ours!r}; use the same --preset")
     if stored.generator != sha256:
         screen.note(f"{name} was made with another generator of the same shape, or another label.")
-    return Start(stored.latents[:searches], tuple(noise[:searches] for noise in stored.noise))
+    return Start(stored.latents[:searches], tuple(noise[:searches] for noise in noise_of(stored, generator)))
 
 
 def _deciding(options: Upsample) -> dict[str, Any]:

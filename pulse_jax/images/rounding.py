@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, UInt8
 
 __all__ = ["from_uint8", "quantize", "to_uint8"]
 
-# Values that are rounded at once: those of a whole photograph take gigabytes in float64.
-_AT_ONCE = 2**20
+# Values that are rounded at once: those of a whole photograph take gigabytes in float64; so many fit a cache.
+_AT_ONCE = 2**17
 
 
 def quantize(image: Float[Array, "*shape"]) -> tuple[UInt8[Array, "*shape"], Float[Array, "*shape"]]:

@@ -148,6 +148,7 @@ class Settings(TypedDict):
     format: str
     init: str | None
     perceptual: str | None
+    no_noise: bool
     noise_samples: int
     save_intermediate: bool
     config: dict[str, Any]

@@ -4,6 +4,7 @@ import itertools
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -69,6 +70,7 @@ class Input:
         notes: What was done to the picture to make them.
         face: Which of the faces in the picture, a photograph, it is, from 1; 0 where it is the picture.
         ended: Restarts that have ended, and whether their solutions are feasible.
+        keeping: Calls that are putting solutions on disk.
         is_complete: Whether all its searches have ended.
     """
 
@@ -79,6 +81,7 @@ class Input:
     notes: tuple[str, ...]
     face: int = 0
     ended: dict[int, bool] = field(default_factory=dict)
+    keeping: list[Future[None]] = field(default_factory=list)
     is_complete: bool = False
 
     @property

@@ -89,6 +89,8 @@ class RunPlan:
         alignment: Faces in photographs, which the inputs are; None where these are pictures themselves.
         part: What other processes have, where the inputs are those of a shard; None where they are all.
         format: Format of the solutions' pictures.
+        compress_level: How hard these are compressed, 0 to 9; None for what is soonest done for its bytes.
+        keeps_noise: Whether `solutions.npz` holds the noise inputs.
         sheets: Whether contact sheets are drawn.
         options: TOML file of the run's options, from which it can be repeated; "" for none.
         originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names, to be shown on the sheets.
@@ -122,6 +124,8 @@ class RunPlan:
     alignment: Alignment | None = None
     part: Part | None = None
     format: PictureFormat = "png"
+    compress_level: int | None = None
+    keeps_noise: bool = True
     sheets: bool = True
     options: str = ""
     originals: Mapping[str, np.ndarray] = field(default_factory=dict)

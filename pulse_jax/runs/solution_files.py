@@ -99,6 +99,15 @@ class KeptSolution:
         with _opened(path) as stored:
             return cls(path=path, **_numbers(stored))
 
+    def arrays(self, names: Sequence[str]) -> list[np.ndarray]:
+        """Return some of the arrays that `write_solutions` stacks, and those alone.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        with _opened(self.path) as stored:
+            return [stored[name] for name in names]
+
     def read(self) -> Solution:
         """Return the solution, bit for bit.
 
@@ -119,7 +128,7 @@ class KeptSolution:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldSolution(KeptSolution):
-    """A solution that is in memory, since making it again costs less than keeping it.
+    """A solution that is in memory: the last of its input, or one that costs less to make again than to keep.
 
     Attributes:
         solution: The solution.
@@ -132,6 +141,11 @@ class HeldSolution(KeptSolution):
         """Return a solution as one that was kept."""
         values: dict[str, Any] = {name: getattr(solution, name) for name in _NUMBERS}
         return cls(path=Path(), solution=solution, **values)
+
+    def arrays(self, names: Sequence[str]) -> list[np.ndarray]:
+        """Return some of the arrays that `write_solutions` stacks."""
+        known = _stacked_arrays(self.solution, noise=True)
+        return [known[name] for name in names]
 
     def read(self) -> Solution:
         """Return the solution."""
@@ -158,9 +172,7 @@ def keep_solution(path: Path, solution: Solution) -> None:
 def _kept_rows(kept: Sequence[KeptSolution], names: Sequence[str]) -> Iterator[list[np.ndarray]]:
     """Some arrays of one solution after the other; only one solution's are in memory."""
     for one in kept:
-        with _opened(one.path) as stored:
-            arrays = [stored[name] for name in names]
-        yield arrays
+        yield one.arrays(names)
 
 
 def _numbers(stored: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -200,6 +212,8 @@ def write_solutions(
     ranked: Sequence[KeptSolution],
     config: UpsamplingConfig,
     generator: str,
+    *,
+    noise: bool = True,
 ) -> None:
     """Write `input.png` and `solutions.npz`; memory does not grow with the number of solutions.
 
@@ -209,6 +223,7 @@ def write_solutions(
         ranked: Solutions, best first, one at least.
         config: Settings that they were made with.
         generator: The sha256 of the generator's description.
+        noise: Whether the noise inputs are written; without, they are drawn again from the keys.
 
     Raises:
         OSError: The disk is full or the like.
@@ -227,7 +242,7 @@ def write_solutions(
         "moved",
     )
     first = ranked[0].read()
-    apart = _stacked_arrays(first)
+    apart = _stacked_arrays(first, noise=noise)
     at_once: dict[str, np.ndarray] = {}
     if len(ranked) == 1 and sum(array.nbytes for array in apart.values()) <= _AT_ONCE:
         at_once = {_STACKED.get(name, name): array[None] for name, array in apart.items()}
@@ -251,9 +266,10 @@ def write_solutions(
         _stack(archive, ranked, apart)
 
 
-def _stacked_arrays(solution: Solution) -> dict[str, np.ndarray]:
+def _stacked_arrays(solution: Solution, *, noise: bool) -> dict[str, np.ndarray]:
     """The arrays of a solution that lead with the solutions in an npz file."""
-    return {"latent": solution.latent, "w": solution.w, "key": solution.key} | _numbered_arrays(solution)
+    numbered = _numbered_arrays(solution if noise else dataclasses.replace(solution, noise=()))
+    return {"latent": solution.latent, "w": solution.w, "key": solution.key} | numbered
 
 
 def _stack(archive: zipfile.ZipFile, ranked: Sequence[KeptSolution], arrays: Mapping[str, np.ndarray]) -> None:
@@ -285,7 +301,8 @@ class StoredSolutions:
 
     Attributes:
         latents: Searched latents (k, rows, d) float32.
-        noise: Noise inputs, (k, r, r, 1) float32 each.
+        noise: Noise inputs, (k, r, r, 1) float32 each; none in files without, whose keys draw them again.
+        keys: Data of the random keys (k, 2) uint32 that the searches' starts were drawn from.
         w: What the generator took: (k, L, d) float32, or (k, filters, d); None in files of earlier versions.
         offsets: Offsets to the outputs of blocks, (k, r, r, c) float32, by the blocks' numbers.
         config: Settings of the search.
@@ -294,6 +311,7 @@ class StoredSolutions:
 
     latents: np.ndarray
     noise: tuple[np.ndarray, ...]
+    keys: np.ndarray
     w: np.ndarray | None
     offsets: dict[int, np.ndarray]
     config: SearchConfig
@@ -310,7 +328,8 @@ class StoredSolutions:
             RunError: They have others.
         """
         shape = latent_shape(generator, self.config)
-        if [array.shape[1:] for array in (self.latents, *self.noise)] != [shape, *generator.noise_shapes]:
+        shapes = [shape, *generator.noise_shapes] if self.noise else [shape]
+        if [array.shape[1:] for array in (self.latents, *self.noise)] != shapes:
             raise RunError(f"{name}: its latents and noise do not suit this generator; name the generator of that run")
 
 
@@ -327,7 +346,7 @@ def read_solutions(path: Path) -> StoredSolutions:
     try:
         check_regular(path)
         with opened_arrays(path) as stored:
-            latents, *noise = (stored[key] for key in ("latents", *_names(stored, _NOISE)))
+            latents, keys, *noise = (stored[key] for key in ("latents", "keys", *_names(stored, _NOISE)))
             w = stored["w"] if "w" in set(stored) else None
             offsets = {int(name.removeprefix(_OFFSET)): stored[name] for name in _names(stored, _OFFSET)}
             if latents.ndim == 3 and latents.shape[0] and not latents.shape[1]:
@@ -355,4 +374,6 @@ def read_solutions(path: Path) -> StoredSolutions:
         )
     if not all(np.isfinite(array).all() for array in arrays):
         raise RunError(f"{name}: holds NaN or infinite latents; name another")
-    return StoredSolutions(latents, tuple(noise), w, offsets, config, generator)
+    if keys.shape != (len(latents), 2) or keys.dtype != np.uint32:
+        raise RunError(f"{name}: its keys are not those of solutions; name a file that pulse-jax upsample wrote")
+    return StoredSolutions(latents, tuple(noise), keys, w, offsets, config, generator)

@@ -1,6 +1,6 @@
 """The files of a run's inputs: solutions are kept on disk as they come, and a folder appears once an input has all.
 
-Nothing of a finished search is lost however a run ends, and memory does not grow with the number of inputs.
+Nothing that has reached the disk is lost however a run ends, and memory does not grow with the number of inputs.
 """
 
 import contextlib
@@ -41,6 +41,7 @@ from pulse_jax.search.diversity import choose, nearest_distances
 from pulse_jax.search.judge import holds, judge_again
 from pulse_jax.search.problems import Solution, image_number, rank
 from pulse_jax.system.background import WriteBehind
+from pulse_jax.system.devices import usable_cores
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.folder_process import FolderProcess, HeldFolder
 from pulse_jax.system.removal import remove_file, remove_tree
@@ -49,7 +50,8 @@ from pulse_jax.system.text import printable, short
 
 __all__ = ["InputWriter"]
 
-_WRITERS = 4
+# Compressing pictures is what takes time, and leaves the interpreter to others.
+_LEAST_WRITERS = 4
 
 
 class InputWriter:
@@ -75,7 +77,8 @@ class InputWriter:
         self._counting = threading.Lock()
         # What is added runs on devices, whose memory holds one addition at a time.
         self._adding = threading.Lock()
-        self._writer = WriteBehind(_WRITERS)
+        self._writer = WriteBehind(max(_LEAST_WRITERS, usable_cores()))
+        self._has_taken = False
         self._process: FolderProcess | None = None
         self._home = folder.path / KEPT
 
@@ -103,7 +106,7 @@ class InputWriter:
     @property
     def is_empty(self) -> bool:
         """Whether nothing at all was found yet, by this process or an earlier one of the run."""
-        return not self.tally.inputs and not any(self._home.glob("*/*.npz"))
+        return not self._has_taken and not self.tally.inputs and not any(self._home.glob("*/*.npz"))
 
     def is_finished(self, path: Path) -> bool:
         """Whether an input's folder is there already, by an earlier process of this run."""
@@ -216,32 +219,38 @@ class InputWriter:
         Raises:
             RunError: The disk is full or the like.
         """
-        if not self._plan.compiles:  # an enlargement is made again sooner than it is kept
-            one.ended[solution.restart] = solution.feasible
-            self._complete(one, [HeldSolution.of(solution)])
-            return
+        self._has_taken = True
+        one.ended[solution.restart] = solution.feasible
+        if not self._plan.quota.met(one.ended):
+            one.keeping.append(self._writer.submit(self._keep, one, solution))
+        else:  # its folder is written next, from memory
+            self._complete(one, HeldSolution.of(solution))
+
+    def _keep(self, one: Input, solution: Solution) -> None:
         place = self._place(one, solution.restart)
         try:
             place.parent.mkdir(exist_ok=True)
             keep_solution(place, solution)
         except OSError as error:
             raise self._folder.unwritable(error) from error
-        one.ended[solution.restart] = solution.feasible
-        self._complete(one)
 
-    def _complete(self, one: Input, held: Sequence[KeptSolution] = ()) -> None:
+    def _complete(self, one: Input, last: HeldSolution | None = None) -> None:
+        """Writes the folder of an input that has all its solutions: on disk, but for the last, which may be held."""
         one.is_complete = self._plan.quota.met(one.ended)
         if not one.is_complete:
             return
         if self._process is not None:
-            self._finish(one, held)
+            self._finish(one, last)
         else:
-            self._writer.submit(self._finish, one, held)
+            self._writer.submit(self._finish, one, last)
 
-    def _finish(self, one: Input, held: Sequence[KeptSolution]) -> None:
+    def _finish(self, one: Input, last: HeldSolution | None) -> None:
         """Publishes an input's folder: its solutions, ranked, and what is added; few are in memory at a time."""
         plan = self._plan
-        found = held or [KeptSolution.find(self._place(one, restart)) for restart in one.ended]
+        for kept in one.keeping:  # they have begun before this has
+            kept.result()
+        held = {} if last is None else {last.restart: last}
+        found = [held.get(restart) or KeptSolution.find(self._place(one, restart)) for restart in one.ended]
         ranked = self._chosen(one, [self._as_read(one, kept) for kept in found])
         files = file_names(len(ranked), suffix_of(plan.format))
         names = [(f"{one.name}/{image}", f"{one.name}/{small}") for image, small in files]
@@ -256,7 +265,8 @@ class InputWriter:
         record = input_record(plan, one, entries)
 
         def write(part: Path | HeldFolder) -> None:
-            write_solutions(part, one.low_res, ranked, plan.config, plan.generator_record["sha256"])
+            sha256 = plan.generator_record["sha256"]
+            write_solutions(part, one.low_res, ranked, plan.config, sha256, noise=plan.keeps_noise)
             tiles = self._write_pictures(one, list(zip(ranked, files, entries, strict=True)), part)
             if isinstance(part, Path):  # what is held has neither animations nor a sheet
                 self._animate(one, ranked, record, part)
@@ -270,8 +280,14 @@ class InputWriter:
             finished = functools.partial(self._finished, one, ranked, record)
             self._folder.publish_through(self._process, one.name, folder, finished)
             return
-        with self._folder.publish(one.name) as part:
-            write(part)
+        try:
+            with self._folder.publish(one.name) as part:
+                write(part)
+        except BaseException:
+            if last is not None and plan.compiles:
+                with contextlib.suppress(RunError):  # the disk may be full
+                    self._keep(one, last.solution)
+            raise
         with contextlib.suppress(OSError):
             remove_tree(self._home, one.name)
         self._finished(one, ranked, record)
@@ -341,7 +357,7 @@ class InputWriter:
 
     def _save_pair(self, part: Path | HeldFolder, files: tuple[str, str], solution: Solution, judged: Solution) -> None:
         """Writes a solution as it was found, of which the file makes what was judged, and what that downscales to."""
-        save_picture(part / files[0], to_uint8(solution.image), self._plan.format)
+        save_picture(part / files[0], to_uint8(solution.image), self._plan.format, self._plan.compress_level)
         save_picture(part / files[1], to_uint8(judged.downscaled), "png")
 
     def _as_read(self, one: Input, kept: KeptSolution) -> KeptSolution:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from pulse_jax.images.back_projection import back_projected
+from pulse_jax.images.rounding import from_uint8
 from pulse_jax.search.config import UpsamplingConfig
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Solution, Status
@@ -59,12 +60,12 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
         degradation = degradation_of(config, len(picture), len(problem.low_res))
         found, picture = picture, back_projected(picture, problem.low_res, degradation)
         moved = float(np.sqrt(np.mean(np.square(picture / 255 - found / 255))))
-    exact, downscaled, error = _compared(picture, problem.low_res, config)
+    downscaled, error = _compared(picture, problem.low_res, config)
     feasible = bool(error <= config.eps)
     return Solution(
         index=problem.index,
         restart=restart,
-        image=exact.astype(np.float32),
+        image=from_uint8(picture),
         downscaled=downscaled.astype(np.float32),
         loss=float(result.loss),
         downscaling_error=float(error),
@@ -94,14 +95,14 @@ def judge_again(
         target: Low-resolution image (h, h, 3) that it is for.
         config: Settings that it was made with; ε and D count.
     """
-    exact, downscaled, error = _compared(picture, target, config)
+    downscaled, error = _compared(picture, target, config)
     feasible = bool(error <= config.eps)
     status = solution.status
     if feasible != solution.feasible:
         status = Status.FEASIBLE if feasible else Status.MAX_STEPS
     return dataclasses.replace(
         solution,
-        image=exact.astype(np.float32),
+        image=from_uint8(picture),
         downscaled=downscaled.astype(np.float32),
         downscaling_error=float(error),
         feasible=feasible,
@@ -121,14 +122,10 @@ def holds(
         error: Its `downscaling_error`, as recorded.
         feasible: Whether it was called feasible.
     """
-    _, _, found = _compared(picture, target, config)
+    _, found = _compared(picture, target, config)
     return bool(np.isclose(error, found, rtol=_RELATIVE, atol=_ABSOLUTE)) and feasible == (error <= config.eps)
 
 
-def _compared(
-    picture: np.ndarray, target: np.ndarray, config: UpsamplingConfig
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """An 8-bit picture in [0, 1], what D makes of it, and how far that is from the target, in float64."""
-    exact = picture / 255
-    downscaled, error = degradation_of(config, len(exact), len(target)).compare(exact, target)
-    return exact, downscaled, error
+def _compared(picture: np.ndarray, target: np.ndarray, config: UpsamplingConfig) -> tuple[np.ndarray, np.ndarray]:
+    """What D makes of an 8-bit picture, and how far that is from the target, in float64."""
+    return degradation_of(config, len(picture), len(target)).compare(picture / 255, target)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pulse_jax.generators.architectures import ArchitectureConfig
 from pulse_jax.search.config import Phase, SearchConfig
-from pulse_jax.search.space import Variables, searched_blocks, searched_noise
+from pulse_jax.search.space import Variables, searched_blocks, searched_layers
 
 __all__ = ["PhaseNow", "hold", "moved_only", "phase_of"]
 
@@ -102,7 +102,7 @@ def _moving_noise(architecture: ArchitectureConfig, config: SearchConfig) -> Boo
     """Which of the searched noise inputs move in each phase."""
     count = len(architecture.noise_shapes)
     layers = np.asarray(
-        searched_noise(count, config.noise, trainable=config.trainable_noise_layers, zeroed=config.zeroed_noise_layers),
+        searched_layers(config, count),
         int,
     )
     first = [0 if phase.block is None else architecture.noise_until(phase.block) for phase in config.phases]

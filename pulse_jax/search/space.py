@@ -318,7 +318,7 @@ def start(
     `target`, the low-resolution image, is what a surrogate brings its start near to; `first` is whether it is an
     image's first search, which a start at the mean of w is for.
     """
-    latent_key, noise_key = jax.random.split(key)
+    latent_key, _ = jax.random.split(key)
     shape = _rows(generator, config)
     if config.start == "mean":
         latent = _near_mean(generator, config, latent_key, first)
@@ -330,17 +330,38 @@ def start(
         drawn = shape if config.start == "uniform" else (1, shape[1])
         latent = random_uniform(latent_key, drawn, radius=math.sqrt(shape[1]))
     latent = jnp.broadcast_to(latent, shape)
-    searched, fixed = init_noise(
+    searched, fixed = start_noise(generator, config, key)
+    variables = Variables(latent=latent, noise=searched)
+    if blocks := searched_blocks(config):
+        variables["features"] = tuple(jnp.zeros(generator.block_shape(block)) for block in blocks)
+    return variables, fixed
+
+
+def start_noise(
+    generator: Generator, config: SearchConfig, key: PRNGKeyArray
+) -> tuple[tuple[Float[Array, "_ _ 1"], ...], tuple[Float[Array, "_ _ 1"] | None, ...]]:
+    """Draw the noise inputs of a start: those that are searched, and all, with None where one is searched.
+
+    Args:
+        generator: Generator that takes them.
+        config: Settings of the search.
+        key: Random key of the start, as for `start`.
+    """
+    _, noise_key = jax.random.split(key)
+    return init_noise(
         noise_key,
         generator.noise_shapes,
         config.noise,
         trainable=config.trainable_noise_layers,
         zeroed=config.zeroed_noise_layers,
     )
-    variables = Variables(latent=latent, noise=searched)
-    if blocks := searched_blocks(config):
-        variables["features"] = tuple(jnp.zeros(generator.block_shape(block)) for block in blocks)
-    return variables, fixed
+
+
+def searched_layers(config: SearchConfig, count: int) -> tuple[int, ...]:
+    """Return which of `count` noise inputs a search of these settings varies (see `searched_noise`)."""
+    return searched_noise(
+        count, config.noise, trainable=config.trainable_noise_layers, zeroed=config.zeroed_noise_layers
+    )
 
 
 def _near_target(generator: Generator, key: PRNGKeyArray, target: Array) -> Float[Array, "rows d"]:

@@ -93,8 +93,8 @@ class WriteBehind:
         if error is None:
             self.check()
 
-    def submit(self, call: Callable[..., None], *arguments: Any) -> None:
-        """Let `call(*arguments)` run soon; wait while too many do already.
+    def submit(self, call: Callable[..., None], *arguments: Any) -> Future[None]:
+        """Let `call(*arguments)` run soon, and return it; wait while too many do already. They begin in their order.
 
         Raises:
             BaseException: What an earlier call raised.
@@ -102,6 +102,7 @@ class WriteBehind:
         while self._waiting and (len(self._waiting) >= self._most or self._waiting[0].done()):
             self._waiting.popleft().result()
         self._waiting.append(self._pool.submit(call, *arguments))
+        return self._waiting[-1]
 
     def waiting(self) -> Iterator[int]:
         """Yield how many calls have not ended, some times a second until all have, whatever they raise."""

@@ -35,8 +35,8 @@ def test_demo_finds_out_what_is_not_as_claimed(fake, tmp_path, monkeypatch, caps
     draw(tmp_path / "package" / "data" / "demo" / "head.png")
     real = writer.save_picture
 
-    def spoil(path, image, kind):
-        real(path, 255 - image if path.name == "solution_01.png" else image, kind)
+    def spoil(path, image, kind, level=None):
+        real(path, 255 - image if path.name == "solution_01.png" else image, kind, level)
 
     monkeypatch.setattr(writer, "save_picture", spoil)
     assert run("demo", "--output", tmp_path / "out", "--restarts", 2) == 1

@@ -111,6 +111,25 @@ def test_they_are_drawn_again_to_the_same_pictures(real, tmp_path, capsys, kind)
         np.testing.assert_allclose(read_image(path).pixels, earlier, atol=1.01 / 255)
 
 
+def test_noise_that_is_not_stored_is_drawn_again_from_the_keys(real, tmp_path, capsys):
+    home, out = real
+    words = ["--generator", home / "generator"]
+    lean = tmp_path / "solutions.npz"
+    lean.write_bytes((out / "head_0" / "solutions.npz").read_bytes())
+    with np.load(lean) as stored:
+        names = [name for name in stored if name.startswith("noise_")]
+    assert names
+    _npz(lean, **dict.fromkeys(names))
+    found = {}
+    for name, path in (("whole", out / "head_0" / "solutions.npz"), ("lean", lean)):
+        assert run("sample", "--output", tmp_path / name, "--latents", path, *words) == 0
+        found[name] = [file.read_bytes() for file in sorted((tmp_path / name).glob("sample_*.png"))]
+    assert found["lean"] == found["whole"] and len(found["lean"]) == 4
+    words += ["--steps", 60, "--eps", 0.03, "--restarts", 1, "--preset", "pulse", "--init", lean]
+    assert run("upsample", home / "head_0.png", "--output", tmp_path / "next", *words) == 0
+    assert summary_of(tmp_path / "next")["inputs"][0]["solutions"][0]["steps"] == 1
+
+
 def test_without_noise_it_is_drawn_and_told(real, tmp_path, capsys):
     home, out = real
     words = ["--generator", home / "generator"]

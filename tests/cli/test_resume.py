@@ -60,9 +60,9 @@ def test_a_signal_while_the_last_results_are_written_lets_the_run_finish(fake, i
     draw(inputs / "a.png")
     real = writer.write_solutions
 
-    def write(*arguments):
+    def write(*arguments, **named):
         os.kill(os.getpid(), signal.SIGINT)
-        real(*arguments)
+        real(*arguments, **named)
 
     monkeypatch.setattr(writer, "write_solutions", write)
     assert run("upsample", inputs, "--output", tmp_path / "out") == 0

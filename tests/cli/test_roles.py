@@ -59,6 +59,7 @@ def test_what_a_command_may_not_leave_out_has_no_other_way_into_it():
         "solutions",
         "max_restarts",
         "diverse",
+        "no_noise",
         "save_intermediate",
     }
 
@@ -70,6 +71,7 @@ SOMETHING = {
     "diverse": True,
     "init": Path("x.npz"),
     "precision": "bfloat16",
+    "no_noise": True,
     "noise_samples": 1,
     "save_intermediate": True,
     "seed": 3,

@@ -16,6 +16,7 @@ from pulse_jax.runs.inputs import Quota
 from pulse_jax.runs.plan import AutomaticLanes
 from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.presets import PRESETS
+from pulse_jax.system.errors import UsageError
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.screen import Screen
 from tests.tiny_networks import tiny_generator
@@ -70,6 +71,12 @@ def test_searches_are_in_tf32_on_gpus_unless_told_otherwise(home, monkeypatch, p
     assert planned(home, preset=preset, precision="float32").config == PRESETS[preset]()
 
 
+def test_noise_that_is_searched_is_not_left_out(home):
+    assert planned(home, no_noise=True).keeps_noise is False and planned(home).keeps_noise is True
+    with pytest.raises(UsageError, match="--no-noise: --preset pulse_2020 searches noise inputs, which no key draws"):
+        planned(home, no_noise=True, preset="pulse_2020")
+
+
 def test_noise_that_nothing_is_left_of_is_not_drawn(home, capsys):
     assert planned(home, noise_samples=3).additions.variations.draws == 3
     assert capsys.readouterr().err == ""
@@ -109,7 +116,9 @@ def test_files_are_told_by_their_contents_and_repeated_by_their_paths(home, tmp_
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pulse_jax.cli.settings.read_latents", lambda path, generator: stored)
     Path("x.npz").write_bytes(b"something")
-    stored = StoredSolutions(np.zeros((2, 1, 8), np.float32), (), None, {}, PRESETS["pulse"](), "")
+    stored = StoredSolutions(
+        np.zeros((2, 1, 8), np.float32), (), np.zeros((2, 2), np.uint32), None, {}, PRESETS["pulse"](), ""
+    )
     plan = planned(home, init=Path("x.npz"), restarts=2)
     assert plan.deciding["init"] == sha256_of(tmp_path / "x.npz")
     assert plan.reported["init"] == str(tmp_path / "x.npz")

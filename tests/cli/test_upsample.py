@@ -375,11 +375,11 @@ def test_a_full_disk_leaves_no_half_of_anything(fake, inputs, tmp_path, capsys, 
     first = read_image(inputs / "a.png").pixels[0, 0, 0]
     written = threading.Event()
 
-    def fill(folder, low_res, *others):
+    def fill(folder, low_res, *others, **named):
         if (low_res[0, 0, 0] != first).any():
             written.wait(10)
             raise OSError(28, "No space left on device")
-        real(folder, low_res, *others)
+        real(folder, low_res, *others, **named)
         written.set()
 
     monkeypatch.setattr(writer, "write_solutions", fill)

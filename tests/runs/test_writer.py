@@ -1,9 +1,14 @@
 """The writer of inputs' files: published once all searches have ended, counted, and taken up again."""
 
+import dataclasses
 import json
+import time
+import weakref
 
+import numpy as np
 import pytest
 
+from pulse_jax.runs import writer as writer_module
 from pulse_jax.runs.folder import RunFolder
 from pulse_jax.runs.inputs import Quota
 from pulse_jax.runs.records import result_files
@@ -75,6 +80,69 @@ def test_a_quota_that_stops_publishes_early(tmp_path):
     (record,) = writer.records()
     assert record["searches"] == 2 and [solution["restart"] for solution in record["solutions"]] == [1]
     folder.close()
+
+
+def test_few_pictures_are_in_memory_however_slow_the_disk_is(tmp_path, monkeypatch):
+    plan = small_plan(tmp_path, count=60, quota=Quota(1, 1, stops=False), sheets=False)
+    monkeypatch.setattr(writer_module, "usable_cores", lambda: 1)
+    monkeypatch.setattr(writer_module, "_LEAST_WRITERS", 2)
+    real = writer_module.write_solutions
+
+    def slow(*arguments, **named):
+        time.sleep(0.01)
+        real(*arguments, **named)
+
+    monkeypatch.setattr(writer_module, "write_solutions", slow)
+    folder, alive, most = begun(plan), [], 0
+    with InputWriter(plan, 2, folder, Screen()) as writer:
+        for one in plan.read(plan.inputs):
+            solution = solution_of(plan, one, 0)
+            alive.append(weakref.ref(solution))
+            writer.take(one, solution)
+            del solution
+            most = max(most, sum(one() is not None for one in alive))
+    folder.close()
+    # Two being written, four for each of them waiting, and this one; as many again that are let go of late.
+    assert 2 < most <= 2 * (2 + 8 + 1)
+    assert writer.tally.inputs == 60
+
+
+def test_what_could_not_be_written_in_the_end_is_kept(tmp_path, monkeypatch):
+    plan = small_plan(tmp_path, count=1)
+
+    def full(*arguments, **named):
+        raise OSError(28, "No space left on device")
+
+    folder = begun(plan)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer_module, "write_solutions", full)
+        with pytest.raises(RunError, match="No space left"):
+            written(plan, folder)
+    with InputWriter(plan, 2, folder, Screen()) as later:
+        (one,) = plan.read(plan.inputs)
+        later.recall(one)
+        assert one.ended.keys() == {0, 1} and one.is_complete
+    assert later.is_finished(plan.inputs[0])
+    folder.close()
+
+
+def test_without_noise_it_is_left_out_and_all_else_is_there(tmp_path):
+    noise = (np.ones((4, 4, 1), np.float32),)
+    stored = {}
+    for kept in (True, False):
+        plan = small_plan(tmp_path, count=1, keeps_noise=kept, output=tmp_path / f"out_{kept}")
+        folder = begun(plan)
+        with InputWriter(plan, 2, folder, Screen()) as writer:
+            for one in plan.read(plan.inputs):
+                for k in (0, 1):
+                    writer.take(one, dataclasses.replace(solution_of(plan, one, k), noise=noise))
+        folder.close()
+        with np.load(plan.output / "0" / "solutions.npz") as arrays:
+            stored[kept] = dict(arrays)
+    np.testing.assert_array_equal(stored[True].pop("noise_00"), np.ones((2, 4, 4, 1)))
+    assert stored[True].keys() == stored[False].keys()
+    for name, array in stored[True].items():
+        np.testing.assert_array_equal(stored[False][name], array)
 
 
 @pytest.mark.parametrize("number", [None, 1, 2])

@@ -147,6 +147,13 @@ class Upsample(Everywhere):
         Literal["png", "webp", "jpeg"], arg(metavar="png|webp|jpeg"), Role(decides="value", repeated="given")
     ] = "png"
     """Format of the solutions: png, webp (lossless) or jpeg, whose pixels as they are read again are judged."""
+    compress_level: Annotated[
+        int | None, arg(metavar="0..9", help_behavior_hint="(default: 1, of webp 0)"), Role(decides="nothing")
+    ] = None
+    """How hard png and webp compress: the pixels are the same, smaller files take longer."""
+    no_noise: Annotated[bool, Role(decides="value", search_only=True)] = False
+    """Leave the noise inputs out of solutions.npz, at 1024x1024 most of its bytes; where they are needed, they are
+    drawn again from its keys."""
     no_sheets: Annotated[bool, Role(decides="nothing")] = False
     """Draw no contact sheets: many small inputs are done much sooner."""
     config: Annotated[File, Role(decides="nothing")] = None
@@ -207,6 +214,12 @@ class Upsample(Everywhere):
         if self.lanes != "auto":
             check_range("lanes", self.lanes, 1, MAX_LANES)
         check_range("noise-samples", self.noise_samples, 0, MAX_COUNT)
+        if self.compress_level is not None:
+            check_range("compress-level", self.compress_level, 0, 9)
+            if self.format == "jpeg":
+                raise UsageError("--compress-level: has no meaning with --format jpeg")
+        if self.no_noise and self.init is not None:
+            raise UsageError("--no-noise: has no meaning with --init, whose noise no key draws again")
 
     def _check_nothing_searched(self) -> None:
         named = roles(type(self))

@@ -126,7 +126,9 @@ class Bicubic(Degradation):
         if self._is_identity:
             return image
         rows, columns = self._matrices(image.shape)
-        return np.einsum("qw,...pwc->...pqc", columns, np.einsum("ph,...hwc->...pwc", rows, image))
+        # As two matrix products: a third of a verdict's time at 1024x1024 is left.
+        lines = rows @ image.reshape(*image.shape[:-2], -1)
+        return columns @ lines.reshape(*lines.shape[:-1], *image.shape[-2:])
 
     def adjoint(self, image: np.ndarray) -> Float64[np.ndarray, "*batch high_h high_w c"]:
         """See `Degradation.adjoint`."""
