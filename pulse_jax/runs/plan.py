@@ -24,7 +24,7 @@ from pulse_jax.runs.inputs import Input, Quota, read_each, result_names
 from pulse_jax.runs.photographs import Alignment, Face
 from pulse_jax.runs.shards import Part
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
-from pulse_jax.search.degradation import degradation_of
+from pulse_jax.search.degradation import as_input, degradation_of
 from pulse_jax.search.problems import Problem, Start
 from pulse_jax.search.requirements import admissible_sizes
 from pulse_jax.system.text import printable
@@ -187,7 +187,7 @@ class RunPlan:
                 fitted, more = self._reduce(picture.pixels, self.input_size, path)
             face = 0 if self.alignment is None else self.alignment.faces[path].number
             # Solved is exactly what input.png holds, so that anybody can check the results against it.
-            low_res, name = from_uint8(to_uint8(fitted)), self.names[path]
+            low_res, name = from_uint8(to_uint8(as_input(self.config, self.size, fitted))), self.names[path]
             renamed = () if name == path.stem else (f"its results are called {name}",)
             notes = (*picture.notes, *more, *map(printable, renamed))
             return Input(index[path], self.file_of(path), name, low_res, notes, face)

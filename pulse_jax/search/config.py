@@ -111,7 +111,8 @@ class SearchConfig:
         latent_noise: Noise on each look's latent, as a share of the standard deviation of w; it is ramped down to 0 at
             3/4 of the steps.
         clamp_loss: Floor the downscaling loss at eps, with no gradient below it, as the original program does.
-        degradation: D, by its name in `pulse_jax.images.degradations.registry.DEGRADATIONS`.
+        degradation: D, by its name in `pulse_jax.images.degradations.registry.DEGRADATIONS`, or a chain of linear ones
+            in the language of `pulse_jax.images.degradations.language`, such as "blur(2)|bicubic".
         blur_at_factor_one: Apply the original program's slight blur when input and output have one size.
         output_size: Side of the delivered pictures, the generator's downscaled by D; None for the generator's own.
         precision: Arithmetic of the synthesis network; everything else is float32.
@@ -204,14 +205,20 @@ class SearchConfig:
 
     def _check_names(self) -> None:
         # Imported here: these tables hold functions and load JAX, which settings alone must not.
+        from pulse_jax.images.degradations.chain import check_known
         from pulse_jax.images.degradations.registry import DEGRADATIONS
         from pulse_jax.optimizers.registry import OPTIMIZERS
         from pulse_jax.optimizers.schedules import SCHEDULES
 
-        tables = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "degradation": DEGRADATIONS}
+        tables = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
         for name, known in tables.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: expected one of {', '.join(known)}, got {getattr(self, name)!r:.80}")
+        if self.degradation not in DEGRADATIONS:
+            try:
+                check_known(self.degradation)
+            except ValueError as error:
+                raise ValueError(f"degradation: {error}") from None
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> SearchConfig:
@@ -330,7 +337,7 @@ class UpsamplingConfig(Protocol):
 
     @property
     def degradation(self) -> str:
-        """Name of D in `pulse_jax.images.degradations.registry.DEGRADATIONS`."""
+        """D, by its name in `pulse_jax.images.degradations.registry.DEGRADATIONS`, or as a chain in their language."""
         ...
 
     @property

@@ -6,7 +6,7 @@ from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.objectives.language import parse_loss
 from pulse_jax.objectives.terms import check_priors
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
-from pulse_jax.search.degradation import low_sides
+from pulse_jax.search.degradation import low_sides, starts_near
 
 __all__ = ["admissible_sizes", "check_fits", "output_size", "would_be_faster"]
 
@@ -17,7 +17,7 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
     Raises:
         MissingPrior: Something has not; the message says how to make it.
     """
-    near = config.start == "surrogate" and generator.surrogate is not None
+    near = starts_near(config) and generator.surrogate is not None
     needed = {
         "mapping": config.space == "z" or config.start == "mean" or near,
         "gaussian_fit": config.space != "z" and config.coordinates == "whitened",
@@ -34,7 +34,7 @@ def check_fits(generator: Generator, config: SearchConfig) -> None:
 
 def would_be_faster(generator: Generator, config: SearchConfig) -> str | None:
     """Return what the search would be faster with, and how to make it; None if it lacks nothing that can be made."""
-    lacks = config.start == "surrogate" and generator.surrogate is None
+    lacks = starts_near(config) and generator.surrogate is None
     return what_is_missing("surrogate") if lacks and generator.config.has_mapping else None
 
 

@@ -20,6 +20,7 @@ from pulse_jax.generators.priors.surrogate import approach
 from pulse_jax.manifold.product import Euclidean, L1Ball, NearStart, Sphere
 from pulse_jax.manifold.sphere import project, random_uniform
 from pulse_jax.search.config import Coordinates, LatentSpace, NoiseKind, SearchConfig
+from pulse_jax.search.degradation import starts_near
 
 __all__ = [
     "NOISE_KINDS",
@@ -324,7 +325,7 @@ def start(
         latent = _near_mean(generator, config, latent_key, first)
     elif config.start == "gaussian":
         latent = jax.random.normal(latent_key, shape)
-    elif config.start == "surrogate" and generator.surrogate is not None:
+    elif starts_near(config) and generator.surrogate is not None:
         latent = _near_target(generator, latent_key, target)
     else:
         drawn = shape if config.start == "uniform" else (1, shape[1])

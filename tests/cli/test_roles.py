@@ -72,6 +72,7 @@ SOMETHING = {
     "init": Path("x.npz"),
     "precision": "bfloat16",
     "no_noise": True,
+    "degradation": "gray",
     "noise_samples": 1,
     "save_intermediate": True,
     "seed": 3,

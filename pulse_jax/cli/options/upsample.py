@@ -123,6 +123,13 @@ class Upsample(Everywhere):
     perceptual: Annotated[File, Role(decides="contents", repeated="given", reported=True)] = None
     """With presets whose programs compare by LPIPS too, whose loss then has that term: the network that convert
     --perceptual wrote."""
+    degradation: Annotated[
+        str | None,
+        arg(metavar="CHAIN", help_behavior_hint="(default: bicubic)"),
+        Role(decides="config", repeated="given", search_only=True),
+    ] = None
+    """What has become of the pictures that are looked for, if more than bicubic downscaling: blur(2)|bicubic,
+    mask(0.3,0.4,0.7,0.6), gray ... from left to right; see the guide."""
     exact: Annotated[bool, Role(decides="config", repeated="given")] = False
     """Move each solution, as little as needed, to where it downscales to the input to rounding; it then is no longer
     quite what the generator draws, and the sheet says by how much."""
