@@ -4,7 +4,8 @@
 `export_file` writes a generator as another program's checkpoint;
 `read_latents` and `save_latents` are for the latents that programs exchange;
 `convert_perceptual` and `read_perceptual` are for the network of the loss LPIPS;
-`convert_flow` and `read_flow` are for the normalizing flow of SRLS's program.
+`convert_flow` and `read_flow` are for the normalizing flow of SRLS's program;
+`read_inception` is for the network of the Fréchet inception distance.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from convert.accounting import Clamp, Plan, fill
 from convert.exporting import export, export_file
 from convert.flow import convert_flow, read_flow
+from convert.inception import read_inception
 from convert.latents import Latents, latent_file_names, read_latents, save_latents
 from convert.networks import Account, account
 from convert.perceptual import convert_perceptual, read_perceptual
@@ -39,6 +41,7 @@ __all__ = [
     "inspect",
     "latent_file_names",
     "read_flow",
+    "read_inception",
     "read_latents",
     "read_perceptual",
     "save_latents",

@@ -32,7 +32,7 @@ from examples.training.shards import read_attributes, read_pictures, stream_pict
 from examples.training.targets import Target
 from pulse_jax.generators.generator import Generator, load_generator
 from pulse_jax.images.rounding import from_uint8, to_uint8
-from pulse_jax.reports import metrics
+from pulse_jax.reports import feature_sets, metrics
 from pulse_jax.reports.tables import markdown, print_table
 
 
@@ -78,7 +78,7 @@ def distances(pictures: UInt8[np.ndarray, "n r r 3"], found: np.ndarray, referen
     """Measure how far pictures with the features `found` are from the reference, patches of equally many of both."""
     count = min(len(pictures), len(reference.pictures))
     levels = metrics.patch_distances(from_uint8(pictures[:count]), from_uint8(reference.pictures[:count]))
-    precision, recall = points.precision_recall(reference.features, found)
+    precision, recall = feature_sets.precision_recall(reference.features, found)
     return {
         "sliced_wasserstein_levels": levels,
         "sliced_wasserstein": float(np.mean(levels)),

@@ -1,4 +1,4 @@
-"""Distances between points, rows (n, d), in blocks; and precision and recall of one set of features against another."""
+"""Distances between points, rows (n, d), in blocks."""
 
 from collections.abc import Iterable
 
@@ -42,35 +42,3 @@ def mean_pairwise_distance(x: Float[np.ndarray, "n d"]) -> float:
         distances[index - rows.start, index] = 0  # what rounding left of a point's distance to itself
         total += float(distances.sum(dtype=np.float64))
     return total / (len(x) * (len(x) - 1))
-
-
-def _radii(x: np.ndarray, k: int) -> np.ndarray:
-    """Each point's distance to its k-th nearest other point."""
-    if len(x) <= k:
-        raise ValueError(f"points: expected more than k = {k}, got {len(x)}")
-    radii = np.empty(len(x), np.float32)
-    for rows, distances in _distance_blocks(x, x):
-        index = np.arange(rows.start, rows.stop)
-        distances[index - rows.start, index] = 0
-        radii[rows] = np.partition(distances, k, axis=1)[:, k]  # the 0-th is the point itself
-    return radii
-
-
-def _coverage(points: np.ndarray, manifold: np.ndarray, k: int) -> float:
-    """The share of `points` that lie in the ball, up to its k-th neighbour, of any point of `manifold`."""
-    radii = _radii(manifold, k)
-    inside = [(distances <= radii).any(axis=1) for _, distances in _distance_blocks(points, manifold)]
-    return float(np.concatenate(inside).mean())
-
-
-def precision_recall(
-    real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "m d"], *, k: int = 3
-) -> tuple[float, float]:
-    """Improved precision and recall (Kynkäänniemi et al. 2019): shares of one set inside the other's k-NN manifold.
-
-    Precision is how much of what is generated looks real, recall how much of what is real can be generated.
-
-    Raises:
-        ValueError: A set has no more than k points.
-    """
-    return _coverage(generated, real, k), _coverage(real, generated, k)

@@ -30,28 +30,6 @@ def _pictures(n: int, side: int = 16, seed: int = 0) -> np.ndarray:
 # --- points ---------------------------------------------------------------------------------------------------------
 
 
-def test_precision_and_recall_of_equal_and_of_distant_clouds():
-    x = RNG.normal(size=(300, 4))
-    assert points.precision_recall(x, x) == (1, 1)
-    assert points.precision_recall(x, x + 100) == (0, 0)
-
-
-def test_a_generator_of_half_the_modes_is_precise_and_recalls_half():
-    mode = RNG.normal(size=(20, 4))
-    real = np.concatenate([mode, mode + 100])
-    assert points.precision_recall(real, mode) == (1, 0.5)
-    assert points.precision_recall(mode, real) == (0.5, 1)
-
-
-def test_neighbours_are_the_kth_other_points():
-    line = np.array([[0.0], [1], [3], [6], [10]])
-    # To 1.5 from 0 takes the ball that reaches its second neighbour, 3, not the one to its first.
-    assert points.precision_recall(line, np.array([[-2.0]] * 5), k=2)[0] == 1
-    assert points.precision_recall(line, np.array([[-2.0]] * 5), k=1)[0] == 0
-    with pytest.raises(ValueError, match="more than k"):
-        points.precision_recall(line, line, k=5)
-
-
 def test_distances_agree_with_their_definitions_across_blocks():
     x, y = RNG.random((300, 5)), RNG.random((30, 5))
     all_pairs = np.linalg.norm(x[:, None] - y, axis=2)
