@@ -130,6 +130,7 @@ def run_demo(options: Demo, screen: Screen) -> int:
         "what was found, and at the end the picture that the input was made from.",
         "bold",
     )
+    screen.result(f"In a browser, {printable(options.output / 'index.html')} compares any two of them.", "bold")
     return 0
 
 

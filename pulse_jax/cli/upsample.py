@@ -31,9 +31,10 @@ from pulse_jax.images.files import ImageError
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import Settings
 from pulse_jax.runs.inputs import Input, find_inputs, of_shard, report_failures, result_names
-from pulse_jax.runs.names import RUN_FILE
+from pulse_jax.runs.names import RUN_FILE, RUN_PAGE, RUN_SHEET
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import result_files, run_settings, run_summary
+from pulse_jax.runs.run_page import page_passing
 from pulse_jax.runs.shards import Shard
 from pulse_jax.runs.writer import InputWriter
 from pulse_jax.search.config import SearchConfig
@@ -378,12 +379,13 @@ class _Run:
         return run_summary(self._plan, self._lanes, self._settings, tally, self._failures, standing, finished=finished)
 
     def _end(self, *, finished: bool) -> None:
-        """The run's own sheet and last summary, and a word on them."""
+        """The run's own sheet, page and last summary, and a word on them."""
         self._writer.write_sheet()
         if finished:
             # Before the run says that it has finished: if it is killed here, it goes on, and finds nothing left to do.
             self._folder.forget()
-        self._folder.update(self._summary(finished=finished), inputs=self._writer.records())
+        summary, writer = self._summary(finished=finished), self._writer
+        self._folder.update(summary, beside=lambda part: page_passing(part, summary, writer.tally, writer.records()))
         self._folder.close()
         if finished:
             self._tell()
@@ -412,5 +414,7 @@ class _Run:
             self._screen.result(f"Not feasible, with their lowest errors: {', '.join(told)}.", "yellow")
             if plan.compiles:
                 self._screen.result(advice(plan, statistics.median(error for _, error in tally.missed)), "yellow")
-        if plan.command == "upsample" and plan.sheets and tally.inputs:
-            self._screen.result(f"Look at {printable(plan.output / 'sheet.png')}", "bold")
+        if plan.command == "upsample" and tally.inputs:
+            shown = f"Look at {printable(plan.output / RUN_PAGE)}"
+            sheet = f", or at {printable(plan.output / RUN_SHEET)}" if plan.sheets else ""
+            self._screen.result(shown + sheet, "bold")

@@ -138,6 +138,8 @@ class RunFolder:
             command = self._before.get("command")
             told += [] if command == summary.get("command") else [f"command was {command}, is {summary.get('command')}"]
             if not told:
+                # What earlier versions did not write may be somebody's own.
+                self._check_free(name for name in files if "/" not in name)
                 own = _inventory(self.path, {**self._before, "replaced": []}) - {*files, SUMMARY_FILE}
                 self._carried = sorted(own)
                 self._files = [*files, *self._carried]
@@ -153,13 +155,7 @@ class RunFolder:
                     f"{printable(self.path)}: holds {kind} run with other settings ({what}); "
                     "go on with those, choose another output folder, or --overwrite begins anew"
                 )
-        for name in sorted({SUMMARY_FILE, *(PurePosixPath(file).parts[0] for file in files)}):
-            foreign = self.foreign(name)
-            if foreign:
-                raise UsageError(
-                    f"{printable(foreign)}: in the way of the results, and not written by an earlier run; "
-                    "move it, or choose another output folder"
-                )
+        self._check_free(sorted({SUMMARY_FILE, *(PurePosixPath(file).parts[0] for file in files)}))
         self._files = list(files)
         self._clean()
         if not self._earlier and not self.state.is_dir():
@@ -167,6 +163,16 @@ class RunFolder:
         else:
             self._replace(self._earlier, summary)
         return False
+
+    def _check_free(self, names: Iterable[str]) -> None:
+        """Raises `UsageError` where something that no earlier run wrote stands at a result's place."""
+        for name in names:
+            foreign = self.foreign(name)
+            if foreign:
+                raise UsageError(
+                    f"{printable(foreign)}: in the way of the results, and not written by an earlier run; "
+                    "move it, or choose another output folder"
+                )
 
     def _replace(self, earlier: Iterable[str], summary: Mapping[str, Any]) -> None:
         """Removes what is left of another run, whose folder becomes this one's before, and at once.
@@ -232,7 +238,8 @@ class RunFolder:
             if name:
                 part.replace(self.path / name)
             else:
-                for file in part.iterdir():
+                # The summary last: a run that says it has finished has all that it lists.
+                for file in sorted(part.iterdir(), key=lambda file: file.name == SUMMARY_FILE):
                     file.replace(self.path / file.name)
                 remove_folder_if_empty(self.path, part.name)
         except BaseException as error:
@@ -317,16 +324,25 @@ class RunFolder:
         """Return whether writing `summary.json` anew would take a small share of the time."""
         return time.monotonic() >= self._next_summary
 
-    def update(self, summary: Mapping[str, Any], *, inputs: Iterable[Mapping[str, Any]] = ()) -> None:
+    def update(
+        self,
+        summary: Mapping[str, Any],
+        *,
+        inputs: Iterable[Mapping[str, Any]] = (),
+        beside: Callable[[Path], Iterable[Mapping[str, Any]]] | None = None,
+    ) -> None:
         """Write `summary.json` anew.
 
         Args:
             summary: Its entries; `inputs` among them, if it is an empty list, is filled with `inputs`.
             inputs: Entries that are read and written one by one, so that many need no memory.
+            beside: Gives these entries instead, and writes of them what it has to into the folder that it is given,
+                whose files take their places together with the summary.
         """
         began = time.monotonic()
         with self.publish() as part:
-            write_summary(part, summary, self._files, inputs=inputs, replaced=self._replaced)
+            entries = inputs if beside is None else beside(part)
+            write_summary(part, summary, self._files, inputs=entries, replaced=self._replaced)
         now = time.monotonic()
         self._next_summary = now + 100 * (now - began)
 

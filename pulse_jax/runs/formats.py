@@ -103,6 +103,7 @@ class InputRecord(TypedDict):
     solved: str
     latents: str
     sheet: str | None
+    original: NotRequired[str]
     searches: int
     solutions: list[SolutionRecord]
     face: NotRequired[int]

@@ -17,9 +17,10 @@ from typing import Any
 
 from pulse_jax.images.files import save_png
 from pulse_jax.runs.formats import FailureRecord, InputRecord, Speed
-from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET, KEPT, RUN_FILE, RUN_SHEET, is_result
+from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET, KEPT, RUN_FILE, RUN_PAGE, RUN_SHEET, is_result
 from pulse_jax.runs.photographs import joined_alignments, read_alignment
 from pulse_jax.runs.records import SOLUTIONS_FILE, Tally, moved_command, read_record, record_bytes
+from pulse_jax.runs.run_page import page_passing
 from pulse_jax.runs.sheets import Look, inputs_shown, run_sheet, sheet_footer
 from pulse_jax.runs.sources import SourceRun, have_same_results, listed_name
 from pulse_jax.runs.summary_file import write_summary
@@ -149,7 +150,9 @@ class _Joint:
         # One run may have been able to use what another one was not.
         failures = [one for one in failed.values() if one["input"] not in solved]
         files = [file for name in self._names for file in self._source(name).files[name]]
-        write_summary(self._part, self._summary(failures), [*files, *own], inputs=self._records())
+        summary = self._summary(failures)
+        records = page_passing(self._part, summary, self._tally, self._records())
+        write_summary(self._part, summary, [*files, *own], inputs=records)
         return Merged(
             tally=self._tally, doubles=self._doubles, missing=self._missing, shards=self._absent(), failed=failures
         )
@@ -161,7 +164,7 @@ class _Joint:
     def _own_files(self) -> list[str]:
         """The files of the run itself, some of which may not come to be."""
         known = {file for run in self._runs for file in run.summary["files"]}
-        return [file for file in (RUN_SHEET, ALIGNMENT_FILE, FACES_SHEET, RUN_FILE) if file in known]
+        return [RUN_PAGE, *(file for file in (RUN_SHEET, ALIGNMENT_FILE, FACES_SHEET, RUN_FILE) if file in known)]
 
     def _take(self, run: SourceRun, name: str) -> InputRecord:
         """Takes the folder of a finished input over, and returns its record as it now is."""

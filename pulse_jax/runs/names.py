@@ -9,8 +9,10 @@ __all__ = [
     "FACES_SHEET",
     "HIDDEN",
     "KEPT",
+    "ORIGINAL",
     "RESERVED",
     "RUN_FILE",
+    "RUN_PAGE",
     "RUN_SHEET",
     "STATE",
     "is_input_name",
@@ -21,11 +23,15 @@ RUN_FILE = "run.toml"
 """What a run's options are called, from which it can be repeated."""
 RUN_SHEET = "sheet.png"
 """The sheet of a run's first inputs."""
+RUN_PAGE = "index.html"
+"""The page on which all of a run is looked at."""
+ORIGINAL = "original.png"
+"""The picture that an input was made from, in its folder, where it is known."""
 ALIGNMENT_FILE = "alignment.json"
 """The record of photographs and the faces that were cut out of them."""
 FACES_SHEET = "faces.png"
 """The sheet of photographs with what was found in them."""
-RESERVED = (RUN_SHEET, SUMMARY_FILE, RUN_FILE, ALIGNMENT_FILE, FACES_SHEET)
+RESERVED = (RUN_SHEET, RUN_PAGE, SUMMARY_FILE, RUN_FILE, ALIGNMENT_FILE, FACES_SHEET)
 """What a run itself calls its files, so that no input's folder can be called so."""
 HIDDEN = ".pulse-jax-"
 """How a run's own hidden files begin, with which no input's folder can begin."""
@@ -36,7 +42,7 @@ KEPT = f"{STATE}/inputs"
 # What runs call the files of an input.
 _PICTURE = r"(solution|downscaled)_[0-9]{2,}(_noise_[0-9]{2,})?\.(png|webp|jpg)"
 _LATENTS = r"projected_w(_[0-9]{2,})?\.npz|w\.npy|projected\.pt"
-_RESULT = re.compile(rf"{_PICTURE}|(input|sheet)\.png|solutions\.(npz|json)|(search|morph)\.webp|{_LATENTS}")
+_RESULT = re.compile(rf"{_PICTURE}|(input|original|sheet)\.png|solutions\.(npz|json)|(search|morph)\.webp|{_LATENTS}")
 
 
 def is_result(name: str) -> bool:

@@ -18,7 +18,7 @@ from pulse_jax.images.files import ImageError
 from pulse_jax.images.formats import suffix_of
 from pulse_jax.runs.formats import FORMAT, InputRecord, Settings, SolutionRecord, SolutionsFile, VariationRecord
 from pulse_jax.runs.inputs import Input, title_of
-from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET, RUN_FILE, RUN_SHEET
+from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET, ORIGINAL, RUN_FILE, RUN_PAGE, RUN_SHEET
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.solution_files import KeptSolution, file_names
 from pulse_jax.search.problems import Solution, image_number
@@ -94,8 +94,9 @@ def result_files(plan: RunPlan) -> list[str]:
     sheet = [RUN_SHEET] if plan.sheets else []
     each = ["input.png", *pictures, *moving, "solutions.npz", SOLUTIONS_FILE, *sheet]
     files = [f"{plan.names[path]}/{file}" for path in plan.inputs for file in each]
+    files += [f"{name}/{ORIGINAL}" for name in sorted({*plan.names.values()} & {*plan.originals})]
     faces = [] if plan.alignment is None else [ALIGNMENT_FILE, *([FACES_SHEET] if plan.sheets else [])]
-    return files + sheet + faces + ([RUN_FILE] if plan.options else [])
+    return files + [RUN_PAGE] + sheet + faces + ([RUN_FILE] if plan.options else [])
 
 
 def run_settings(plan: RunPlan, lanes: int) -> Settings:
@@ -189,6 +190,8 @@ def input_record(plan: RunPlan, one: Input, solutions: list[SolutionRecord]) -> 
         "searches": len(one.ended),
         "solutions": solutions,
     }
+    if one.name in plan.originals:
+        record["original"] = f"{one.name}/{ORIGINAL}"
     if one.face:
         record["face"] = one.face
     return record

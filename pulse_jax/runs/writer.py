@@ -23,7 +23,7 @@ from pulse_jax.runs.additions import save_animation
 from pulse_jax.runs.folder import RunFolder
 from pulse_jax.runs.formats import InputRecord, SolutionRecord
 from pulse_jax.runs.inputs import Input
-from pulse_jax.runs.names import KEPT
+from pulse_jax.runs.names import KEPT, ORIGINAL
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import (
     SOLUTIONS_FILE,
@@ -272,6 +272,8 @@ class InputWriter:
                 self._animate(one, ranked, record, part)
                 if plan.sheets:
                     save_png(part / "sheet.png", input_sheet(self._look, record, one.low_res, tiles))
+            if one.name in plan.originals:
+                save_picture(part / ORIGINAL, to_uint8(plan.originals[one.name]), "png")
             (part / SOLUTIONS_FILE).write_bytes(record_bytes(record))
 
         if self._process is not None:

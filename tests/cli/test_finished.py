@@ -22,7 +22,7 @@ def test_nothing_is_left_to_do(fake, inputs, tmp_path, capsys):
     assert run("upsample", inputs, "--output", out) == 0
     assert capsys.readouterr().out == f"Nothing left to do: 1 of 1 inputs are finished in {out}\n"
     assert contents(out) == before and len(fake.calls) == solved
-    assert sorted(path.name for path in out.iterdir()) == ["a", "run.toml", "sheet.png", "summary.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["a", "index.html", "run.toml", "sheet.png", "summary.json"]
 
 
 def test_what_is_new_is_added(fake, inputs, tmp_path):
@@ -37,13 +37,13 @@ def test_what_is_new_is_added(fake, inputs, tmp_path):
     summary = summary_of(out)
     assert summary["finished"] and summary["solutions"] == 6
     assert sorted(entry["solved"] for entry in summary["inputs"]) == [f"{name}/input.png" for name in "abc"]
-    assert {file for file in summary["files"] if "/" not in file} == {"run.toml", "sheet.png"}
+    assert {file for file in summary["files"] if "/" not in file} == {"index.html", "run.toml", "sheet.png"}
     after = contents(out)
     assert all(after[file] == before[file] for file in before if file.startswith("a/"))
     assert set(listing(out)) - {"summary.json"} == set(summary["files"])
     # All of it is one run, which another may replace.
     assert run("upsample", tmp_path / "c.png", "--output", out, "--overwrite", "--restarts", 1) == 0
-    assert {file.split("/")[0] for file in listing(out)} == {"c", "run.toml", "sheet.png", "summary.json"}
+    assert {file.split("/")[0] for file in listing(out)} == {"c", "index.html", "run.toml", "sheet.png", "summary.json"}
 
 
 def test_a_picture_that_has_changed_is_solved_anew(fake, inputs, tmp_path, capsys):

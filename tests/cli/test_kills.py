@@ -71,6 +71,9 @@ def assert_same_results(ours, theirs):
                 assert set(a) == set(b)
                 for key in a:
                     np.testing.assert_array_equal(a[key], b[key])
+        elif name == "index.html":
+            a, b = (file.read_text().replace(f"{out}/", "OUT/") for file, out in ((one, ours), (two, theirs)))
+            assert a == b
         elif name.endswith(".json"):
             a = json.loads(one.read_text().replace(f"{ours}/", "OUT/"))
             b = json.loads(two.read_text().replace(f"{theirs}/", "OUT/"))

@@ -25,7 +25,7 @@ def test_an_interrupt_keeps_what_is_finished(fake, inputs, tmp_path, capsys):
     assert run("upsample", inputs, "--output", out, "--restarts", 2) == 130
     told = f"Interrupted: 1 of 3 inputs are finished, kept in {out}. The same command goes on from here.\n"
     assert told in capsys.readouterr().err
-    assert shown(out) == {"a", "run.toml", "sheet.png", "summary.json"}
+    assert shown(out) == {"a", "index.html", "run.toml", "sheet.png", "summary.json"}
     summary = summary_of(out)
     assert not summary["finished"] and len(summary["inputs"]) == 1 and summary["solutions"] == 2
     assert all(not check.fault for of_input in verify(out) for check in of_input)
@@ -134,7 +134,7 @@ def test_a_damaged_kept_solution_is_searched_again(fake, inputs, tmp_path):
     fake.interrupt_after = None
     assert run(*words) == 0
     assert fake.calls[-1][0].ended == {1: False}
-    assert shown(tmp_path / "out") == {"a", "run.toml", "sheet.png", "summary.json"} and not left.exists()
+    assert shown(tmp_path / "out") == {"a", "index.html", "run.toml", "sheet.png", "summary.json"} and not left.exists()
 
 
 def test_a_picture_that_was_taken_away_stops_no_run(fake, inputs, tmp_path):

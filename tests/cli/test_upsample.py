@@ -36,7 +36,7 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
     each = ["input.png", "sheet.png", "solutions.json", "solutions.npz"]
     each += [f"{kind}_0{k}.png" for k in (1, 2, 3) for kind in ("solution", "downscaled")]
     assert listing(out) == sorted(
-        ["run.toml", "sheet.png", "summary.json", *(f"{n}/{file}" for n in "ab" for file in each)]
+        ["index.html", "run.toml", "sheet.png", "summary.json", *(f"{n}/{file}" for n in "ab" for file in each)]
     )
     summary = summary_of(out)
     assert sorted(summary["files"]) == [file for file in listing(out) if file != "summary.json"]
@@ -75,7 +75,7 @@ def test_upsample_writes_everything(fake, inputs, tmp_path, capsys):
         np.testing.assert_array_equal(problem.low_res, pixels[name].astype(np.float32) / np.float32(255))
     screen = capsys.readouterr()
     assert (
-        "4 of 6 solutions are feasible (error at most 0.2)" in screen.out and f"Look at {out}/sheet.png" in screen.out
+        "4 of 6 solutions are feasible (error at most 0.2)" in screen.out and f"Look at {out}/index.html" in screen.out
     )
     assert "a.png: 2 of 3 feasible" in screen.err and "6/6 searches" in screen.err
 
@@ -151,6 +151,7 @@ def test_names_that_results_cannot_have(fake, inputs, tmp_path, capsys, name):
     assert "rename the file" in capsys.readouterr().err
     assert {file.split("/")[0] for file in listing(tmp_path / "out")} == {
         "good",
+        "index.html",
         "run.toml",
         "sheet.png",
         "summary.json",
@@ -199,7 +200,7 @@ def test_a_bad_file_costs_only_itself(fake, inputs, tmp_path, capsys):
     summary = summary_of(out)
     assert len(summary["failed"]) == 12 and summary["finished"]
     names = {file.split("/")[0] for file in listing(out)}
-    assert names == {"good", "good.png", "inside.png", "run.toml", "sheet.png", "summary.json"}
+    assert names == {"good", "good.png", "index.html", "inside.png", "run.toml", "sheet.png", "summary.json"}
     assert "cut.png: cannot be used (told at the end)" in err
 
 
@@ -385,7 +386,7 @@ def test_a_full_disk_leaves_no_half_of_anything(fake, inputs, tmp_path, capsys, 
     monkeypatch.setattr(writer, "write_solutions", fill)
     assert run("upsample", inputs, "--output", tmp_path / "out", "--restarts", 1) == 1
     assert "cannot be written to (No space left on device)" in capsys.readouterr().err
-    assert shown(tmp_path / "out") == {"a", "run.toml", "sheet.png", "summary.json"}
+    assert shown(tmp_path / "out") == {"a", "index.html", "run.toml", "sheet.png", "summary.json"}
     assert not summary_of(tmp_path / "out")["finished"]
     monkeypatch.setattr(writer, "write_solutions", real)
     solved = len(fake.calls)
