@@ -81,7 +81,7 @@ def test_an_empty_shard_is_a_finished_run(fake, inputs, tmp_path, capsys):
     assert faults(summary, UpsampleSummary) == []
     assert summary["finished"] and summary["inputs"] == [] and summary["solutions"] == 0
     assert summary["shard"] == {"listed": ["a"], "taken": []}
-    assert shown(out) == {"run.toml", "summary.json"}
+    assert shown(out) == {"index.html", "run.toml", "summary.json"}
     before = (out / "summary.json").read_bytes()
     assert run(*words) == 0
     assert capsys.readouterr().out == f"Nothing left to do: 0 of 0 inputs are finished in {out}\n"

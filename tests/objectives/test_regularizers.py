@@ -109,7 +109,8 @@ def test_float32_is_close_to_float64(unchecked, name):
         function, _ = _terms(jnp.float64)[name]
         double = jax.jit(jax.value_and_grad(function))(jnp.asarray(_random(*shape, seed=9)))
     for got, expected in zip(single, double, strict=True):
-        np.testing.assert_allclose(got, expected, rtol=2e-4, atol=1e-5 * np.abs(expected).max())
+        # VGG's gradients add up thousands of terms a layer, in orders that differ from CPU to CPU: 2e-5 was seen.
+        np.testing.assert_allclose(got, expected, rtol=2e-4, atol=5e-5 * np.abs(expected).max())
 
 
 def test_values_by_hand():

@@ -19,7 +19,7 @@ def generator():
     return tiny_generator("stylegan2-8", contrast=0.1)
 
 
-@pytest.mark.parametrize("text", [MASK, f"{MASK}|gray"])
+@pytest.mark.parametrize("text", [f"{MASK}|gray"])
 def test_solutions_are_judged_by_the_chain_and_come_nearer_by_it(generator, text):
     known = np.ones((SIDE, SIDE, 1))
     known[: SIDE // 2, : SIDE // 2] = 0
