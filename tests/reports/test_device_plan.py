@@ -84,6 +84,7 @@ def _plan(cells, networks, minutes=10.0):
     )
 
 
+@pytest.mark.slow  # the suite has the command's own (tests/cli/test_benchmark_plan.py)
 def test_all_sections_are_filled_and_a_cell_that_fails_says_so_and_the_rest_goes_on(monkeypatch):
     real = speed.step_rates
 
