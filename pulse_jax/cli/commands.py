@@ -7,6 +7,7 @@ from pulse_jax.cli.options.benchmark import Benchmark
 from pulse_jax.cli.options.convert import Convert
 from pulse_jax.cli.options.demo import Demo
 from pulse_jax.cli.options.downscale import Downscale
+from pulse_jax.cli.options.evaluate import Evaluate
 from pulse_jax.cli.options.export import Export
 from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.cli.options.fit_start import FitStart
@@ -41,6 +42,7 @@ COMMANDS = {
     "align": Command(Align, "pulse_jax.cli.align:run_align"),
     "paste": Command(Paste, "pulse_jax.cli.paste:run_paste"),
     "demo": Command(Demo, "pulse_jax.cli.demo:run_demo"),
+    "evaluate": Command(Evaluate, "pulse_jax.cli.evaluate:run_evaluate"),
     "sample": Command(Sample, "pulse_jax.cli.sample:run_sample"),
     "latents": Command(Latents, "pulse_jax.cli.latents:run_latents"),
     "convert": Command(Convert, "pulse_jax.cli.convert:run_convert"),

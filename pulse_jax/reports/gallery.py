@@ -22,7 +22,8 @@ _MARK = "{data}"
 class GallerySolution(TypedDict, total=False):
     """A solution as the page shows it; `image`, `downscaled` and `feasible` are needed, paths relative to the page.
 
-    A number `plausibility`, if there is one, is shown and sorted by.
+    A number `plausibility`, if there is one, is shown and sorted by. Solutions of several presets have a `preset` and
+    `latents` of their own, in which they are the `row`; `measures` are names and values of more numbers.
     """
 
     image: str
@@ -37,12 +38,16 @@ class GallerySolution(TypedDict, total=False):
     plausibility: float
     command: str
     variations: list[str]
+    preset: str
+    latents: str
+    row: int
+    measures: Sequence[tuple[str, str]]
 
 
 class GalleryItem(TypedDict, total=False):
     """An input as the page shows it, paths relative to the page.
 
-    All but `original`, `latents`, `preset` and `sheet` are needed.
+    All but `original`, `latents`, `preset`, `group` and `sheet` are needed.
     """
 
     title: str
@@ -53,6 +58,7 @@ class GalleryItem(TypedDict, total=False):
     latents: str
     sheet: str | None
     preset: str
+    group: str
     solutions: list[GallerySolution]
 
 
@@ -68,6 +74,7 @@ class GalleryHead:
         stats: Names and values of the numbers to be seen first.
         facts: Names and values of how it was made.
         failures: What could not be used, and why.
+        sections: HTML above the solutions, whose texts are escaped.
     """
 
     title: str
@@ -77,6 +84,7 @@ class GalleryHead:
     stats: Sequence[tuple[str, str]]
     facts: Sequence[tuple[str, str]]
     failures: Sequence[tuple[str, str]] = ()
+    sections: str = ""
 
 
 def passing(file: Path, head: GalleryHead, entries: Iterable[tuple[T, GalleryItem]]) -> Iterator[T]:
@@ -111,6 +119,7 @@ def _template(head: GalleryHead) -> tuple[str, str]:
         "{stats}": "".join(f"<div>{_pair(*pair)}</div>" for pair in head.stats),
         "{facts}": "".join(_pair(*pair) for pair in head.facts),
         "{failures}": _failures(head.failures),
+        "{sections}": head.sections,
         "{css}": _asset("page.css"),
         "{js}": _asset("page.js"),
     }

@@ -6,13 +6,14 @@ from the user, by the options that `WEIGHTS` names.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
+from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.degradations.protocol import Degradation
 from pulse_jax.reports import feature_sets, metrics
 from pulse_jax.reports.niqe import NiqeModel, niqe
@@ -67,12 +68,14 @@ class PictureCase:
         low_res: The input that it is a solution of.
         degradation: D, which brings the one to the other's size.
         truth: The picture that the input was made of, of the solution's shape; None where it is not known.
+        clean: What the truth merely downscales to (h, w, 3), where the input is a disturbed version of it.
     """
 
     image: np.ndarray
     low_res: np.ndarray
     degradation: Degradation
     truth: np.ndarray | None = None
+    clean: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,15 @@ class SetCase:
     """All solutions of a preset, and the truths.
 
     Attributes:
-        images: Solutions (n, h, w, 3) in [0, 1], floating-point.
-        truths: True pictures (m, h, w, 3).
+        images: Solutions (h, w, 3) in [0, 1], floating-point, all of one size; read one at a time, where they come
+            from files.
+        truths: True pictures (h, w, 3).
         image_features: What `inception_rows` gives of the solutions; None without its weights.
         truth_features: The same of the truths.
     """
 
-    images: np.ndarray
-    truths: np.ndarray
+    images: Sequence[np.ndarray] | np.ndarray
+    truths: Sequence[np.ndarray] | np.ndarray
     image_features: np.ndarray | None = None
     truth_features: np.ndarray | None = None
 
@@ -162,12 +166,12 @@ def _compiled(name: str) -> Callable[..., Any]:
 
 
 def inception_rows(
-    network: "Inception", images: Float[np.ndarray, "n h w 3"], *, batch: int = _BATCH
+    network: "Inception", images: Sequence[np.ndarray] | np.ndarray, *, batch: int = _BATCH
 ) -> Float[np.ndarray, "n 2048"]:
     """Return Inception's features of pictures in [0, 1], so many at a time; pictures of a shape share one program."""
     rows = []
     for start in range(0, len(images), batch):
-        part = np.asarray(images[start : start + batch], np.float32)
+        part = np.stack([images[i] for i in range(start, min(start + batch, len(images)))]).astype(np.float32)
         filled = np.concatenate([part, np.repeat(part[-1:], batch - len(part), axis=0)])
         rows.append(np.asarray(_compiled("inception")(network, filled))[: len(part)])
     return np.concatenate(rows) if rows else np.empty((0, 2048), np.float32)
@@ -179,6 +183,12 @@ def _error(case: PictureCase, weights: Weights) -> float:
 
 def _consistency(case: PictureCase, weights: Weights) -> float:
     return float(metrics.psnr(case.degradation.apply_float64(case.image), np.asarray(case.low_res, np.float64)))
+
+
+def _clean_error(case: PictureCase, weights: Weights) -> float:
+    if case.clean is None:
+        raise ValueError("error against the clean input: the input itself is clean")
+    return float(Bicubic(len(case.image) // len(case.clean)).error(case.image, case.clean))
 
 
 def _truth(case: PictureCase) -> np.ndarray:
@@ -238,6 +248,7 @@ _INCEPTION: Any = {"needs": ("inception",), "needs_truth": True}
 PICTURE_MEASURES: tuple[Measure[PictureCase], ...] = (
     Measure("downscaling_error", "downscaling error", "lower", _error),
     Measure("consistency_psnr", "PSNR of the downscaled solution", "higher", _consistency, "dB"),
+    Measure("clean_error", "error against the clean input", "lower", _clean_error),
     Measure("psnr", "PSNR", "higher", _psnr, "dB", needs_truth=True),
     Measure("ssim", "SSIM", "higher", _ssim, needs_truth=True),
     Measure("lpips", "LPIPS", "lower", _lpips, needs=("perceptual",), needs_truth=True),

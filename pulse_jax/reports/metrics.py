@@ -6,6 +6,7 @@ arguments, in float64 unless said otherwise; randomness comes from fixed seeds.
 
 import importlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -272,40 +273,67 @@ def patches(level: Float[np.ndarray, "n h w 3"], *, per_image: int = 64, seed: i
         per_image: Patches of each picture.
         seed: Seed of the draws.
     """
-    n, height, width, _ = level.shape
+    corners = _corners(level.shape[:3], per_image, seed)
+    return _standardised(np.stack([_cut(picture, at) for picture, at in zip(level, corners, strict=True)]))
+
+
+def _corners(shape: tuple[int, ...], per_image: int, seed: int) -> np.ndarray:
+    """Where patches of n pictures (h, w) begin, (n, 2, per_image)."""
+    count, height, width = shape
     rng = np.random.default_rng(seed)
-    rows = rng.integers(0, height - _PATCH + 1, (n, per_image))
-    columns = rng.integers(0, width - _PATCH + 1, (n, per_image))
-    windows = np.lib.stride_tricks.sliding_window_view(level, (_PATCH, _PATCH), axis=(1, 2))
-    drawn = windows[np.arange(n)[:, None], rows, columns].reshape(n * per_image, 3, _PATCH**2)
+    ends = (height - _PATCH + 1, width - _PATCH + 1)
+    return np.stack([rng.integers(0, end, (count, per_image)) for end in ends], axis=1)
+
+
+def _cut(picture: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Patches (per_image, 3, 7, 7) of a picture."""
+    return np.lib.stride_tricks.sliding_window_view(picture, (_PATCH, _PATCH), axis=(0, 1))[tuple(corners)]
+
+
+def _standardised(drawn: np.ndarray) -> Float[np.ndarray, "m 147"]:
+    """Patches (n, per_image, 3, 7, 7) as rows, each channel with mean 0 and deviation 1."""
+    drawn = drawn.reshape(-1, 3, _PATCH**2)
     axes: Any = {"axis": (0, 2), "keepdims": True, "dtype": np.float64}
     drawn = (drawn - drawn.mean(**axes)) / np.maximum(drawn.std(**axes), 1e-8)
     return drawn.reshape(len(drawn), -1).astype(np.float32)
 
 
-def patch_distances(a: Float[np.ndarray, "n h w 3"], b: Float[np.ndarray, "n h w 3"]) -> list[float]:
+def patch_distances(a: Sequence[np.ndarray] | np.ndarray, b: Sequence[np.ndarray] | np.ndarray) -> list[float]:
     """Return sliced Wasserstein distances of 7×7 patches on the levels of a Laplacian pyramid, finest first, to 16×16.
 
     Texture, colours and contrast left aside. Source: Karras et al. 2018, "Progressive growing of GANs", section 5,
     with another pyramid (see `laplacian_pyramid`), so its numbers (there ×1000) are near these, not equal to them.
 
     Args:
-        a: Pictures.
+        a: Pictures (h, w, 3), all of one size; looked at once, one after another, so that they may come from files.
         b: As many other pictures of the same size.
 
     Raises:
-        ValueError: The sets differ in number or size.
+        ValueError: The sets differ in number or size, or are empty.
     """
-    if a.shape != b.shape:
-        raise ValueError(f"b: expected as many pictures as in a, {a.shape}, got {b.shape}")
-    levels, side = 1, min(a.shape[1:3])
+    if len(a) != len(b) or not len(a) or np.shape(a[0]) != np.shape(b[0]):
+        told = [f"{len(some)} of {np.shape(some[0])}" if len(some) else "none" for some in (a, b)]
+        raise ValueError(f"b: expected as many pictures as in a, {told[0]}, got {told[1]}")
+    return [
+        sliced_wasserstein_distance(ours, theirs, seed=i)
+        for i, (ours, theirs) in enumerate(zip(_patches_of_levels(a), _patches_of_levels(b), strict=True))
+    ]
+
+
+def _patches_of_levels(pictures: Sequence[np.ndarray] | np.ndarray, per_image: int = 64) -> list[np.ndarray]:
+    """`patches` of every level of the pictures' pyramids; of the pictures themselves, one at a time is in memory."""
+    height, width = np.shape(pictures[0])[:2]
+    levels, side = 1, min(height, width)
     while side >= 32 and side % 2 == 0:
         levels, side = levels + 1, side // 2
-    pyramids = (laplacian_pyramid(np.asarray(images, np.float32), levels) for images in (a, b))
-    return [
-        sliced_wasserstein_distance(patches(level_a, seed=i), patches(level_b, seed=i), seed=i)
-        for i, (level_a, level_b) in enumerate(zip(*pyramids, strict=True))
-    ]
+    shapes = [(len(pictures), height // 2**i, width // 2**i) for i in range(levels)]
+    corners = [_corners(shape, per_image, seed=i) for i, shape in enumerate(shapes)]
+    drawn = [np.empty((len(pictures), per_image, 3, _PATCH, _PATCH), np.float32) for _ in range(levels)]
+    for number, picture in enumerate(pictures):
+        pyramid = laplacian_pyramid(np.asarray(picture, np.float32)[None], levels)
+        for rows, level, at in zip(drawn, pyramid, corners, strict=True):
+            rows[number] = _cut(level[0], at[number])
+    return [_standardised(rows) for rows in drawn]
 
 
 def _moments(points: Float[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,8 @@ __all__ = [
     "BenchmarkSummary",
     "DownscaleSummary",
     "DownscaledRecord",
+    "EvaluateSummary",
+    "EvaluatedCase",
     "FaceRecord",
     "FailureRecord",
     "GeneratorRecord",
@@ -220,6 +222,26 @@ class DownscaleSummary(Summary):
     factor: int | None
     versions: dict[str, str | None]
     inputs: list[DownscaledRecord]
+    failed: list[FailureRecord]
+
+
+class EvaluatedCase(TypedDict):
+    """One way in which inputs were made of pictures."""
+
+    name: str
+    factor: int
+    degradation: str
+
+
+class EvaluateSummary(Summary):
+    """The `summary.json` of `evaluate`; what was measured is in `results.json`."""
+
+    presets: list[str]
+    cases: list[EvaluatedCase]
+    generator: GeneratorRecord
+    versions: dict[str, str | None]
+    device: dict[str, Any]
+    settings: dict[str, Any]
     failed: list[FailureRecord]
 
 

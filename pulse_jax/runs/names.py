@@ -6,10 +6,12 @@ from pulse_jax.runs.summary_file import SUMMARY_FILE
 
 __all__ = [
     "ALIGNMENT_FILE",
+    "EVALUATION_FILES",
     "FACES_SHEET",
     "HIDDEN",
     "KEPT",
     "ORIGINAL",
+    "REPORT_PAGE",
     "RESERVED",
     "RUN_FILE",
     "RUN_PAGE",
@@ -31,7 +33,11 @@ ALIGNMENT_FILE = "alignment.json"
 """The record of photographs and the faces that were cut out of them."""
 FACES_SHEET = "faces.png"
 """The sheet of photographs with what was found in them."""
-RESERVED = (RUN_SHEET, RUN_PAGE, SUMMARY_FILE, RUN_FILE, ALIGNMENT_FILE, FACES_SHEET)
+REPORT_PAGE = "report.html"
+"""The page of an evaluation."""
+EVALUATION_FILES = (REPORT_PAGE, "results.json", "results.csv", "results.md", "results.tex")
+"""What an evaluation comes to."""
+RESERVED = (RUN_SHEET, RUN_PAGE, SUMMARY_FILE, RUN_FILE, ALIGNMENT_FILE, FACES_SHEET, *EVALUATION_FILES)
 """What a run itself calls its files, so that no input's folder can be called so."""
 HIDDEN = ".pulse-jax-"
 """How a run's own hidden files begin, with which no input's folder can begin."""

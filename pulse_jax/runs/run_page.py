@@ -12,12 +12,13 @@ from pulse_jax.runs.records import Tally
 from pulse_jax.search.presets import INTERPOLATIONS
 from pulse_jax.system.text import printable
 
-__all__ = ["page_passing"]
+__all__ = ["IMAGINED", "gallery_solution", "page_passing"]
 
-_IMAGINED = (
+IMAGINED = (
     "The people in the solutions are imagined; they do not exist. Nothing here recovers who is in a picture: "
     "do not use it to identify, accuse, rank or depict real people."
 )
+"""What every page says above pictures that were searched for."""
 _NUMBERS = ("downscaling_error", "loss", "steps", "status", "restart", "command")
 
 
@@ -68,7 +69,7 @@ def _head(summary: Mapping[str, Any], tally: Tally) -> GalleryHead:
     return GalleryHead(
         title=f"{inputs}, {tally.feasible:,} of {tally.solutions:,} solutions feasible",
         lead=lead.strip(),
-        notice=_IMAGINED if searches else f"Enlarged by {preset} interpolation, without a search.",
+        notice=IMAGINED if searches else f"Enlarged by {preset} interpolation, without a search.",
         eps=eps,
         stats=stats,
         facts=[(name, printable(value)) for name, value in facts],
@@ -83,7 +84,7 @@ def _item(record: InputRecord, *, has_latents: bool) -> GalleryItem:
         "size": record["size"],
         "solved": record["solved"],
         "sheet": record["sheet"],
-        "solutions": [_solution(entry) for entry in record["solutions"]],
+        "solutions": [gallery_solution(entry) for entry in record["solutions"]],
     }
     if has_latents:
         item["latents"] = record["latents"]
@@ -92,12 +93,19 @@ def _item(record: InputRecord, *, has_latents: bool) -> GalleryItem:
     return item
 
 
-def _solution(entry: SolutionRecord) -> GallerySolution:
-    solution: Any = {"image": entry["image"], "downscaled": entry["downscaled"], "feasible": entry["feasible"]}
+def gallery_solution(entry: SolutionRecord, run: str = "") -> GallerySolution:
+    """Return a solution as pages show it.
+
+    Args:
+        entry: Its entry in the run's records.
+        run: Path of the run's folder relative to the page, with a slash at its end; nothing if the page lies in it.
+    """
+    pictures = {name: run + entry[name] for name in ("image", "downscaled")}
+    solution: Any = {**pictures, "feasible": entry["feasible"]}
     solution.update((name, entry[name]) for name in _NUMBERS)
     for name in ("moved", "plausibility"):
         if isinstance(number := entry.get(name), int | float) and number:
             solution[name] = number
     if variations := entry.get("variations"):
-        solution["variations"] = [variation["image"] for variation in variations]
+        solution["variations"] = [run + variation["image"] for variation in variations]
     return solution

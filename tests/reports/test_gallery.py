@@ -62,13 +62,16 @@ def test_page_works_in_a_browser(tmp_path, dark):
     with browser(tmp_path / "profile") as tab:
         tab.open(tmp_path / "index.html", dark=dark)
         paper = tab.js("getComputedStyle(document.body).backgroundColor")
+        # Inputs without a feasible solution come first.
+        assert tab.js(titles)[:3] == ["picture 0", "picture 3", "picture 6"]
+        choose = "for (const one of [document.getElementById('{}')]) "
+        choose += "{{ one.value = '{}'; one.dispatchEvent(new Event('input')) }}"
+        tab.js(choose.format("sort", "listed"))
         assert tab.js(titles)[7] == NASTY and "1 input could not be used" in tab.js("document.body.innerText")
         assert tab.js("document.querySelectorAll('.row').length") < 60  # the others come as one scrolls
         tab.js("scrollTo(0, 1e7)")
         tab.wait("document.querySelectorAll('.row').length > 24")
 
-        choose = "for (const one of [document.getElementById('{}')]) "
-        choose += "{{ one.value = '{}'; one.dispatchEvent(new Event('input')) }}"
         tab.js(choose.format("verdict", "none"))
         assert tab.js("document.getElementById('count').textContent") == "20 of 60 inputs, 40 solutions"
         tab.js(choose.format("verdict", ""))
@@ -108,3 +111,31 @@ def test_page_works_in_a_browser(tmp_path, dark):
             tab.open(tmp_path / "index.html", width=width, dark=dark)
             assert tab.js("document.documentElement.scrollWidth") <= width
         assert tab.complaints == [] and all(url.startswith("file:") for url in tab.requests)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_solutions_of_several_presets_stand_side_by_side_and_are_filtered(tmp_path):
+    """As on the page of an evaluation: presets name solutions, kinds of inputs are chosen, tables stand above."""
+    items = [item(i) for i in range(6)]
+    for number, one in enumerate(items):
+        one["group"] = ["8×", "16×"][number % 2]
+        for k, solution in enumerate(one["solutions"]):
+            solution |= {"preset": ["fast", "bicubic"][k], "row": 0, "latents": f"runs/{k}/solutions.npz"}
+            solution["measures"] = [("PSNR [dB]", "21.5")]
+    write(tmp_path, items, sections='<section aria-label="Results"><h2>Results</h2></section>')
+    choose = "for (const one of [document.getElementById('{}')]) "
+    choose += "{{ one.value = '{}'; one.dispatchEvent(new Event('input')) }}"
+    with browser(tmp_path / "profile") as tab:
+        tab.open(tmp_path / "index.html")
+        assert tab.js("document.querySelector('section h2').textContent") == "Results"
+        tab.js(choose.format("group", "16×"))
+        assert tab.js("document.getElementById('count').textContent") == "3 of 6 inputs, 6 solutions"
+        tab.js(choose.format("preset", "bicubic"))
+        assert tab.js("document.getElementById('count').textContent") == "3 of 6 inputs, 3 solutions"
+        tab.js("document.querySelector('button.tile').click()")
+        assert tab.js("document.getElementById('dialog-title').textContent") == "picture: bicubic"
+        told = tab.js("document.getElementById('dialog').innerText")
+        assert "21.5" in told and "row 0 of solutions.npz" in told
+        assert tab.js("[...document.querySelectorAll('#links a')].some(a => a.href.endsWith('runs/1/solutions.npz'))")
+        assert not tab.complaints

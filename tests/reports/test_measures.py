@@ -17,7 +17,8 @@ RNG = np.random.default_rng(0)
 TRUTH = RNG.random((192, 192, 3))
 IMAGE = np.clip(TRUTH + 0.1 * RNG.normal(size=TRUTH.shape), 0, 1)
 D = Bicubic(8)
-CASE = PictureCase(IMAGE, D.apply_float64(TRUTH), D, TRUTH)
+CLEAN = D.apply_float64(TRUTH)
+CASE = PictureCase(IMAGE, CLEAN, D, TRUTH, CLEAN)
 BY_NAME: dict[str, Any] = {measure.name: measure for measure in (*PICTURE_MEASURES, *SET_MEASURES)}
 WEIGHTS = Weights(niqe_model=NiqeModel(np.zeros(36), np.eye(36)), perceptual=tiny_perceptual(), inception={})
 
@@ -37,11 +38,20 @@ def test_numbers_of_a_picture_are_those_of_the_functions():
     assert found["consistency_psnr"].value == pytest.approx(-10 * np.log10(error))
 
 
+def test_a_disturbed_input_has_an_error_against_the_clean_one_too():
+    noisy = np.clip(CLEAN + 0.1 * RNG.normal(size=CLEAN.shape), 0, 1)
+    case = PictureCase(IMAGE, noisy, D, TRUTH, CLEAN)
+    assert measured(BY_NAME["clean_error"], case, WEIGHTS).value == pytest.approx(float(D.error(IMAGE, CLEAN)))
+    assert measured(BY_NAME["downscaling_error"], case, WEIGHTS).value == pytest.approx(float(D.error(IMAGE, noisy)))
+    alone = measured(BY_NAME["clean_error"], PictureCase(IMAGE, noisy, D, TRUTH), WEIGHTS)
+    assert alone.value is None and "itself is clean" in alone.why
+
+
 @pytest.mark.parametrize("name", [measure.name for measure in PICTURE_MEASURES])
 def test_a_perfect_picture_is_at_least_as_good(name):
     if name == "niqe":
         return  # which knows no truth
-    perfect = measured(BY_NAME[name], PictureCase(TRUTH, CASE.low_res, D, TRUTH), WEIGHTS).value
+    perfect = measured(BY_NAME[name], PictureCase(TRUTH, CASE.low_res, D, TRUTH, CLEAN), WEIGHTS).value
     other = measured(BY_NAME[name], CASE, WEIGHTS).value
     assert perfect is not None and other is not None
     assert (perfect > other) == (BY_NAME[name].better == "higher")

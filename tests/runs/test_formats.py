@@ -13,6 +13,7 @@ from pulse_jax.cli import main
 from pulse_jax.runs import formats
 from pulse_jax.runs.formats import (
     DownscaleSummary,
+    EvaluateSummary,
     InputRecord,
     SampleSummary,
     SolutionRecord,
@@ -62,6 +63,9 @@ def runs(tmp_path_factory):
     run(0, "downscale", home / "search" / "a" / "solution_01.png", "--output", home / "downscale", "--factor", 1)
     latents = home / "search" / "a" / "solutions.npz"
     run(0, "sample", "--output", home / "sample", *generator, "--latents", latents)
+    truths = home / "search" / "a" / "solution_01.png"
+    words = ["--factors", 2, "--presets", "nearest,lanczos"]
+    run(0, "evaluate", "--data", truths, "--output", home / "evaluate", *generator, *words)
     return home
 
 
@@ -94,6 +98,7 @@ def test_the_page_says_json_types():
         ("nearest", UpsampleSummary),
         ("downscale", DownscaleSummary),
         ("sample", SampleSummary),
+        ("evaluate", EvaluateSummary),
     ],
 )
 def test_summaries_are_what_their_types_say(runs, name, kind):

@@ -69,33 +69,38 @@ function histogram() {
 }
 
 // The list: rows are made as they are scrolled to.
-const presets = [...new Set(data.items.map(item => item.preset).filter(Boolean))];
+const presetOf = (item, one) => one.preset || item.preset;
+const presets = [...new Set(data.items.flatMap(item => item.solutions.map(one => presetOf(item, one))).filter(Boolean))];
+const groups = [...new Set(data.items.map(item => item.group).filter(Boolean))];
+const nameOf = (item, i) => item.solutions[i].preset || `Solution ${i + 1}`;
 const hasPlausibility = data.items.some(item => item.solutions.some(one => isNumber(one.plausibility)));
 let shown = [], made = 0;
 const least = entry => Math.min(...entry.solutions.map(errorOf));
 const best = entry => Math.max(...entry.solutions.map(plausibilityOf));
+const isMissed = ({ item }) => item.solutions.every(one => !one.feasible);
 const orders = {
   listed: null,
+  missed: (a, b) => isMissed(b) - isMissed(a),
   lowest: (a, b) => (least(a) - least(b)) || 0,
   highest: (a, b) => (least(b) - least(a)) || 0,
   plausible: (a, b) => (best(b) - best(a)) || 0,
 };
 
 function choose() {
-  const text = $("find").value.toLowerCase(), wanted = $("verdict").value, preset = $("preset").value;
+  const text = $("find").value.toLowerCase(), wanted = $("verdict").value, preset = $("preset").value, group = $("group").value;
   shown = [];
   for (const item of data.items) {
-    if (text && !item.title.toLowerCase().includes(text) || preset && item.preset !== preset) continue;
-    const missedAll = item.solutions.every(one => !one.feasible);
-    if (wanted === "none" && !missedAll) continue;
-    const solutions = item.solutions.filter(one => wanted === "feasible" ? one.feasible : wanted === "missed" ? !one.feasible : true);
+    if (text && !item.title.toLowerCase().includes(text) || group && item.group !== group) continue;
+    if (wanted === "none" && !isMissed({ item })) continue;
+    const solutions = item.solutions.filter(one => (!preset || presetOf(item, one) === preset)
+      && (wanted === "feasible" ? one.feasible : wanted === "missed" ? !one.feasible : true));
     if (solutions.length) shown.push({ item, solutions });
   }
   const order = $("sort").value;
   if (orders[order]) {
     shown.sort(orders[order]);
     const sign = order === "highest" ? -1 : 1;
-    for (const entry of shown) entry.solutions.sort(order === "plausible" ? (a, b) => (plausibilityOf(b) - plausibilityOf(a)) || 0
+    if (order !== "missed") for (const entry of shown) entry.solutions.sort(order === "plausible" ? (a, b) => (plausibilityOf(b) - plausibilityOf(a)) || 0
       : (a, b) => sign * (errorOf(a) - errorOf(b)) || 0);
   }
   const solutions = shown.reduce((sum, entry) => sum + entry.solutions.length, 0);
@@ -114,10 +119,10 @@ function more() {
 
 function tile(item, one) {
   const number = item.solutions.indexOf(one) + 1;
-  const lines = make("span", {}, make("span", { class: one.feasible ? "good" : "missed" }, verdict(one)), make("br"),
+  const lines = make("span", {}, one.preset ? make("strong", {}, one.preset) : null, one.preset ? make("br") : null, make("span", { class: one.feasible ? "good" : "missed" }, verdict(one)), make("br"),
     make("span", { class: "soft num" }, `error ${short(one.downscaling_error)}`));
   if (isNumber(one.plausibility)) lines.append(make("br"), make("span", { class: "soft num" }, `plausibility ${short(one.plausibility)}`));
-  const button = make("button", { class: "tile", type: "button" }, picture(one.image, `Solution ${number} of ${item.title}`, "big"),
+  const button = make("button", { class: "tile", type: "button" }, picture(one.image, `${nameOf(item, number - 1)} of ${item.title}`, "big"),
     make("span", { class: "cap" }, picture(one.downscaled, "", "small-picture crisp"), lines));
   button.onclick = () => open(item, number - 1);
   return make("li", {}, button);
@@ -132,7 +137,7 @@ function row({ item, solutions }) {
   const feasible = item.solutions.filter(one => one.feasible).length;
   const told = make("p", { class: "small soft" });
   told.append(make("span", feasible ? {} : { class: "missed" }, feasible ? `${feasible} of ${item.solutions.length} feasible`
-    : `✗ none of ${item.solutions.length} feasible`), ...[item.preset, ...item.notes].filter(Boolean).map(text => ` · ${text}`));
+    : `✗ none of ${item.solutions.length} feasible`), ...[item.group, item.preset, ...item.notes].filter(Boolean).map(text => ` · ${text}`));
   const list = make("ul", { class: "strip" }, still(item.solved, "Input", `${item.size} × ${item.size} pixels`, "crisp"),
     ...solutions.map(one => tile(item, one)), item.original ? still(item.original, "Original", "not shown to the search") : null);
   return make("article", { class: "row" }, make("h3", {}, item.title), told, list);
@@ -159,15 +164,15 @@ $("list").addEventListener("keydown", event => {
 let at = null;
 const pictures = item => [
   [item.solved, "Input"], ...(item.original ? [[item.original, "Original"]] : []),
-  ...item.solutions.flatMap((one, i) => [[one.image, `Solution ${i + 1}`], [one.downscaled, `Solution ${i + 1}, downscaled`],
-    ...(one.variations || []).map(path => [path, `Solution ${i + 1}, other noise`])]),
+  ...item.solutions.flatMap((one, i) => [[one.image, nameOf(item, i)], [one.downscaled, `${nameOf(item, i)}, downscaled`],
+    ...(one.variations || []).map(path => [path, `${nameOf(item, i)}, other noise`])]),
 ];
 
 function open(item, number) {
   const fresh = !at || at.item !== item;
   at = { item, number };
   const one = item.solutions[number];
-  $("dialog-title").textContent = `${item.title}: solution ${number + 1} of ${item.solutions.length}`;
+  $("dialog-title").textContent = `${item.title}: ${one.preset || `solution ${number + 1} of ${item.solutions.length}`}`;
   for (const name of ["left", "right"]) $(name).replaceChildren(...pictures(item).map(([path, label]) => make("option", { value: path }, label)));
   $("left").value = fresh || !at.left ? item.solved : $("left").value;
   $("right").value = one.image;
@@ -175,9 +180,10 @@ function open(item, number) {
     ["Steps", `${one.steps}, ended as ${one.status}`], ["Loss", short(one.loss)], ["Search", `restart ${one.restart}`]];
   if (one.moved) rows.push(["Moved", `${short(255 * one.moved)} of 255 levels`]);
   if (isNumber(one.plausibility)) rows.push(["Plausibility", short(one.plausibility)]);
+  rows.push(...(one.measures || []));
   $("facts").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   $("command").textContent = one.command;
-  const links = [["The picture", one.image], [`Its latent: row ${number} of solutions.npz`, item.latents], ["The input's sheet", item.sheet]];
+  const links = [["The picture", one.image], [`Its latent: row ${one.row ?? number} of solutions.npz`, one.latents || item.latents], ["The input's sheet", item.sheet]];
   $("links").replaceChildren(...links.filter(([, path]) => path).map(([name, path]) => make("li", {}, make("a", { href: link(path) }, name))));
   compare();
   if (!$("dialog").open) $("dialog").showModal();
@@ -226,9 +232,11 @@ $("copy").onclick = async () => {
 };
 
 for (const name of presets) $("preset").append(make("option", { value: name }, name));
+for (const name of groups) $("group").append(make("option", { value: name }, name));
 $("preset-label").hidden = presets.length < 2;
+$("group-label").hidden = groups.length < 2;
 if (hasPlausibility) $("sort").append(make("option", { value: "plausible" }, "Plausibility"));
-for (const name of ["find", "verdict", "sort", "preset"]) $(name).addEventListener("input", choose);
+for (const name of ["find", "verdict", "sort", "preset", "group"]) $(name).addEventListener("input", choose);
 new IntersectionObserver(entries => { if (entries.some(entry => entry.isIntersecting)) more(); }, { rootMargin: "1500px" }).observe($("end"));
 histogram();
 choose();
