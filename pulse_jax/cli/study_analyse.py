@@ -91,6 +91,8 @@ def run_study_analyse(options: StudyAnalyse, screen: Screen) -> int:
             screen.result("")
         print_table(table.title, table.columns, table.rows, words=table.words)
     _tell(found, key, screen)
+    if pairs:
+        screen.note("The tests take ratings as independent, which those of one rater are not: p-values are too small.")
     if options.output is not None:
         screen.result(f"All of it, and every rating, in {printable(options.output)}", "bold")
     if failed:
@@ -136,6 +138,3 @@ def _tell(found: Sequence[tuple[Path, SavedRatings]], key: KeyFile, screen: Scre
     if partial:
         more = f" and {len(partial) - _NAMED} more" if len(partial) > _NAMED else ""
         screen.note(f"Not all pictures were rated by: {', '.join(partial[:_NAMED])}{more}")
-    screen.note(
-        "The tests take every rating for an independent one; those of one rater are not: p-values are too small."
-    )

@@ -96,10 +96,13 @@ def _best_solutions(folder: Path, summary: Mapping[str, Any]) -> dict[str, Path]
     for record in records:
         image = next((solution.get("image") for solution in record.get("solutions", ())), None)
         name, _, file = (image or "").partition("/")
-        # A stranger's summary leads to no other file.
-        if not is_input_name(name) or not is_result(file) or (folder / name).is_symlink():
-            raise RunError(f"{printable(folder)}: its summary.json is damaged; give the run's command again")
-        pictures[name] = folder / name / file
+        picture = folder / name / file
+        # A stranger's run leads to no file outside of it.
+        if not is_input_name(name) or not is_result(file) or picture.parent.is_symlink() or picture.is_symlink():
+            raise RunError(
+                f"{printable(folder)}: its summary.json is damaged, or a picture is a link; make the run again"
+            )
+        pictures[name] = picture
     return pictures
 
 

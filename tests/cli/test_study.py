@@ -119,7 +119,11 @@ def test_a_runs_best_solutions_are_its_pictures(fake, inputs, folders, tmp_path,
         if one["method"] == "found":
             best = read_image(found / one["input"] / "solution_01.png").pixels
             np.testing.assert_array_equal(read_image(tmp_path / "study" / "rate" / name).pixels, best)
-    # A stranger's summary leads nowhere else.
+    # A stranger's run leads nowhere else.
+    (found / "1" / "solution_01.png").unlink()
+    (found / "1" / "solution_01.png").symlink_to(folders[0] / "1.png")
+    assert make([found, folders[0]], tmp_path / "other") == 1 and "is a link" in capsys.readouterr().err
+    (found / "1" / "solution_01.png").unlink()
     summary = summary_of(found)
     for image in ("../hr/0.png", "0/key.json", "hr/../../x/solution_01.png", 3):
         summary["inputs"][0]["solutions"][0]["image"] = image
@@ -239,7 +243,8 @@ def test_an_analysis_of_one_rater_says_what_it_cannot_know_and_writes_nothing_un
     before = listing(tmp_path)
     assert run("study", "analyse", file, "--key", out / "key.json") == 0
     shown = capsys.readouterr()
-    assert "Of one rater" in shown.err and "4.00 – 4.00" in shown.out and "Mann" not in shown.out
+    assert "Of one rater" in shown.err and "4.00 – 4.00" in shown.out and "Mann" not in shown.out + shown.err
+    assert "p-values" not in shown.err
     assert listing(tmp_path) == before
 
 
