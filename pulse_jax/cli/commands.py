@@ -17,6 +17,7 @@ from pulse_jax.cli.options.merge import Merge
 from pulse_jax.cli.options.paste import Paste
 from pulse_jax.cli.options.sample import Sample
 from pulse_jax.cli.options.selfcheck import Selfcheck
+from pulse_jax.cli.options.study import StudyAnalyse, StudyMake
 from pulse_jax.cli.options.upsample import Upsample
 
 __all__ = ["COMMANDS", "Command"]
@@ -50,7 +51,9 @@ COMMANDS = {
     "fit-prior": Command(FitPrior, "pulse_jax.cli.fit_prior:run_fit_prior"),
     "fit-start": Command(FitStart, "pulse_jax.cli.fit_start:run_fit_start"),
     "benchmark": Command(Benchmark, "pulse_jax.cli.benchmark:run_benchmark"),
+    "study make": Command(StudyMake, "pulse_jax.cli.study_make:run_study_make"),
+    "study analyse": Command(StudyAnalyse, "pulse_jax.cli.study_analyse:run_study_analyse"),
     "selfcheck": Command(Selfcheck, "pulse_jax.cli.selfcheck:run_selfcheck"),
     "info": Command(Info, "pulse_jax.cli.info:run_info"),
 }
-"""By name, in the order in which `--help` lists them."""
+"""By name, one word or two, in the order in which `--help` lists them."""

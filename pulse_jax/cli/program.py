@@ -12,7 +12,7 @@ import tyro
 
 from pulse_jax.cli.commands import COMMANDS
 from pulse_jax.cli.options_file import expanded
-from pulse_jax.cli.words import check_words, unknown_command
+from pulse_jax.cli.words import check_words, joined, unknown_command
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.version import __version__
 
@@ -52,12 +52,14 @@ def _program(words: list[str]) -> int:
         if words[:1] == ["--version"]:
             print(f"pulse-jax {__version__}")
             return 0
-        words = _checked(words)
+        words = _checked(joined(words, COMMANDS))
+        # Help for the first word of several commands is on these.
+        several = {name: command for name, command in COMMANDS.items() if words and name.startswith(f"{words[0]} ")}
         options = tyro.extras.subcommand_cli_from_dict(
-            {name: command.options for name, command in COMMANDS.items()},
+            {name: command.options for name, command in (several or COMMANDS).items()},
             prog="pulse-jax",
             description=_DESCRIPTION,
-            args=words,
+            args=words[1:] if several else words,
             config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
         )
         options.check()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pulse_jax.system.errors import UsageError
 from pulse_jax.system.text import meant, printable
 
-__all__ = ["Given", "check_words", "given_options", "unknown_command", "unknown_option"]
+__all__ = ["Given", "check_words", "given_options", "joined", "unknown_command", "unknown_option"]
 
 _KINDS: dict[type, str] = {int: "a whole number", float: "a number"}
 _HELP = "; --help lists all"
@@ -76,9 +76,30 @@ def check_words(options: type, words: Sequence[str]) -> None:
                 _check_value(f"--{given.name.replace('_', '-')}", hints[given.name], value)
 
 
+def joined(words: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return the words with those of a command of two, `study make`, as one.
+
+    Args:
+        words: The words; where the second asks for help, nothing is joined.
+        known: Names of the commands.
+
+    Raises:
+        UsageError: The first one begins such commands, and the second belongs to none of them.
+    """
+    seconds = [name.partition(" ")[2] for name in known if words and name.startswith(f"{words[0]} ")]
+    second = "".join(words[1:2])
+    if not seconds or second in ("-h", "--help"):
+        return [*words]
+    if second not in seconds:
+        got = f"{printable(second)}{meant(second, seconds)}" if second else "nothing"
+        raise UsageError(f"{words[0]}: expected {' or '.join(seconds)}, got {got}{_HELP}")
+    return [f"{words[0]} {second}", *words[2:]]
+
+
 def unknown_command(word: str, known: Collection[str]) -> UsageError:
     """Return the error that a word is none of the commands."""
-    return UsageError(f"unknown command {printable(word)}{meant(word, known) or _HELP} (all: {', '.join(known)})")
+    firsts = {name.partition(" ")[0] for name in known}
+    return UsageError(f"unknown command {printable(word)}{meant(word, firsts) or _HELP} (all: {', '.join(known)})")
 
 
 def unknown_option(options: type, flag: str) -> UsageError:

@@ -5,13 +5,12 @@ pass by, so that many need no memory. Its style and script are in `data/page/`.
 """
 
 import html
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
+
+from pulse_jax.reports.templates import asset, replaced, script_json
 
 __all__ = ["GalleryHead", "GalleryItem", "GallerySolution", "passing"]
 
@@ -101,10 +100,10 @@ def passing(file: Path, head: GalleryHead, entries: Iterable[tuple[T, GalleryIte
     before, after = _template(head)
     with open(file, "w", encoding="utf-8", errors="replace") as page:
         page.write(before)
-        page.write(f'{{"eps":{_json(head.eps)},"items":[')
+        page.write(f'{{"eps":{script_json(head.eps)},"items":[')
         for number, (entry, item) in enumerate(entries):
             page.write(",\n" if number else "\n")
-            page.write(_json(item))
+            page.write(script_json(item))
             yield entry
         page.write("\n]}")
         page.write(after)
@@ -120,24 +119,16 @@ def _template(head: GalleryHead) -> tuple[str, str]:
         "{facts}": "".join(_pair(*pair) for pair in head.facts),
         "{failures}": _failures(head.failures),
         "{sections}": head.sections,
-        "{css}": _asset("page.css"),
-        "{js}": _asset("page.js"),
+        "{css}": asset("page/page.css"),
+        "{js}": asset("page/page.js"),
     }
-    return _fill(_asset("page.html"), filled)
+    return _fill(asset("page/page.html"), filled)
 
 
 def _fill(template: str, filled: Mapping[str, str]) -> tuple[str, str]:
     """The two parts; what is filled in is never looked at for marks of its own."""
     before, after = template.split(_MARK)
-    return _replaced(before, filled), _replaced(after, filled)
-
-
-def _replaced(text: str, filled: Mapping[str, str]) -> str:
-    for mark, value in filled.items():
-        if mark in text:
-            rest = {name: other for name, other in filled.items() if name != mark}
-            return value.join(_replaced(part, rest) for part in text.split(mark))
-    return text
+    return replaced(before, filled), replaced(after, filled)
 
 
 def _pair(name: str, value: str) -> str:
@@ -153,13 +144,3 @@ def _failures(failures: Sequence[tuple[str, str]]) -> str:
         f'<section class="failures" aria-labelledby="failed"><h2 id="failed">✗ {count} could not be used</h2>'
         f'<ul tabindex="0" aria-labelledby="failed">{told}</ul></section>'
     )
-
-
-def _json(value: Any) -> str:
-    """JSON in ASCII that no browser reads as the end of a script or as the begin of a comment."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-
-
-@cache
-def _asset(name: str) -> str:
-    return (files("pulse_jax") / "data" / "page" / name).read_text(encoding="utf-8")

@@ -416,10 +416,13 @@ def _inventory(path: Path, summary: dict[str, Any] | None) -> frozenset[str]:
         parts = PurePosixPath(name).parts
         if name != "/".join(parts) or len(parts) not in (1, 2) or ".." in parts or parts[0] == "/":
             return False
-        if len(parts) == 2:
-            return is_result(parts[1]) and not (path / parts[0]).is_symlink()
         place = path / name
-        if name in RESERVED or not os.path.lexists(place):
+        if len(parts) == 2:
+            if (path / parts[0]).is_symlink():
+                return False
+            if is_result(parts[1]):
+                return True
+        elif name in RESERVED or not os.path.lexists(place):
             return True
         return place.is_file() and not place.is_symlink() and sha256_of(place) == hashes.get(name)
 

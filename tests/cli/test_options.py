@@ -15,7 +15,7 @@ def test_help_answers_without_the_heavy_libraries():
     program = """
 import sys
 from pulse_jax.cli import main
-for command in ([], ["upsample"], ["downscale"], ["demo"], ["sample"], ["info"]):
+for command in ([], ["upsample"], ["downscale"], ["demo"], ["sample"], ["info"], ["study"], ["study", "make"]):
     try:
         main([*command, "--help"])
     except SystemExit as ended:

@@ -11,6 +11,11 @@ from tests.cli.fake_engine import draw, run, summary_of
 
 SAID = [
     ("upsampel a.png", "unknown command upsampel; did you mean upsample?"),
+    ("sutdy make a", "unknown command sutdy; did you mean study?"),
+    ("study", "study: expected make or analyse, got nothing; --help lists all"),
+    ("study mkae a", "study: expected make or analyse, got mkae; did you mean make?"),
+    ("study --output o", "study: expected make or analyse, got --output; --help lists all"),
+    ("study make a --otput o", "unknown option --otput; did you mean --output?"),
     ("upsample a.png --outptu o", "unknown option --outptu; did you mean --output?"),
     ("upsample a.png --out_put o", "unknown option --out-put; did you mean --output?"),
     ("info --zzzzz", "unknown option --zzzzz; --help lists all"),
@@ -99,3 +104,14 @@ def test_a_missing_file_of_options(fake, inputs, tmp_path, capsys):
     draw(inputs / "a.png")
     assert run("upsample", inputs, "--output", tmp_path / "out", "--config", tmp_path / "none.toml") == 2
     assert "none.toml: cannot be read (No such file or directory)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["study", "--help"], ["study", "-h"]])
+def test_help_of_two_words_is_on_the_commands_that_the_first_begins(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(*words)
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0 and "study make" in shown and "study analyse" in shown and "upsample" not in shown
+    with pytest.raises(SystemExit) as ended:
+        run("study", "make", "--help")
+    assert ended.value.code == 0 and "usage: pulse-jax study make " in capsys.readouterr().out

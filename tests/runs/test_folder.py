@@ -431,3 +431,18 @@ def test_a_short_runs_files_are_replaced_only_as_they_were_written(tmp_path):
     with pytest.raises(UsageError, match=r"x\.png: in the way of the results, and not written by an earlier run"):
         RunFolder(tmp_path, overwrite=True).begin(["x.png"], {})
     assert (tmp_path / "x.png").read_text() == "mine"
+
+
+def test_what_a_short_run_wrote_into_a_folder_is_told_by_its_hash(tmp_path):
+    for text in ("first", "second"):
+        with RunFolder(tmp_path, overwrite=True).write_once(["a/x.png", "a/y.png"], {"command": "study make"}) as part:
+            (part / "a").mkdir()
+            (part / "a" / "x.png").write_text(text)
+        assert (tmp_path / "a" / "x.png").read_text() == text
+    (tmp_path / "a" / "x.png").write_text("mine")
+    with pytest.raises(UsageError, match=r"a/x\.png: in the way of the results"):
+        RunFolder(tmp_path, overwrite=True).begin(["a/x.png"], {})
+    folder = RunFolder(tmp_path, overwrite=True)
+    folder.begin(["b/x.png"], {})
+    folder.close()
+    assert (tmp_path / "a" / "x.png").read_text() == "mine"

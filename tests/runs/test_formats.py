@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pulse_jax.cli import main
-from pulse_jax.runs import formats
+from pulse_jax.runs import formats, study_formats
 from pulse_jax.runs.formats import (
     DownscaleSummary,
     EvaluateSummary,
@@ -26,7 +26,12 @@ from tests.runs.records_check import faults
 from tests.tiny_networks import tiny_generator
 
 PAGE = (PACKAGE / "runs" / "FORMATS.md").read_text(encoding="utf-8")
-TYPES = {name: kind for name in formats.__all__ if is_typeddict(kind := getattr(formats, name))}
+TYPES = {
+    name: kind
+    for module in (formats, study_formats)
+    for name in module.__all__
+    if is_typeddict(kind := getattr(module, name))
+}
 _ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
 
 
