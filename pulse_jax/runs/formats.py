@@ -220,6 +220,8 @@ class DownscaleSummary(Summary):
     sha256: dict[str, str]
     size: int | None
     factor: int | None
+    degradation: str | None
+    seed: int
     versions: dict[str, str | None]
     inputs: list[DownscaledRecord]
     failed: list[FailureRecord]
