@@ -1,6 +1,6 @@
 """Held-out faces' attributes as the table that `pulse-jax evaluate --attributes` reads.
 
-    python -m examples.heldout.attributes_table --output people.csv
+python -m examples.heldout.attributes_table --output people.csv
 """
 
 import csv
