@@ -91,6 +91,7 @@ def draw_pictures(
     return np.concatenate(parts)[:count]
 
 
+@jax.jit
 def spoil_parts(
     key: PRNGKeyArray, pictures: Float[Array, "n r r 3"], kinds: Array
 ) -> tuple[Float[Array, "n r r 3"], Float[Array, "n r r"]]:

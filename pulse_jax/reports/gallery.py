@@ -22,7 +22,8 @@ _MARK = "{data}"
 class GallerySolution(TypedDict, total=False):
     """A solution as the page shows it; `image`, `downscaled` and `feasible` are needed, paths relative to the page.
 
-    A number `plausibility`, if there is one, is shown and sorted by.
+    Numbers `plausibility` and `latent_plausibility`, in percent, are shown if there are any, and the first is sorted by
+    and marked where it is below 1.
     """
 
     image: str
@@ -35,6 +36,7 @@ class GallerySolution(TypedDict, total=False):
     restart: int
     moved: float
     plausibility: float
+    latent_plausibility: float
     command: str
     variations: list[str]
 

@@ -87,6 +87,8 @@ class SolutionRecord(TypedDict):
     feasible_at: int
     evaluations: int
     moved: NotRequired[float]
+    plausibility: NotRequired[float]
+    latent_plausibility: NotRequired[float]
     command: str
     unseen_distance: NotRequired[float | None]
     variations: NotRequired[list[VariationRecord]]
@@ -150,6 +152,7 @@ class Settings(TypedDict):
     init: str | None
     perceptual: str | None
     no_noise: bool
+    rank: str
     noise_samples: int
     save_intermediate: bool
     config: dict[str, Any]
@@ -181,6 +184,7 @@ class UpsampleSummary(Summary):
 
     solutions: int
     feasible: int
+    unusual: NotRequired[int]
     seed: int
     restarts: int
     solutions_per_input: int

@@ -5,6 +5,7 @@ A picture that downscales to its input need not look like what the generator dra
 the solution alone: neither on what is searched beside it nor on the device that found it.
 """
 
+import threading
 from typing import Any, NamedTuple
 
 import jax
@@ -61,6 +62,7 @@ class PlausibilityJudge:
             self._flow = jax.device_put(generator.flow, _host())
         # A program of its own for each shape of w; arguments decide where it runs.
         self._norm = jax.jit(root_mean_norm)
+        self._compiling = threading.Lock()
 
     def judge(self, solution: Solution) -> Plausibility:
         """Return how plausible a solution is, of its 8-bit picture and its w."""
@@ -68,7 +70,9 @@ class PlausibilityJudge:
         latent = None
         if self._flow is not None and len(solution.w):
             w = jax.device_put(np.asarray(solution.w, np.float32), _host())
-            latent = share_beyond(self._fit.norms, float(self._norm(self._flow, w)))
+            with self._compiling:  # once, however many threads judge
+                norm = float(self._norm(self._flow, w))
+            latent = share_beyond(self._fit.norms, norm)
         return Plausibility(share_beyond(self._fit.oddness, odd), odd, latent)
 
 
