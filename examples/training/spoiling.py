@@ -85,7 +85,7 @@ def draw_pictures(
     generator: Generator, key: PRNGKeyArray, count: int, kind: str = "own"
 ) -> UInt8[np.ndarray, "n r r 3"]:
     """Draw 8-bit pictures: the generator's own samples, or of one of `SPOILED_LATENTS`."""
-    unit = _unit_changes(generator)
+    unit = _unit_changes(generator) if kind == "offsets" else jnp.ones(len(_BLOCKS))
     numbers = range(0, count, _BATCH)
     parts = [to_uint8(np.asarray(_draw(generator, key, first + jnp.arange(_BATCH), kind, unit))) for first in numbers]
     return np.concatenate(parts)[:count]

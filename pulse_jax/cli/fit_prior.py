@@ -83,7 +83,8 @@ def run_fit_prior(options: FitPrior, screen: Screen) -> int:
     }
     if code := carry_out(folder, "fit-prior", settings, generator, screen, work):
         return code
-    screen.result(f"{_NAMES[options.kind]} and reports in {printable(folder)}", "bold")
+    what = _NAMES[options.kind] + ("" if options.kind == "plausibility" else " and reports")
+    screen.result(f"{what} in {printable(folder)}", "bold")
     return 0
 
 

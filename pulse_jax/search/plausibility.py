@@ -37,11 +37,6 @@ class Plausibility(NamedTuple):
     oddness: float
     latent: float | None
 
-    @property
-    def is_unusual(self) -> bool:
-        """Whether the picture is beyond the 99th percentile of own samples."""
-        return self.picture < UNUSUAL
-
 
 class PlausibilityJudge:
     """Says how plausible solutions of one generator are.

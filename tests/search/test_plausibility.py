@@ -12,7 +12,7 @@ import pulse_jax
 from examples.training.spoiling import SPOILED_LATENTS, SPOILED_PARTS, draw_pictures, spoil_parts
 from pulse_jax.generators.priors.plausibility import PlausibilityFit
 from pulse_jax.images.rounding import from_uint8
-from pulse_jax.search.plausibility import Plausibility, PlausibilityJudge
+from pulse_jax.search.plausibility import PlausibilityJudge
 from pulse_jax.search.problems import Solution, Status, rank
 
 COUNT = 192
@@ -131,10 +131,6 @@ def test_without_norms_of_samples_nothing_is_said_of_the_latent(embedded, own):
     )
     assert found.latent is None
     assert isinstance(fit, PlausibilityFit)
-
-
-def test_below_one_percent_is_unusual():
-    assert Plausibility(0.99, 1.0, None).is_unusual and not Plausibility(1.0, 1.0, 0.0).is_unusual
 
 
 def test_ranks_feasible_first_then_by_what_is_asked_then_by_loss():
