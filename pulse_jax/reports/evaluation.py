@@ -56,7 +56,7 @@ class Column:
 COLUMNS: tuple[Column, ...] = (
     Column(FEASIBLE, "feasible", "higher"),
     *(Column(m.name, f"{m.label} [{m.unit}]" if m.unit else m.label, m.better) for m in PICTURE_MEASURES),
-    Column("plausibility", "plausibility", "higher"),
+    Column("plausibility", "plausibility [%]", "higher"),
     Column("diversity", "diversity", "higher"),
     Column("norm_flow", "latent norm under the flow / √d", ""),
     Column("norm_whitened", "whitened latent norm / √d", ""),
