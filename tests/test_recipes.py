@@ -60,6 +60,7 @@ def work(tmp_path_factory):
     return work
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["toy", "toy_walk"])
 def test_toys_of_every_kind_are_searched_with_killed_and_resumed(work, preset):
     whole, killed = work / f"{preset}_whole", work / f"{preset}_killed"

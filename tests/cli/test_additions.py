@@ -120,6 +120,7 @@ def test_noise_that_nothing_is_left_of_is_told(fake, inputs, tmp_path, capsys):
     assert "variations" not in summary_of(tmp_path / "out")["inputs"][0]["solutions"][0]
 
 
+@pytest.mark.slow
 def test_animations_are_written(fake, inputs, tmp_path):
     draw(inputs / "a.png")
     out = tmp_path / "out"

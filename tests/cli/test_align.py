@@ -77,6 +77,7 @@ def test_a_face_that_is_not_there(fake, group, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_size_and_frame_are_the_generators(real, tmp_path):
     """A folder's are its size and FFHQ's frame, the embedded one's 64 pixels and that of its heads."""
     Image.fromarray(to_uint8(smooth(120, 100))).save(tmp_path / "a.png")

@@ -88,6 +88,7 @@ def kept(out):
     return len([*out.glob(".pulse-jax-state/inputs/*/*.npz")]) + RESTARTS * finished
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(work):
     out = work / "killed"
     written = {}
@@ -157,6 +158,7 @@ sys.addaudithook(count)
 """
 
 
+@pytest.mark.slow
 def test_killed_while_it_replaces_an_earlier_run(work):
     out = work / "replaced"
     shutil.copytree(work / "whole", out)
@@ -176,6 +178,7 @@ def test_killed_while_it_replaces_an_earlier_run(work):
     assert_same_results(out, work / "whole")
 
 
+@pytest.mark.slow
 def test_a_vanished_output_folder_stops_the_run_in_one_line(work):
     process = start(work, "vanished")
     out = work / "vanished"

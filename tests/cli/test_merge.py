@@ -62,7 +62,7 @@ def assert_as_one(out, whole):
         (1, ["--restarts", 1, "--no-sheets"]),
         (5, ["--restarts", 2, "--no-sheets"]),
         (2, ["--preset", "bicubic"]),
-        (2, ["--eps", 0.3, *ADDITIONS]),
+        pytest.param(2, ["--eps", 0.3, *ADDITIONS], marks=pytest.mark.slow),
     ],
     ids=["search", "one", "five", "bicubic", "additions"],
 )

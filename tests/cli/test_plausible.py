@@ -16,6 +16,7 @@ from tests.tiny_networks import searchable_generator, tiny_generator
 FIT = ["--kind", "plausibility", "--samples", "200"]
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_interrupted_goes_on_to_the_same(tmp_path, monkeypatch, capsys):
     for name in ("whole", "killed"):
         tiny_generator(contrast=0.1).save(tmp_path / name, dtype="float16")

@@ -241,6 +241,7 @@ def test_nothing_of_the_users_is_lost_with_a_changed_input(fake, inputs, tmp_pat
     assert [problem.index for problem in fake.calls[-1]] == [2] and summary_of(tmp_path / "out")["solutions"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [2, 5, 7])
 def test_a_run_with_everything_goes_on_where_it_was_interrupted(fake, inputs, tmp_path, capsys, after):
     for seed, name in enumerate(("a.png", "b.png")):

@@ -236,6 +236,7 @@ def _outputs(generator, z, w, noise):
     return generator.map(z, label), average, generator.synthesize(w, noise)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", writers.NETWORKS)
 def test_every_consumed_array_changes_w_or_the_image(network):
     sources = writers.write(network)

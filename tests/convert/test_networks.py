@@ -428,6 +428,7 @@ def test_inspecting_says_what_converting_would(tmp_path):
         convert.convert(path, tmp_path / "out", samples=16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["k{}.b.c.d.e.f.g.h.i.j", "k{}.style.1.weight"])
 def test_very_many_names_are_refused_soon(key):
     arrays = {key.format(i): ONE for i in range(99_000)}

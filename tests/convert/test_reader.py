@@ -502,6 +502,7 @@ def _limited(paths):
     return {name: (float(seconds), said) for name, seconds, said in (line.split("\t", 2) for line in lines)}, int(peak)
 
 
+@pytest.mark.slow
 def test_hostile_files_within_limits(tmp_path):
     entry = b'{"a":{"dtype":"BF16","shape":[%d],"data_offsets":[0,%d]}}' % (2**27, 2**28)
     _sparse(tmp_path / "bfloat16", struct.pack("<Q", len(entry)) + entry, 2**28, b"")

@@ -153,6 +153,7 @@ def test_bfloat16_judges_what_it_delivers(smallest):
     assert {solution.feasible for solution in solutions.values()} == {True, False}
 
 
+@pytest.mark.slow
 def test_a_smaller_output_is_the_generators_downscaled(generator, targets):
     config = dataclasses.replace(CONFIG, output_size=8)
     (solution,) = _solve(generator, targets[:1], restarts=1, config=config).values()

@@ -42,6 +42,7 @@ def found(cases, threads, **others):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_company_order_lanes_and_threads_change_no_bit():
     with ThreadPoolExecutor(2) as beside:
         one, two = beside.map(found, (FAST, (*FAST, PRODUCTS)), (1, 2))

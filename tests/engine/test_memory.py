@@ -107,6 +107,7 @@ def chunk_memory(generator):
     return devices.program_memory(lowered.compile())
 
 
+@pytest.mark.slow
 def test_the_guess_on_a_cpu_is_near_what_a_search_of_the_embedded_generator_takes(unchecked):
     device = jax.devices("cpu")[0]
     generator = placed(load_generator(), CONFIG, device)

@@ -16,6 +16,7 @@ def generator():
     return load_generator()
 
 
+@pytest.mark.slow
 def test_all_is_as_promised(generator):
     findings = list(selfcheck.self_check(generator))
     assert [finding.name for finding in findings] == [

@@ -347,6 +347,7 @@ print("SAME")
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_bits_of_one():
     environment = os.environ | {
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",

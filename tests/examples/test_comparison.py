@@ -201,6 +201,7 @@ class _Pictures(html.parser.HTMLParser):
             self.sources.append(dict(attrs)["src"] or "")
 
 
+@pytest.mark.slow
 def test_a_stopped_comparison_goes_on_and_shows_every_preset(generator, tmp_path, monkeypatch, capsys):
     options = compare_presets.Options(
         output=tmp_path / "out", presets="pulse, nearest", inputs=2, restarts=4, steps=2, shown=1, eps=0.02

@@ -242,6 +242,7 @@ def test_earrings_are_two_closed_rings_below_the_lobes_that_mirror_each_other() 
         assert np.abs(away).max() < 0.25
 
 
+@pytest.mark.slow
 def test_earrings_are_drawn_only_where_they_are_worn(assets: Assets) -> None:
     build = jax.jit(build_head)
     heads = [build(jax.random.key(0), assets, _person(1, earrings=kind)) for kind in (NO_EARRINGS, HOOPS)]
@@ -352,6 +353,7 @@ def test_functions_are_smooth_and_bounded() -> None:
     assert np.abs(np.diff(noise)).max() < 1.5 * 2 * 1.5 * 1e-3 * 1.01 + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", range(len(SCENES)))
 def test_backgrounds_differ_and_stay_in_range(scene: int) -> None:
     draw = jax.jit(lambda key: draw_background(key, jnp.asarray(scene), jnp.asarray(0.1), 32))

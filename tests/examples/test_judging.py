@@ -200,6 +200,7 @@ def spotter():
     return features.train(*_spots(600, 0), steps=200, batch=32, features=16, learning_rate=3e-3)
 
 
+@pytest.mark.slow
 def test_attributes_that_show_are_learnt(spotter):
     pictures, attributes = _spots(100, 1)
     found, predicted = spotter(pictures)

@@ -33,6 +33,7 @@ def test_there_are_seven_of_at_most_forty_lines():
     assert {path.stem: count for path in PROGRAMS if (count := len(path.read_text().splitlines())) > 40} == {}
 
 
+@pytest.mark.slow
 def test_own_optimizer(tmp_path):
     told = output_of("own_optimizer", tmp_path)
     last = re.findall(r"([\d.]+) after 256 steps", told)
@@ -45,6 +46,7 @@ def test_optimizers_alone(tmp_path):
     assert errors.keys() == {"pulse_jax", "pymanopt"} and all(float(error) < 1e-5 for error in errors.values())
 
 
+@pytest.mark.slow
 def test_own_generator(tmp_path):
     told = output_of("own_generator", tmp_path)
     assert int(re.search(r"(\d) of 7 are feasible", told).group(1)) >= 1

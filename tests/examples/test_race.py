@@ -52,6 +52,7 @@ def options(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_a_race_prints_its_tables_and_goes_on_where_it_was(options, capsys, monkeypatch):
     generator = searchable_generator()
     records = optimizer_race.race(options, generator)

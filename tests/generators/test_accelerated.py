@@ -66,6 +66,7 @@ def test_pictures_gradients_and_products_are_the_plain_networks(generator):
             np.testing.assert_allclose(ours, plain, atol=2e-5 * float(jnp.abs(plain).max()))
 
 
+@pytest.mark.slow
 def test_blocks_outputs_can_be_moved_and_kept(generator):
     """Intermediate layers are searched, and all but blocks' outputs is computed again, as in the plain networks."""
     inputs = _inputs(generator)
@@ -84,6 +85,7 @@ def test_blocks_outputs_can_be_moved_and_kept(generator):
         np.testing.assert_allclose(ours, plain, atol=2e-5 * float(jnp.abs(plain).max()))
 
 
+@pytest.mark.slow
 def test_a_row_of_w_for_every_filter_takes_the_plain_networks(generator):
     w = jax.random.normal(jax.random.key(2), (1, generator.num_filters, generator.latent_dim))
     _, noise = _inputs(generator, 1)
@@ -125,6 +127,7 @@ def test_gradients_of_styles_in_bfloat16_do_not_get_lost_among_pixels(platform, 
     assert _error(half, exact) < 0.03
 
 
+@pytest.mark.slow
 def test_pictures_in_bfloat16_are_no_further_from_float32_than_the_plain_networks():
     generator = load_generator()
     inputs = _inputs(generator)

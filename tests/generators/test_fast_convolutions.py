@@ -45,6 +45,7 @@ def test_values_and_both_gradients_in_float64(case):
             np.testing.assert_allclose(a, b, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_second_derivative_in_float64(case):
     def penalty(conv, x, kernel):
         return jnp.sum(jax.grad(lambda x: jnp.sum(jnp.tanh(conv(x, kernel))))(x) ** 2)

@@ -22,6 +22,7 @@ def _per_filter(generator, w):
     return jnp.repeat(w, np.asarray(generator.config.filters), axis=1, total_repeat_length=generator.num_filters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_filters_of_one_style_are_its_layer(kind):
     generator = tiny_generator(kind)
@@ -88,6 +89,7 @@ def test_an_offset_is_added_to_its_blocks_output():
     np.testing.assert_allclose(change, 0.5 * np.einsum("nhwc,nco->nhwo", offset, colours), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_offsets_of_zero_change_nothing_and_of_one_every_block_reaches_the_image(kind):
     generator = tiny_generator(kind)

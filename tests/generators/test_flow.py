@@ -40,6 +40,7 @@ def random_w(*shape, seed=1, dtype=np.float32):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape) * 1.5, dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "hidden"), [(1, 4), (2, 1), (7, 20), (9, 3)])
 def test_an_output_of_a_block_depends_on_nothing_but_earlier_inputs(width, hidden):
     flow = random_flow(width, hidden)
@@ -110,6 +111,7 @@ def test_gradients_are_those_of_finite_differences(x64):
         np.testing.assert_allclose(jnp.vdot(jax.grad(function)(w), direction), slope, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_overflows_far_from_the_samples(kind):
     flow = random_flow(**kind, blocks=5)
@@ -145,6 +147,7 @@ def test_a_radial_map_moves_vectors_along_their_rays(x64):
     np.testing.assert_allclose(after / before, np.tile(1.7 * lengths[:, None] ** -0.25, WIDTH), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_radial_map_is_linear_near_the_origin(x64):
     """There the density is that of a Gaussian, where the power alone would let it grow without end."""
     width = 256

@@ -52,6 +52,7 @@ def bent_log_prob(z):
     return gaussian_log_prob(z) + np.log(5) * jnp.sum(bent(z) < 0, axis=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mapping", "truth", "principal"), [(gaussian, gaussian_log_prob, False), (bent, bent_log_prob, True)]
 )
@@ -65,6 +66,7 @@ def test_a_known_gaussian_is_recovered(mapping, truth, principal):
     np.testing.assert_allclose(np.cov(u.T), np.eye(3), atol=0.12)
 
 
+@pytest.mark.slow
 def test_a_known_warped_density_is_recovered():
     flow = fit(samples=20_000, epochs=10, blocks=3).flow
     z = jax.random.normal(jax.random.key(9), (4000, 2))
@@ -164,6 +166,7 @@ def sheet(z):
     return jax.nn.leaky_relu(jnp.stack([z[..., 0], z[..., 0] + 0.01 * z[..., 1]], axis=-1), 0.2)
 
 
+@pytest.mark.slow
 def test_noise_makes_a_thin_density_smooth_and_a_radial_map_sets_the_norms_right():
     """With noise s, a Gaussian of covariance C becomes one of C + s², seen through the likeliest gain and power."""
     start = fit_principal(sheet, jax.random.key(5), 2, samples=20_000)
@@ -197,6 +200,7 @@ def test_noise_makes_a_thin_density_smooth_and_a_radial_map_sets_the_norms_right
     np.testing.assert_allclose(log_prob(found, jnp.asarray(off, jnp.float32)), truth, rtol=0.15, atol=0.3)
 
 
+@pytest.mark.slow
 def test_a_fit_with_noise_goes_on_as_if_it_had_never_stopped():
     start = fit_principal(sheet, jax.random.key(5), 2, samples=20_000)
     states = []
@@ -211,6 +215,7 @@ def test_negative_noise_is_refused():
         fit(noise=-0.1)
 
 
+@pytest.mark.slow
 def test_the_programs_own_flow_is_fitted():
     """Unbounded scales, its order of hidden units, orthogonal first weights; what is no weight stays as it is."""
     states = []

@@ -99,6 +99,7 @@ def test_the_whole_jacobians_of_two_lanes_are_those_of_reverse_mode():
     np.testing.assert_allclose(forward, reverse, atol=1e-5 * np.abs(reverse).max())
 
 
+@pytest.mark.slow
 def test_searches_of_a_network_may_take_products(monkeypatch):
     monkeypatch.setitem(METHODS, "gauss_newton_step", gauss_newton_step)
     config = presets.pulse(method="gauss_newton_step", loss="100*L2", eps=1e-9, steps=6)

@@ -32,6 +32,7 @@ def _inputs(generator):
     return jax.random.normal(keys[0], (2, generator.num_layers, generator.latent_dim)), noise
 
 
+@pytest.mark.slow
 def test_pictures_and_gradients_are_the_plain_kernels(generator):
     def results(generator):
         image, pull = jax.vjp(generator.synthesize, *_inputs(generator))

@@ -109,6 +109,7 @@ def test_samples_are_of_the_label(generator):
     generator.with_label(0).sample(jax.random.key(3), 1, truncation=0.5)
 
 
+@pytest.mark.slow
 def test_the_fit_is_the_labels(generator):
     fixed = generator.with_label(1)
     assert generator.gaussian_fit is not None and fixed.gaussian_fit is None

@@ -82,6 +82,7 @@ def test_modulated_conv_scales_and_demodulates_each_samples_kernel(upsample):
         np.testing.assert_allclose(got, expected[0], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("inputs", "outputs"), [(16, 16), (10, 3), (3, 10), (5, 7), (1, 1)])
 @pytest.mark.parametrize(("window", "padding"), [(3, (1, 1)), (2, (1, 0)), (2, (0, 1)), (1, (0, 0)), (5, (2, 2))])
 def test_few_channels_are_correlated_like_many(inputs, outputs, window, padding):

@@ -67,6 +67,7 @@ def test_mapping_equals_the_original_programs():
     np.testing.assert_allclose(w, golden["w"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_instance_norm_epsilon_is_the_configs(synthesis, golden):
     config = StyleGAN1Config(resolution=64, latent_dim=64, channels=(32, 32, 32, 16, 8), instance_norm_eps=1.0)
     params = stylegan1_synthesis(state_dict(golden))

@@ -66,6 +66,7 @@ def test_a_start_of_a_linear_generator_is_where_its_picture_downscales_to_the_in
     assert after < 0.02 * before
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_stopped_goes_on_to_the_same_bits():
     generator = linear_generator()
     states = []

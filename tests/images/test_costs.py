@@ -70,6 +70,7 @@ def test_much_exif_costs_little(tmp_path):
 _PROFILE = {"icc_profile": matrix_profile(SRGB_D50, 1.0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "mode", "options"),
     [
@@ -84,6 +85,7 @@ def test_the_largest_pictures_read_whole(tmp_path, kind, mode, options):
     assert cost(tmp_path / "a")[:3] == [8192, 8192, 3]
 
 
+@pytest.mark.slow
 def test_a_webp_takes_several_times_its_pixels(tmp_path):
     (tmp_path / "a").write_bytes(hostile.flat_picture("WEBP", "RGBA", 6000, method=0))
     assert cost(tmp_path / "a")[:3] == [6000, 6000, 3]
@@ -91,6 +93,7 @@ def test_a_webp_takes_several_times_its_pixels(tmp_path):
     assert "decoding WEBP would take 1 GB" in cost(tmp_path / "b")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=str)
 def test_a_phones_108_million_pixels(tmp_path, options):
     (tmp_path / "a.jpg").write_bytes(hostile.flat_picture("JPEG", "RGB", (9000, 12000), **options))
@@ -99,12 +102,14 @@ def test_a_phones_108_million_pixels(tmp_path, options):
     assert told == [4500, 6000, 3, "reduced by 2 from 12000x9000, it is too large to be read whole"]
 
 
+@pytest.mark.slow
 def test_large_pictures_of_other_kinds_are_reduced_too(tmp_path):
     picture = hostile.flat_picture("PNG", "RGBA", (10_000, 16_000), compress_level=1, **_PROFILE)
     (tmp_path / "a.png").write_bytes(picture)
     assert cost(tmp_path / "a.png", 2048)[:3] == [5000, 8000, 3]
 
 
+@pytest.mark.slow
 def test_coefficients_that_would_not_fit_are_foreseen(tmp_path):
     picture = hostile.flat_picture("JPEG", "RGB", (11_180, 16_000), progressive=True, subsampling=0)
     (tmp_path / "a.jpg").write_bytes(picture)

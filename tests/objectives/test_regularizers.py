@@ -101,6 +101,7 @@ def test_gradients_equal_finite_differences(unchecked, name):
         check_grads(jax.jit(function), (point,), order=1, modes=["rev"], eps=1e-6, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TERMS)
 def test_float32_is_close_to_float64(unchecked, name):
     function, shape = _terms(jnp.float32)[name]

@@ -79,6 +79,7 @@ def test_frames_are_evenly_spaced_looks(generator, problem):
         np.testing.assert_array_equal(frames[place], picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norms", [(2.0, 2.0), (1.0, 3.0)])
 def test_slerp_keeps_to_its_spheres_at_constant_speed(norms):
     x, y = (sphere.random_uniform(jax.random.key(i), (3, 5), radius=norm) for i, norm in enumerate(norms))

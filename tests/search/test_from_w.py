@@ -36,6 +36,7 @@ def test_one_row_for_all_layers_is_their_mean():
     np.testing.assert_allclose(w, np.tile(np.mean(_w(LAYERS), axis=0), (LAYERS, 1)), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, LAYERS, GENERATOR.num_filters])
 def test_every_filter_has_its_layers_row(rows):
     config = _free(space="w++")

@@ -114,6 +114,7 @@ def test_every_look_is_the_programs(unchecked, name, case):
         assert apart(gradient["latent"], recorded["latent_gradient"][t]) < 1e-4
 
 
+@pytest.mark.slow
 @programs
 @cases
 def test_a_search_goes_the_programs_way(unchecked, name, case):

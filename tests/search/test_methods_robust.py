@@ -99,6 +99,7 @@ def test_from_the_mean_of_w_it_goes_the_programs_way(unchecked, name):
             assert apart.max() < share * rate, (phase, look)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [8, 16, 20, 37, 72])
 def test_the_loss_over_scales_is_the_programs(unchecked, side):
     golden = recorded.load("robust_losses")

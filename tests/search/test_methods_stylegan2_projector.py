@@ -83,6 +83,7 @@ def test_every_look_is_the_programs(unchecked, form):
             assert apart(joined(gradient["noise"]), recorded["noise_gradient"][KEPT.index(t)]) < 1e-5
 
 
+@pytest.mark.slow
 @forms
 def test_a_search_goes_the_programs_way(unchecked, monkeypatch, form):
     """From the mean of w and the program's noise all by itself, but for what is drawn for w."""

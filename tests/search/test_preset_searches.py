@@ -233,6 +233,7 @@ def _first_steps(kind, config):
     return generator, points, low_res
 
 
+@pytest.mark.slow
 def test_robust_moves_all_rows_then_layers_then_filters(unchecked):
     """On StyleGAN1, where recorded numbers are of StyleGAN2."""
     config = presets.robust(steps=3)
@@ -260,6 +261,7 @@ def test_robust_moves_all_rows_then_layers_then_filters(unchecked):
         np.testing.assert_allclose(points[t + 1]["latent"][sure], expected[sure], atol=0.02 * rate)
 
 
+@pytest.mark.slow
 def test_ilo_moves_the_latent_then_offsets_to_deeper_blocks(unchecked):
     """On StyleGAN1, and in a ball; of steps that share themselves out as 2, 2, 1, 1 those of the first blocks."""
     config = presets.ilo(steps=6, feature_radius=1e-4, schedule="fixed")

@@ -52,6 +52,7 @@ def test_a_start_is_nearer_than_the_face_that_it_comes_from_and_each_is_another(
     np.testing.assert_allclose(rows[3], one, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_fewer_looks_are_needed_than_from_a_uniform_point(generator):
     low = inputs(6)
     looks = {}

@@ -42,6 +42,7 @@ def test_a_refused_trial_is_an_update_and_the_next_one_is_shorter():
     assert losses[-1] < 1e-3 * losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"geometry": "euclidean", "space": "w", "coordinates": "plain"}])
 def test_searches_find_more_with_it_in_the_same_number_of_looks(settings):
     generator = searchable_generator()
