@@ -3,23 +3,26 @@
 import csv
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from pulse_jax.cli import main
+from pulse_jax.cli import main as pulse_jax_program
 from pulse_jax.images.degradations.cases import Case, cases_of
 from pulse_jax.images.files import read_image
 from pulse_jax.reports.evaluation import Estimate
 from pulse_jax.runs.evaluation_inputs import TRUTHS, clean_of, input_file
+from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.json_text import parse_json
+from pulse_jax.system.text import printable
 
-__all__ = ["HELDOUT", "Evaluation", "PaperOptions", "evaluated", "named_data", "told", "values"]
+__all__ = ["HELDOUT", "Evaluation", "PaperOptions", "evaluated", "named_data", "run_program", "told", "values"]
 
 HELDOUT = Path(__file__).parents[1] / "heldout"
 Row = dict[str, str]
+_Options = TypeVar("_Options", bound="PaperOptions")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +62,15 @@ class PaperOptions:
 
     @property
     def factor_numbers(self) -> list[int]:
-        """The factors as numbers."""
-        return [int(word) for word in self.factors.split(",")]
+        """The factors as numbers.
+
+        Raises:
+            UsageError: One is no whole number.
+        """
+        try:
+            return [*dict.fromkeys(int(word) for word in self.factors.split(","))]
+        except ValueError:
+            raise UsageError(f"--factors: expected whole numbers, 8,16, got {printable(self.factors)}") from None
 
 
 class Evaluation:
@@ -151,7 +161,7 @@ def evaluated(
     for flag in ("generator", "steps", "niqe_model", "inception", "perceptual"):
         if (value := getattr(options, flag)) is not None:
             words += [f"--{flag.replace('_', '-')}", value]
-    code = main([str(word) for word in words])
+    code = pulse_jax_program([str(word) for word in words])
     # Pictures that cannot be used have been told, and the others are measured.
     if code == 1 and (folder / "results.json").is_file():
         summary: Any = parse_json((folder / "summary.json").read_bytes())
@@ -178,3 +188,15 @@ def told(estimate: Estimate | None, form: str = ".3g", missing: str = "–") -> 
     low, high = estimate.get("low"), estimate.get("high")
     interval = "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"
     return f"{estimate['mean']:{form}}{interval}"
+
+
+def run_program(main: Callable[[_Options], None], options: _Options) -> None:
+    """Run a program; what it cannot use is told in one line.
+
+    Raises:
+        SystemExit: Something cannot be used.
+    """
+    try:
+        main(options)
+    except (RunError, UsageError) as error:
+        raise SystemExit(str(error)) from error

@@ -14,7 +14,7 @@ import numpy as np
 import tyro
 
 from examples.papers import quoted
-from examples.papers.evaluated import Evaluation, PaperOptions, evaluated, named_data, told, values
+from examples.papers.evaluated import Evaluation, PaperOptions, evaluated, named_data, run_program, told, values
 from examples.papers.paper_report import PaperReport
 from examples.papers.solutions import (
     DISTURBED_COLUMNS,
@@ -26,7 +26,8 @@ from examples.papers.solutions import (
     tile,
     truth_tile,
 )
-from pulse_jax.generators.generator import Generator, load_generator
+from pulse_jax.cli.generators import open_generator
+from pulse_jax.generators.generator import Generator
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import save_png
 from pulse_jax.reports import metrics
@@ -57,7 +58,7 @@ class Options(PaperOptions):
 def main(options: Options) -> None:
     """Measure what is missing, and write the report."""
     devices.start_jax()
-    generator = load_generator(options.generator)
+    generator = open_generator(options.generator)
     size, factors = generator.resolution, options.factor_numbers
     first = factors[0]
     report = PaperReport(options.output, "PULSE's tables and figures, and what was found here")
@@ -364,4 +365,4 @@ def _robust(options: Options, run: Evaluation, report: PaperReport) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    run_program(main, tyro.cli(Options, description=__doc__))

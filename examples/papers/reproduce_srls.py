@@ -15,7 +15,7 @@ import tyro
 
 from examples.papers import quoted
 from examples.papers.ablations import ablated, limited, strengths, variant_tile
-from examples.papers.evaluated import Evaluation, PaperOptions, evaluated, named_data, told, values
+from examples.papers.evaluated import Evaluation, PaperOptions, evaluated, named_data, run_program, told, values
 from examples.papers.paper_report import PaperReport
 from examples.papers.solutions import (
     DISTURBED_COLUMNS,
@@ -28,8 +28,8 @@ from examples.papers.solutions import (
     truth_tile,
 )
 from examples.papers.variants import Variant, searched
-from pulse_jax.cli.generators import generator_record
-from pulse_jax.generators.generator import Generator, load_generator
+from pulse_jax.cli.generators import generator_record, open_generator
+from pulse_jax.generators.generator import Generator
 from pulse_jax.reports.contact_sheet import SheetRow, contact_sheet
 from pulse_jax.reports.prior_plots import draw_norms
 from pulse_jax.reports.prior_quality import measure_priors
@@ -55,7 +55,7 @@ class Options(PaperOptions):
 def main(options: Options) -> None:
     """Measure what is missing, and write the report."""
     devices.start_jax()
-    generator = load_generator(options.generator)
+    generator = open_generator(options.generator)
     size, factors = generator.resolution, options.factor_numbers
     identity = generator_record(generator, options.generator)["sha256"]
     report = PaperReport(options.output, "SRLS's table and figures, and what was found here")
@@ -314,4 +314,4 @@ def _diverse(options: Options, generator: Generator, run: Evaluation, report: Pa
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    run_program(main, tyro.cli(Options, description=__doc__))
