@@ -53,8 +53,9 @@ def ablated(options: PaperOptions, generator: Generator, run: Evaluation, report
         rows.append([one.variant.title, *_cells(one), f"{patches:.0f}"])
     report.section(
         "Figure 8: without each of the priors",
-        f"The paper shows pictures and prints no number. It finds the whole best, W too poor to reach the truth, and "
-        f"faces less realistic without P_cross. Here: {len(pictures)} inputs at {case.factor}×, a search each. "
+        f"The paper shows pictures and prints no number. It finds the whole best and next to it the loss without "
+        f"P_gaussian, W too poor to reach the truth, and faces less realistic without P_cross. "
+        f"Here: {len(pictures)} inputs at {case.factor}×, a search each. "
         "*Rows apart*: the root mean square by which rows of w leave their mean; *norm*: of w under the flow, relative "
         "to √d; patches as above, of few pictures.",
     )

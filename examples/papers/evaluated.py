@@ -13,15 +13,29 @@ from pulse_jax.cli import main as pulse_jax_program
 from pulse_jax.images.degradations.cases import Case, cases_of
 from pulse_jax.images.files import read_image
 from pulse_jax.reports.evaluation import Estimate
+from pulse_jax.reports.niqe import SMALLEST_SIDE, niqe, read_niqe_model
 from pulse_jax.runs.evaluation_inputs import TRUTHS, clean_of, input_file
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.text import printable
 
-__all__ = ["HELDOUT", "Evaluation", "PaperOptions", "evaluated", "named_data", "run_program", "told", "values"]
+__all__ = [
+    "HELDOUT",
+    "Evaluation",
+    "PaperOptions",
+    "Row",
+    "evaluated",
+    "named_data",
+    "niqe_lacks",
+    "niqe_of_truths",
+    "run_program",
+    "told",
+    "values",
+]
 
 HELDOUT = Path(__file__).parents[1] / "heldout"
 Row = dict[str, str]
+"""A solution, as `results.csv` has it."""
 _Options = TypeVar("_Options", bound="PaperOptions")
 
 
@@ -174,6 +188,20 @@ def evaluated(
 def named_data(path: Path) -> str:
     """Return what a report calls the folder of pictures."""
     return "examples/heldout/report (rendered heads)" if path == HELDOUT / "report" else str(path)
+
+
+def niqe_lacks(options: PaperOptions, size: int) -> str:
+    """Return why there is no NIQE of pictures of a size; nothing where there is."""
+    if size < SMALLEST_SIDE:
+        return f"undefined at {size}×{size}: it needs {SMALLEST_SIDE} pixels"
+    return "not measured: needs --niqe-model" if options.niqe_model is None else ""
+
+
+def niqe_of_truths(options: PaperOptions, evaluation: Evaluation) -> float:
+    """Return the mean NIQE of an evaluation's true pictures, where `niqe_lacks` nothing."""
+    assert options.niqe_model is not None
+    model = read_niqe_model(options.niqe_model)
+    return float(np.mean([niqe(evaluation.truth(picture), model) for picture in evaluation.pictures()]))
 
 
 def values(rows: Sequence[Row], name: str) -> np.ndarray:

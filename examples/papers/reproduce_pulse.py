@@ -14,7 +14,17 @@ import numpy as np
 import tyro
 
 from examples.papers import quoted
-from examples.papers.evaluated import Evaluation, PaperOptions, evaluated, named_data, run_program, told, values
+from examples.papers.evaluated import (
+    Evaluation,
+    PaperOptions,
+    evaluated,
+    named_data,
+    niqe_lacks,
+    niqe_of_truths,
+    run_program,
+    told,
+    values,
+)
 from examples.papers.paper_report import PaperReport
 from examples.papers.solutions import (
     DISTURBED_COLUMNS,
@@ -22,6 +32,7 @@ from examples.papers.solutions import (
     disturbed_table,
     disturbed_verdict,
     diversity_of,
+    motion_told,
     robustness,
     tile,
     truth_tile,
@@ -32,7 +43,6 @@ from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import save_png
 from pulse_jax.reports import metrics
 from pulse_jax.reports.contact_sheet import SheetRow, SheetTile, contact_sheet
-from pulse_jax.reports.niqe import SMALLEST_SIDE, niqe, read_niqe_model
 from pulse_jax.reports.statistics import bootstrap_interval
 from pulse_jax.search import presets
 from pulse_jax.search.animations import replay
@@ -87,7 +97,7 @@ def main(options: Options) -> None:
     _many(options, generator, many, report)
     _way(options, generator, main_run, report)
     _compared(options, main_run, report)
-    _robust(options, main_run, report)
+    _robust(options, main_run, report, size)
     report.write()
 
 
@@ -126,21 +136,18 @@ def _niqe(options: Options, run: Evaluation, report: PaperReport, ours: str, siz
     found: dict[str, dict[str, float]] = {}
     columns = ["", "paper", *(f"here, {factor}×" for factor in options.factor_numbers)]
     rows = [["setting", "64×, to 1024×1024", ours, *("the same" for _ in options.factor_numbers[1:])]]
-    why = f"undefined at {size}×{size}: it needs {SMALLEST_SIDE} pixels"
-    if size >= SMALLEST_SIDE:
-        why = "not measured: needs --niqe-model"
-        if options.niqe_model is not None:
-            model = read_niqe_model(options.niqe_model)
-            truths = float(np.mean([niqe(run.truth(picture), model) for picture in run.pictures()]))
-            for factor in options.factor_numbers:
-                numbers = {n: run.number(run.case(factor), preset, "niqe") for n, preset in _METHODS.items()}
-                found[str(factor)] = {"HR": truths, **{n: one["mean"] for n, one in numbers.items() if one}}
+    why = niqe_lacks(options, size)
+    if not why:
+        truths = niqe_of_truths(options, run)
+        for factor in options.factor_numbers:
+            numbers = {n: run.number(run.case(factor), preset, "niqe") for n, preset in _METHODS.items()}
+            found[str(factor)] = {"HR": truths, **{n: one["mean"] for n, one in numbers.items() if one}}
     for method, paper in quoted.PULSE_NIQE.items():
         cells = [found.get(str(factor), {}).get(method) for factor in options.factor_numbers]
         rows.append([method, f"{paper:.2f}", *(why if cell is None else f"{cell:.2f}" for cell in cells)])
     report.section("Table 2: NIQE, lower is better")
     report.table("Table 2: NIQE", columns, rows)
-    report.numbers["table_2"] = {"paper": quoted.PULSE_NIQE, "ours": found or None, "why": "" if found else why}
+    report.numbers["table_2"] = {"paper": quoted.PULSE_NIQE, "ours": found or None, "why": why}
 
 
 def _instead(run: Evaluation, report: PaperReport, factors: list[int]) -> None:
@@ -340,13 +347,13 @@ def _compared(options: Options, run: Evaluation, report: PaperReport) -> None:
     report.picture("figure_5.png", sheet, "Figure 5: an input, bicubic, `pulse`, `pulse_2020` and the truth")
 
 
-def _robust(options: Options, run: Evaluation, report: PaperReport) -> None:
+def _robust(options: Options, run: Evaluation, report: PaperReport, size: int) -> None:
     """Figure 6: inputs that were disturbed in ways that no search knows of."""
     report.section(
         "Figure 6: inputs that were disturbed",
         "The paper shows pictures at 32× (inputs of 32×32) and prints no number; it says that results downscale to "
         "the clean input rather than to the given one. Errors are mean squared; bicubic enlargement, which searches "
-        "nothing, is what keeps the disturbance.",
+        f"nothing, is there to compare with. {motion_told(size)}",
     )
     searched = ("pulse", "pulse_2020")
     for factor in options.factor_numbers:

@@ -15,7 +15,17 @@ import tyro
 
 from examples.papers import quoted
 from examples.papers.ablations import ablated, limited, strengths, variant_tile
-from examples.papers.evaluated import Evaluation, PaperOptions, evaluated, named_data, run_program, told, values
+from examples.papers.evaluated import (
+    Evaluation,
+    PaperOptions,
+    evaluated,
+    named_data,
+    niqe_lacks,
+    niqe_of_truths,
+    run_program,
+    told,
+    values,
+)
 from examples.papers.paper_report import PaperReport
 from examples.papers.solutions import (
     DISTURBED_COLUMNS,
@@ -23,6 +33,7 @@ from examples.papers.solutions import (
     disturbed_table,
     disturbed_verdict,
     diversity_of,
+    motion_told,
     robustness,
     tile,
     truth_tile,
@@ -31,6 +42,7 @@ from examples.papers.variants import Variant, searched
 from pulse_jax.cli.generators import generator_record, open_generator
 from pulse_jax.generators.generator import Generator
 from pulse_jax.reports.contact_sheet import SheetRow, contact_sheet
+from pulse_jax.reports.evaluation import Estimate
 from pulse_jax.reports.prior_plots import draw_norms
 from pulse_jax.reports.prior_quality import measure_priors
 from pulse_jax.reports.statistics import bootstrap_interval
@@ -85,8 +97,8 @@ def main(options: Options) -> None:
         "prior. Intervals are of 95 %, by a bootstrap over pictures.",
     )
     _norms(options, generator, run, report)
-    _table(options, run, report, ours)
-    _robust(options, disturbed, report)
+    _table(options, run, report, ours, size)
+    _robust(disturbed, report, size)
     _diverse(options, generator, many, report, identity)
     ablated(options, generator, run, report, identity)
     strengths(options, generator, run, report, identity)
@@ -146,12 +158,13 @@ def _norms(options: Options, generator: Generator, run: Evaluation, report: Pape
 _WORDS = {"norm_flow": "under the flow", "norm_whitened": "whitened"}
 
 
-def _table(options: Options, run: Evaluation, report: PaperReport, ours: str) -> None:
+def _table(options: Options, run: Evaluation, report: PaperReport, ours: str, size: int) -> None:
     """Table 1, each number beside ours; what lacks weights or pixels says so."""
     factors = options.factor_numbers
     columns = ["", "paper, 64×", *(f"here, {factor}×" for factor in factors)]
     rows = [["setting", quoted.SRLS_DATA, ours, *("the same" for _ in factors[1:])]]
     numbers: dict[str, Any] = {}
+    lacking = niqe_lacks(options, size)
     for method, printed in quoted.SRLS_TABLE.items():
         for measure, name in _MEASURES.items():
             if measure not in printed:
@@ -160,8 +173,11 @@ def _table(options: Options, run: Evaluation, report: PaperReport, ours: str) ->
             for factor in factors:
                 case = run.case(factor)
                 estimate = None if method == "GT" else run.number(case, _METHODS[method], name)
+                if method == "GT" and not lacking:
+                    estimate = Estimate(mean=niqe_of_truths(options, run), count=len(run.pictures()))
                 form = ".1f" if measure == "PSNR" else ".3f" if measure == "SSIM" else ".2f"
-                cells.append(told(estimate, form, "not measured" if method == "GT" else _why(run, name)))
+                why = lacking if name == "niqe" else _why(run, name)
+                cells.append(told(estimate, form, why))
                 if estimate is not None:
                     numbers.setdefault(f"{method}, {factor}x", {})[measure] = estimate["mean"]
             shown = "SRLS" if method == "Ours" else method
@@ -210,12 +226,11 @@ def _table(options: Options, run: Evaluation, report: PaperReport, ours: str) ->
 
 def _why(run: Evaluation, name: str) -> str:
     """A missing measure in a cell: what it needs, without what that is."""
-    option = {"fid": "--inception", "niqe": "--niqe-model"}.get(name)
     reason = run.why(name)
-    return f"not measured: needs {option}" if option and "needs --" in reason else f"not measured: {reason}"
+    return "not measured: needs --inception" if "needs --inception" in reason else f"not measured: {reason}"
 
 
-def _robust(options: Options, run: Evaluation, report: PaperReport) -> None:
+def _robust(run: Evaluation, report: PaperReport, size: int) -> None:
     """Figures 3 and 6: inputs that were disturbed."""
     cases = run.cases
     found = {
@@ -225,7 +240,7 @@ def _robust(options: Options, run: Evaluation, report: PaperReport) -> None:
         "Figures 3 and 6: inputs that were disturbed",
         "The paper shows pictures, names no disturbance but motion of length 100, and prints no number; it says that "
         "what results downscale to is near the clean input. Here are the disturbances of PULSE's figure 6. "
-        "`srls_robust` has the weights of the authors' program for disturbed inputs.",
+        f"{motion_told(size)} `srls_robust` has the weights of the authors' program for disturbed inputs.",
     )
     report.table(f"Figures 3 and 6, {cases[0].factor}×", DISTURBED_COLUMNS, disturbed_table(found))
     report.say(disturbed_verdict(found, _ROBUST))

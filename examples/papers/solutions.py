@@ -14,7 +14,17 @@ from pulse_jax.reports.contact_sheet import SheetRow, SheetTile, contact_sheet
 from pulse_jax.reports.statistics import bootstrap_interval
 from pulse_jax.system.text import short
 
-__all__ = ["disturbed_sheet", "disturbed_table", "disturbed_verdict", "robustness", "tile", "truth_tile"]
+__all__ = [
+    "DISTURBED_COLUMNS",
+    "disturbed_sheet",
+    "disturbed_table",
+    "disturbed_verdict",
+    "diversity_of",
+    "motion_told",
+    "robustness",
+    "tile",
+    "truth_tile",
+]
 
 DISTURBED_COLUMNS = (
     "what became of inputs",
@@ -96,13 +106,22 @@ def disturbed_verdict(found: Mapping[tuple[str, str], Mapping[str, Any]], preset
         listed = {side: ", ".join(f"“{name}”" for name in names) for side, names in sides.items() if names}
         told = "; ".join(f"{said[side]} {names}" for side, names in listed.items())
         kept = [
-            f"{DISTURBANCES[chain]} {one['error_to_clean']['mean'] / one['given_to_clean']:.2g}"
+            f"{DISTURBANCES[chain]} {_times(one['error_to_clean']['mean'] / one['given_to_clean'])}"
             for (chain, name), one in found.items()
             if name == preset and one["given_to_clean"]
         ]
         parts.append(f"`{preset}` is {told}. Its error to the clean input is so many times the given input's own: ")
         parts[-1] += f"{', '.join(kept)}."
     return " ".join(parts)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+
+
+def motion_told(size: int) -> str:
+    """Return how long the motion is in pictures of a size."""
+    return f"Motion of 100 in 1024 pixels is {100 * size / 1024:.3g} in {size}."
 
 
 def disturbed_sheet(
