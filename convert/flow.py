@@ -7,7 +7,6 @@ the order of hidden units stay theirs, and a is not bounded.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pathlib
 import re
@@ -95,7 +94,7 @@ def convert_flow(paths: Paths, folder: str | os.PathLike[str], *, overwrite: boo
         )
     description = read_description(pathlib.Path(folder), str(folder))
     source = str(description.get("source", ""))
-    dataclasses.replace(generator, flow=flow).save(folder, dtype=description["dtype"], source=source, overwrite=True)
+    generator.with_flow(flow).save(folder, dtype=description["dtype"], source=source, overwrite=True)
 
 
 def _state(paths: Paths) -> State:

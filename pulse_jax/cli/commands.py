@@ -9,6 +9,7 @@ from pulse_jax.cli.options.demo import Demo
 from pulse_jax.cli.options.downscale import Downscale
 from pulse_jax.cli.options.evaluate import Evaluate
 from pulse_jax.cli.options.export import Export
+from pulse_jax.cli.options.fit_niqe import FitNiqe
 from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.cli.options.fit_start import FitStart
 from pulse_jax.cli.options.info import Info
@@ -50,6 +51,7 @@ COMMANDS = {
     "export": Command(Export, "pulse_jax.cli.export:run_export"),
     "fit-prior": Command(FitPrior, "pulse_jax.cli.fit_prior:run_fit_prior"),
     "fit-start": Command(FitStart, "pulse_jax.cli.fit_start:run_fit_start"),
+    "fit-niqe": Command(FitNiqe, "pulse_jax.cli.fit_niqe:run_fit_niqe"),
     "benchmark": Command(Benchmark, "pulse_jax.cli.benchmark:run_benchmark"),
     "study make": Command(StudyMake, "pulse_jax.cli.study_make:run_study_make"),
     "study analyse": Command(StudyAnalyse, "pulse_jax.cli.study_analyse:run_study_analyse"),

@@ -1,5 +1,6 @@
 """The command `downscale`: low-resolution inputs from pictures, with exactly the downscaling that is inverted."""
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ import numpy as np
 
 from pulse_jax.cli.options.downscale import Downscale
 from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.degradations.cases import Case, cases_of
+from pulse_jax.images.degradations.disturbances import disturbed
 from pulse_jax.images.files import ImageError, ReadImage, save_png
 from pulse_jax.images.inputs import reducible_square
 from pulse_jax.images.rounding import to_uint8
@@ -17,6 +20,7 @@ from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import DownscaledRecord
 from pulse_jax.runs.inputs import find_inputs, read_each, report_failures, result_names, usable
 from pulse_jax.system import devices
+from pulse_jax.system.errors import UsageError
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
 
@@ -34,16 +38,20 @@ def run_downscale(options: Downscale, screen: Screen) -> int:
         The exit code: 1 if some input failed.
 
     Raises:
-        UsageError: The output folder cannot be used.
+        UsageError: The output folder cannot be used, or the chain downscales not at all or by a factor of its own.
         RunError: Writing failed.
     """
+    try:
+        case = None if options.degradation is None else cases_of([1], [options.degradation])[0]
+    except ValueError as error:
+        raise UsageError(f"--degradation: {error}") from error
     folder = RunFolder(options.output, overwrite=options.overwrite)
     check_output_apart(options.output, options.inputs)
     found, failures = find_inputs(options.inputs, options.output, recursive=options.recursive)
     total = len(found) + len(failures)
     names = result_names(found)
     kept = None if options.size is None else 4 * options.size
-    small = usable(read_each(found, functools.partial(_shrink, options, names), shortest_side=kept), failures)
+    small = usable(read_each(found, functools.partial(_shrink, options, names, case), shortest_side=kept), failures)
     first = next(small, None)
     if first is not None:
         records: list[DownscaledRecord] = []
@@ -51,6 +59,8 @@ def run_downscale(options: Downscale, screen: Screen) -> int:
             "command": "downscale",
             "size": options.size,
             "factor": options.factor,
+            "degradation": None if case is None else case.degradation,
+            "seed": options.seed,
             "versions": devices.versions(),
             "inputs": records,
             "failed": [],
@@ -69,16 +79,19 @@ def run_downscale(options: Downscale, screen: Screen) -> int:
 
 
 def _shrink(
-    options: Downscale, names: Mapping[Path, str], path: Path, picture: ReadImage
+    options: Downscale, names: Mapping[Path, str], case: Case | None, path: Path, picture: ReadImage
 ) -> tuple[np.ndarray, DownscaledRecord]:
-    """The centre square of a picture, as large as the factor allows, downscaled; and its entry of `summary.json`."""
+    """The centre square of a picture, as large as the factor allows, degraded; and its entry of `summary.json`."""
     step = options.size or options.factor or 1
     square, cropped = reducible_square(picture.pixels, step, path)
     side = len(square)
     factor = side // step if options.size else step
     notes = [*picture.notes, *cropped]
     try:
-        small = Bicubic(factor).apply_float64(square)
+        if case is None:
+            small = Bicubic(factor).apply_float64(square)
+        else:
+            small = disturbed(square, dataclasses.replace(case, factor=factor).chain, seed=options.seed).disturbed
     except ValueError:
         raise ImageError(
             path,

@@ -5,8 +5,10 @@ import functools
 import io
 import json
 import time
+from typing import Any
 
 import numpy as np
+from jaxtyping import PRNGKeyArray
 from PIL import Image
 
 from pulse_jax.cli import generators
@@ -14,6 +16,7 @@ from pulse_jax.cli.fitting import Bars, Fitted, UnderWay, carry_out
 from pulse_jax.cli.options.fit_prior import FitPrior
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.flow_fitting import FitState, fit_flow
+from pulse_jax.generators.priors.plausibility_fitting import fit_plausibility
 from pulse_jax.generators.priors.principal import fit_principal
 from pulse_jax.reports.prior_plots import draw_coordinates, draw_norms
 from pulse_jax.reports.prior_quality import PriorReport, measure_priors
@@ -24,8 +27,20 @@ from pulse_jax.system.text import duration, printable
 
 __all__ = ["run_fit_prior"]
 
-_FIELDS = {"flow": "flow", "srls": "flow", "pca": "principal", "gaussian": "gaussian_fit"}
-_NAMES = {"flow": "flow", "srls": "flow", "pca": "principal components", "gaussian": "Gaussian fit"}
+_FIELDS = {
+    "flow": "flow",
+    "srls": "flow",
+    "pca": "principal",
+    "gaussian": "gaussian_fit",
+    "plausibility": "plausibility",
+}
+_NAMES = {
+    "flow": "flow",
+    "srls": "flow",
+    "pca": "principal components",
+    "gaussian": "Gaussian fit",
+    "plausibility": "plausibility fit",
+}
 _ROWS = {
     "whitening": "whitening",
     "principal": "principal components",
@@ -56,6 +71,8 @@ def run_fit_prior(options: FitPrior, screen: Screen) -> int:
 
     def work(under_way: UnderWay) -> Fitted:
         fitted = _Fit(options, generator, under_way, screen).run()
+        if options.kind == "plausibility":  # no prior of w: there is nothing to hold against other priors
+            return Fitted(fitted, {}, lambda: None)
         with Count(screen, "measuring") as count:
             # Not the key of the fits: these samples are new to them.
             report = measure_priors(fitted, random_key(options.seed + 1), on_progress=count.update)
@@ -66,7 +83,8 @@ def run_fit_prior(options: FitPrior, screen: Screen) -> int:
     }
     if code := carry_out(folder, "fit-prior", settings, generator, screen, work):
         return code
-    screen.result(f"{_NAMES[options.kind]} and reports in {printable(folder)}", "bold")
+    what = _NAMES[options.kind] + ("" if options.kind == "plausibility" else " and reports")
+    screen.result(f"{what} in {printable(folder)}", "bold")
     return 0
 
 
@@ -93,6 +111,8 @@ class _Fit:
                 self._bars.show("fitting")
                 found = fit_principal(mapping, key, width, samples=options.draws, on_progress=self._advance)
                 return dataclasses.replace(self._generator, principal=found)
+            if options.kind == "plausibility":
+                return self._fit_plausibility(key)
             principal, program = self._generator.principal, options.kind == "srls"
             starts_from_components = options.standardize == "principal" and not program
             if starts_from_components and principal is None:
@@ -118,7 +138,21 @@ class _Fit:
                 state=saved,
                 on_progress=self._learned,
             )
-        return dataclasses.replace(self._generator, flow=found.flow, principal=principal)
+        return dataclasses.replace(self._generator.with_flow(found.flow), principal=principal)
+
+    def _fit_plausibility(self, key: PRNGKeyArray) -> Generator:
+        if self._under_way.saved is not None:
+            self._screen.note("going on with an earlier fit")
+        self._bars.show("drawing samples")
+
+        def advance(state: Any, done: int, total: int) -> None:
+            self._bars.update(done, total)
+            self._under_way.keep(state)
+
+        found = fit_plausibility(
+            self._generator, key, samples=self._options.draws, state=self._under_way.saved, on_progress=advance
+        )
+        return dataclasses.replace(self._generator, plausibility=found)
 
     def _advance(self, done: int, total: int) -> None:
         self._bars.update(done, total)

@@ -21,6 +21,7 @@ _FITS = {
     "principal": "principal components",
     "flow": "flow",
     "surrogate": "surrogate",
+    "plausibility": "plausibility",
     "w_avg": "average w",
     "w_std": "spread of w",
 }

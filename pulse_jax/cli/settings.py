@@ -15,6 +15,7 @@ from pulse_jax.cli.options.roles import roles
 from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.options_file import options_text
 from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.priors.bundle import what_is_missing
 from pulse_jax.images.files import ImageError
 from pulse_jax.objectives.language import parse_loss
 from pulse_jax.objectives.terms import TERMS
@@ -27,6 +28,7 @@ from pulse_jax.runs.shards import Part
 from pulse_jax.runs.sheets import sheet_footer
 from pulse_jax.runs.solution_files import StoredSolutions
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
+from pulse_jax.search.plausibility import PlausibilityJudge
 from pulse_jax.search.presets import INTERPOLATIONS, PERCEPTUAL, PRESETS
 from pulse_jax.search.problems import Start
 from pulse_jax.search.requirements import admissible_sizes, output_size
@@ -173,6 +175,9 @@ def _to_search(
         )
     if options.no_noise and searched_layers(config, len(generator.noise_shapes)):
         raise UsageError(f"--no-noise: --preset {options.preset} searches noise inputs, which no key draws again")
+    if options.rank == "plausible" and generator.plausibility is None:
+        wanted = what_is_missing("plausibility", generator.config.has_mapping)
+        raise UsageError(f"--rank plausible: needs {wanted.replace('GENERATOR', printable(record['folder']))}")
     additions = _additions(options, config, generator, screen)
     stops = options.solutions is not None and not options.diverse
     quota = Quota(*options.counts, stops=stops, diverse=options.diverse)
@@ -185,6 +190,8 @@ def _to_search(
         "compiles": True,
         "start": _start(options, quota.searches, config, generator, record["sha256"], screen),
         "additions": additions,
+        "plausibility": None if generator.plausibility is None else PlausibilityJudge(generator),
+        "rank": options.rank,
     }
 
 

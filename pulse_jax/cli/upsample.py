@@ -27,6 +27,7 @@ from pulse_jax.engine.checkpoints import CheckpointError
 from pulse_jax.engine.lanes import groups
 from pulse_jax.engine.memory import missing_memory
 from pulse_jax.engine.progress import Progress
+from pulse_jax.generators.priors.bundle import what_is_missing
 from pulse_jax.images.files import ImageError
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import Settings
@@ -188,7 +189,7 @@ class _Run:
             kind = "finished" if self._folder.was_finished else "unfinished"
             self._screen.note(f"going on with the {kind} run in {printable(self._plan.output)}")
             self._folder.update(self._summary())
-        self._tell_what_would_be_faster()
+        self._tell_what_is_missing()
         self._write_options()
         write_alignment(self._plan, self._folder, resumed=resumed)
         try:
@@ -203,15 +204,21 @@ class _Run:
             return _Outcome(self._give_up(error, resumed), self._failures)
         return _Outcome(0, self._failures)
 
-    def _tell_what_would_be_faster(self) -> None:
-        config = self._plan.config
-        if isinstance(config, SearchConfig) and (wanted := would_be_faster(self._plan.generator, config)):
-            name = printable(self._plan.generator_record["folder"])
+    def _tell_what_is_missing(self) -> None:
+        """What could be faster, or be told, if more was known of the generator."""
+        config, generator = self._plan.config, self._plan.generator
+        if not isinstance(config, SearchConfig):
+            return
+        name = printable(self._plan.generator_record["folder"])
+        if wanted := would_be_faster(generator, config):
             wanted = wanted.replace("GENERATOR", name)
             self._screen.note(
                 f"{name}: searches start at uniform points, and would be faster with {wanted}, "
                 "once, in the time of some 2,000 searches"
             )
+        if self._plan.plausibility is None:
+            wanted = what_is_missing("plausibility", generator.config.has_mapping).replace("GENERATOR", name)
+            self._screen.note(f"{name}: how plausible solutions are is not said; that needs {wanted}")
 
     def _give_up(self, error: BaseException, resumed: bool) -> int:
         """Keeps what there is; the exit code of an interrupted run, else raises the error."""
@@ -402,6 +409,12 @@ class _Run:
             f"{tally.feasible} of {tally.solutions} solutions are feasible (error at most {plan.config.eps:g}); "
             f"{duration(time.monotonic() - self._began)}" + ("" if speed is None else f", {pace(speed)}")
         )
+        if tally.unusual:
+            self._screen.result(
+                f"{tally.unusual} of {tally.compared} solutions are less plausible than 99 % of the generator's own "
+                "samples.",
+                "yellow",
+            )
         if tally.moved:
             self._screen.note(
                 f"--exact moved them by up to {255 * tally.moved:.2g} of 255 levels (root mean square): "

@@ -28,6 +28,7 @@ from pulse_jax.generators.architectures import ArchitectureConfig, architecture_
 from pulse_jax.generators.array_store import ArrayStore, StoreError
 from pulse_jax.generators.networks.initialization import init_params
 from pulse_jax.generators.priors.flow import init_blocks
+from pulse_jax.generators.priors.plausibility import QUANTILES
 from pulse_jax.system.files import sha256_of
 from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.keys import random_key
@@ -77,7 +78,7 @@ def write_folder(
         config: Architecture, of a family in `FAMILIES`.
         tree: Arrays: `networks`, and where there are any the fits `gaussian_fit` (`mean`, `std`), `principal`
             (`mean`, `basis`, `std`), `flow` (the fields of `flow.Flow`), `surrogate` (those of `surrogate.Surrogate`),
-            `w_avg` and `w_std`, and the `label` that is fixed.
+            `plausibility` (of `plausibility.PlausibilityFit`), `w_avg` and `w_std`, and the `label` that is fixed.
         dtype: Type that `networks`, the flow's `blocks` and the surrogate are stored in, `float32` or `float16`; the
             rest, small and sensitive, stays float32.
         source: Origin of the weights.
@@ -319,6 +320,11 @@ def _expected_shapes(config: ArchitectureConfig, names: Mapping[str, Any]) -> di
             "bias_3": (pixels,),
         }
         tree["surrogate"] = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
+    if any(name.startswith("plausibility/") for name in names):
+        quantiles = jax.ShapeDtypeStruct((QUANTILES,), jnp.float32)
+        tree["plausibility"] = {"oddness": quantiles}
+        if "plausibility/norms" in names:
+            tree["plausibility"]["norms"] = quantiles
     if "w_avg" in names:
         tree["w_avg"] = vector
     if "w_std" in names:

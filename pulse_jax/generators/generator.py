@@ -26,6 +26,7 @@ from pulse_jax.generators.priors.bundle import MissingPrior, Priors, what_is_mis
 from pulse_jax.generators.priors.flow import Flow
 from pulse_jax.generators.priors.gaussian import GaussianFit, fit_gaussian
 from pulse_jax.generators.priors.moments import Mapping, measure_moments
+from pulse_jax.generators.priors.plausibility import PlausibilityFit
 from pulse_jax.generators.priors.principal import PrincipalFit
 from pulse_jax.generators.priors.surrogate import Surrogate
 from pulse_jax.system.devices import start_jax
@@ -41,6 +42,7 @@ _FITS = {
     "principal": PrincipalFit,
     "flow": functools.partial(Flow, basis=None),
     "surrogate": Surrogate,
+    "plausibility": PlausibilityFit,
 }
 _ARRAYS = ("w_avg", "w_std", "label")
 
@@ -53,6 +55,7 @@ _ARRAYS = ("w_avg", "w_std", "label")
         "principal",
         "flow",
         "surrogate",
+        "plausibility",
         "w_avg",
         "w_std",
         "label",
@@ -73,6 +76,7 @@ class Generator:
         principal: Whitening of w with its full covariance (see `priors.principal`), likewise, or None.
         flow: Flow fitted to w (see `priors.flow`), likewise, or None.
         surrogate: Small network that stands for D∘G where a search starts (see `priors.surrogate`), likewise, or None.
+        plausibility: What own samples are like (see `priors.plausibility`), likewise, or None.
         w_avg: Mean of w (d,), over all classes, which truncation needs, or None.
         w_std: σ = sqrt(mean ‖w − w_avg‖²), a number, or None.
         label: Label (label_dim,) that `with_label` fixed, or None.
@@ -88,6 +92,7 @@ class Generator:
     principal: PrincipalFit | None = None
     flow: Flow | None = None
     surrogate: Surrogate | None = None
+    plausibility: PlausibilityFit | None = None
     # As of any pytree, JAX puts other things in the arrays' places when it describes a program.
     w_avg: Any = None
     w_std: Any = None
@@ -179,8 +184,9 @@ class Generator:
         """Return this generator for one label, to be searched, sampled and saved like one without classes.
 
         The label is data, kept beside the weights, so that no arithmetic differs from `map(z, label)`. The Gaussian
-        fit, the principal components, the flow and the surrogate are dropped, because they were not this label's:
-        `fitted` and the functions that fit the others make those. `w_avg` and `w_std` stay those over all classes.
+        fit, the principal components, the flow, the surrogate and what samples are like are dropped, because they were
+        not this label's: `fitted` and the functions that fit the others make those. `w_avg` and `w_std` stay those over
+        all classes.
 
         Args:
             label: Class, 0 to label_dim − 1, or a vector (label_dim,) of weights of the classes.
@@ -200,7 +206,12 @@ class Generator:
             expected = f"a class from 0 to {count - 1} or shape ({count},)"
             raise ValueError(f"label: expected {expected}, got shape {jnp.shape(label)}")
         label = jnp.asarray(label, jnp.float32)
-        return dataclasses.replace(self, label=label, gaussian_fit=None, principal=None, flow=None, surrogate=None)
+        return dataclasses.replace(self, label=label, **dict.fromkeys(_FITS))
+
+    def with_flow(self, flow: Flow) -> Generator:
+        """Return this generator with a flow; the norms of samples under another one are dropped."""
+        known = self.plausibility
+        return dataclasses.replace(self, flow=flow, plausibility=None if known is None else known._replace(norms=None))
 
     def _no_label(self) -> str:
         return "this generator's is fixed" if self.label is not None else "this generator takes none"

@@ -11,6 +11,7 @@ in radians, whatever the sphere's radius and dimension.
 """
 
 from pulse_jax.optimizers.adaptive import *  # noqa: F403
+from pulse_jax.optimizers.conversion import *  # noqa: F403
 from pulse_jax.optimizers.descent import *  # noqa: F403
 from pulse_jax.optimizers.links import *  # noqa: F403
 from pulse_jax.optimizers.momentum import *  # noqa: F403

@@ -56,7 +56,7 @@ class Column:
 COLUMNS: tuple[Column, ...] = (
     Column(FEASIBLE, "feasible", "higher"),
     *(Column(m.name, f"{m.label} [{m.unit}]" if m.unit else m.label, m.better) for m in PICTURE_MEASURES),
-    Column("plausibility", "plausibility", "higher"),
+    Column("plausibility", "plausibility [%]", "higher"),
     Column("diversity", "diversity", "higher"),
     Column("norm_flow", "latent norm under the flow / √d", ""),
     Column("norm_whitened", "whitened latent norm / √d", ""),
@@ -163,7 +163,12 @@ def _paired(column: str, first: Sequence[Row], other: Sequence[Row]) -> float:
     if not known:
         return math.nan
     test = mcnemar if column == FEASIBLE else signed_rank
-    return test(*(np.asarray(values) for values in zip(*known, strict=True)))
+    return test(*(_told(values) for values in zip(*known, strict=True)))
+
+
+def _told(values: Sequence[Any]) -> np.ndarray:
+    """Values to six digits: what differs in rounding alone does not differ."""
+    return np.array([float(f"{float(value):.6g}") for value in values])
 
 
 def grouped(values: Mapping[str, str]) -> dict[str, str]:
@@ -188,7 +193,9 @@ def grouped(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def by_group(attribute: str, preset: str, rows: Sequence[Row], groups: Mapping[str, str]) -> GroupResult:
-    """Return the results of one preset by groups of people.
+    """Return the results of one preset by groups of people, each of whom counts once: with the mean over its cases.
+
+    A person counts as feasible where all of its inputs are.
 
     Tests are Kruskal and Wallis's (1952) of whether numbers differ between groups; of two they are Mann and Whitney's.
     They are not corrected: `holm` does that for those that are reported together.
@@ -199,14 +206,15 @@ def by_group(attribute: str, preset: str, rows: Sequence[Row], groups: Mapping[s
         rows: One row for each input, of one case or several.
         groups: The group of each picture; others are left out.
     """
-    names = sorted({groups[row["picture"]] for row in rows if row["picture"] in groups}, key=_natural)
-    members = {name: [row for row in rows if groups.get(row["picture"]) == name] for name in names}
+    people = _people(rows, groups)
+    names = sorted({groups[row["picture"]] for row in people}, key=_natural)
+    members = {name: [row for row in people if groups[row["picture"]] == name] for name in names}
     tests: dict[str, float] = {}
     for column in COLUMNS:
         samples = [
-            [float(row[column.name]) for row in some if row.get(column.name) is not None] for some in members.values()
+            _told([row[column.name] for row in some if row.get(column.name) is not None]) for some in members.values()
         ]
-        samples = [sample for sample in samples if sample]
+        samples = [sample for sample in samples if len(sample)]
         if column.of_set or len(samples) < 2:
             continue
         same = len({value for sample in samples for value in sample}) == 1
@@ -217,6 +225,23 @@ def by_group(attribute: str, preset: str, rows: Sequence[Row], groups: Mapping[s
         "groups": {name: _estimates(some) for name, some in members.items()},
         "tests": tests,
     }
+
+
+def _people(rows: Sequence[Row], groups: Mapping[str, str]) -> list[Row]:
+    """A row for each picture whose group is known, its numbers averaged."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["picture"] in groups:
+            found.setdefault(row["picture"], []).append(row)
+    people: list[Row] = []
+    for picture, some in found.items():
+        person: dict[str, Any] = {"picture": picture}
+        for name in (column.name for column in COLUMNS):
+            values = [float(row[name]) for row in some if row.get(name) is not None]
+            if values:
+                person[name] = min(values) if name == FEASIBLE else float(np.mean(values))
+        people.append(person)
+    return people
 
 
 def _natural(name: str) -> tuple[int, float, str]:

@@ -24,7 +24,8 @@ _LEGEND = (
     "* differs from the first row (paired tests, Holm-corrected, p < 0.05). The best of a column is set in bold."
 )
 _GROUP_LEGEND = (
-    "The same by groups; † where groups differ (Kruskal-Wallis, not corrected for the many columns, p < 0.05)."
+    "By groups of people, each of whom counts once, with means over all kinds of inputs (feasible: all of them are). "
+    "† where groups differ (Kruskal-Wallis, not corrected for the many columns, p < 0.05)."
 )
 
 

@@ -21,8 +21,9 @@ _MARK = "{data}"
 class GallerySolution(TypedDict, total=False):
     """A solution as the page shows it; `image`, `downscaled` and `feasible` are needed, paths relative to the page.
 
-    A number `plausibility`, if there is one, is shown and sorted by. Solutions of several presets have a `preset` and
-    `latents` of their own, in which they are the `row`; `measures` are names and values of more numbers.
+    Numbers `plausibility` and `latent_plausibility`, in percent, are shown if there are any, and the first is sorted by
+    and marked where it is below 1. Solutions of several presets have a `preset` and `latents` of their own, in which
+    they are the `row`; `measures` are names and values of more numbers.
     """
 
     image: str
@@ -35,6 +36,7 @@ class GallerySolution(TypedDict, total=False):
     restart: int
     moved: float
     plausibility: float
+    latent_plausibility: float
     command: str
     variations: list[str]
     preset: str

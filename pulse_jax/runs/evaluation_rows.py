@@ -125,7 +125,8 @@ class Judge:
             for measure in PICTURE_MEASURES:
                 found = measured(measure, one, self.weights)
                 row[measure.name] = found.value
-                if found.why:
+                # Of a clean input there is no other one to be told of.
+                if found.why and (case.is_disturbed or measure.name != "clean_error"):
                     why.setdefault(measure.name, found.why)
             if self.with_tone:
                 row |= _tone(image, truth)

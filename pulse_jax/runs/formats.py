@@ -89,6 +89,8 @@ class SolutionRecord(TypedDict):
     feasible_at: int
     evaluations: int
     moved: NotRequired[float]
+    plausibility: NotRequired[float]
+    latent_plausibility: NotRequired[float]
     command: str
     unseen_distance: NotRequired[float | None]
     variations: NotRequired[list[VariationRecord]]
@@ -152,6 +154,7 @@ class Settings(TypedDict):
     init: str | None
     perceptual: str | None
     no_noise: bool
+    rank: str
     noise_samples: int
     save_intermediate: bool
     config: dict[str, Any]
@@ -183,6 +186,7 @@ class UpsampleSummary(Summary):
 
     solutions: int
     feasible: int
+    unusual: NotRequired[int]
     seed: int
     restarts: int
     solutions_per_input: int
@@ -220,6 +224,8 @@ class DownscaleSummary(Summary):
     sha256: dict[str, str]
     size: int | None
     factor: int | None
+    degradation: str | None
+    seed: int
     versions: dict[str, str | None]
     inputs: list[DownscaledRecord]
     failed: list[FailureRecord]

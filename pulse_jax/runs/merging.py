@@ -226,6 +226,7 @@ class _Joint:
             folder=self._part,
             eps=first["config"]["eps"],
             count=first["solutions_per_input"],
+            rank=self._settings.get("rank", "loss"),
             footer=sheet_footer(first["preset"], first["config"], first["seed"], first["generator"]["folder"]),
         )
         sheet = run_sheet(look, [*islice(self._records(), inputs_shown(look))], self._tally)
@@ -240,8 +241,7 @@ class _Joint:
         entries: dict[str, Any] = {
             **self._first,
             "finished": not self._missing,
-            "solutions": self._tally.solutions,
-            "feasible": self._tally.feasible,
+            **self._tally.delivered,
             "selfcheck": min(known) if len(known) == len(passed) else None,
             "position_independent": all(summary["position_independent"] for summary in summaries),
             "settings": self._settings,

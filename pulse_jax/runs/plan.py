@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -25,11 +25,15 @@ from pulse_jax.runs.photographs import Alignment, Face
 from pulse_jax.runs.shards import Part
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.degradation import as_input, degradation_of
+from pulse_jax.search.plausibility import PlausibilityJudge
 from pulse_jax.search.problems import Problem, Start
 from pulse_jax.search.requirements import admissible_sizes
 from pulse_jax.system.text import printable
 
-__all__ = ["AutomaticLanes", "RunPlan"]
+__all__ = ["AutomaticLanes", "RankOrder", "RunPlan"]
+
+RankOrder = Literal["loss", "plausible"]
+"""By total loss, or the most plausible picture first."""
 
 # Side of pictures that are encoded sooner than threads share the work.
 _SMALL = 128
@@ -91,6 +95,8 @@ class RunPlan:
         format: Format of the solutions' pictures.
         compress_level: How hard these are compressed, 0 to 9; None for what is soonest done for its bytes.
         keeps_noise: Whether `solutions.npz` holds the noise inputs.
+        plausibility: What says how plausible solutions are; None where nothing can.
+        rank: What solutions are sorted by, after feasible ones come first.
         sheets: Whether contact sheets are drawn.
         options: TOML file of the run's options, from which it can be repeated; "" for none.
         originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names, to be shown on the sheets.
@@ -126,6 +132,8 @@ class RunPlan:
     format: PictureFormat = "png"
     compress_level: int | None = None
     keeps_noise: bool = True
+    plausibility: PlausibilityJudge | None = None
+    rank: RankOrder = "loss"
     sheets: bool = True
     options: str = ""
     originals: Mapping[str, np.ndarray] = field(default_factory=dict)

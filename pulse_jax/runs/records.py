@@ -21,6 +21,7 @@ from pulse_jax.runs.inputs import Input, title_of
 from pulse_jax.runs.names import ALIGNMENT_FILE, FACES_SHEET, ORIGINAL, RUN_FILE, RUN_PAGE, RUN_SHEET
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.solution_files import KeptSolution, file_names
+from pulse_jax.search.plausibility import UNUSUAL, Plausibility
 from pulse_jax.search.problems import Solution, image_number
 from pulse_jax.system import devices
 from pulse_jax.system.checks import conforms
@@ -33,6 +34,7 @@ __all__ = [
     "Tally",
     "input_record",
     "moved_command",
+    "note_plausibility",
     "read_record",
     "record_bytes",
     "result_files",
@@ -44,6 +46,7 @@ __all__ = [
 
 SOLUTIONS_FILE = "solutions.json"
 """The record in an input's folder."""
+_DECIMALS = 3  # of percentages
 # What a picture may be called: nothing that leads elsewhere, or that no file can be called.
 _FILE = re.compile(r"[\w-][\w.-]{0,99}")
 
@@ -59,6 +62,8 @@ class Tally:
         feasible: Feasible ones among these.
         missed: File names of the inputs without any feasible solution, and the lowest error of each.
         moved: The most by which any solution was moved away from what the generator draws.
+        compared: Solutions whose plausibility is known.
+        unusual: Those among these that are less plausible than 99 % of the generator's own samples.
     """
 
     inputs: int = 0
@@ -67,6 +72,14 @@ class Tally:
     feasible: int = 0
     missed: list[tuple[str, float]] = field(default_factory=list)
     moved: float = 0.0
+    compared: int = 0
+    unusual: int = 0
+
+    @property
+    def delivered(self) -> dict[str, int]:
+        """What `summary.json` counts of the solutions."""
+        unusual = {"unusual": self.unusual} if self.compared else {}
+        return {"solutions": self.solutions, "feasible": self.feasible, **unusual}
 
     def add(self, record: InputRecord) -> None:
         """Count one more finished input."""
@@ -76,6 +89,9 @@ class Tally:
         self.solutions += len(record["solutions"])
         self.feasible += feasible
         self.moved = max([self.moved, *(entry.get("moved", 0.0) for entry in record["solutions"])])
+        known = [entry["plausibility"] for entry in record["solutions"] if "plausibility" in entry]
+        self.compared += len(known)
+        self.unusual += sum(share < UNUSUAL for share in known)
         if not feasible:
             errors = [entry["downscaling_error"] for entry in record["solutions"]]
             lowest = min((e for e in errors if e is not None), default=math.inf)
@@ -143,8 +159,7 @@ def run_summary(
     return {
         "command": plan.command,
         "finished": finished,
-        "solutions": tally.solutions,
-        "feasible": tally.feasible,
+        **tally.delivered,
         "restarts": plan.quota.searches,
         "solutions_per_input": plan.quota.count,
         "lanes": lanes,
@@ -281,6 +296,13 @@ def solution_record(solution: KeptSolution, files: tuple[str, str], command: str
         "moved": solution.moved,
         "command": command,
     }
+
+
+def note_plausibility(entry: SolutionRecord, known: Plausibility) -> None:
+    """Note in the entry of a solution how plausible it is, in percent."""
+    entry["plausibility"] = round(known.picture, _DECIMALS)
+    if known.latent is not None:
+        entry["latent_plausibility"] = round(known.latent, _DECIMALS)
 
 
 def variation_record(variation: Solution, files: tuple[str, str]) -> VariationRecord:

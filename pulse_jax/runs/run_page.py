@@ -9,6 +9,7 @@ from pulse_jax.runs.formats import InputRecord, SolutionRecord
 from pulse_jax.runs.inputs import title_of
 from pulse_jax.runs.names import RUN_PAGE
 from pulse_jax.runs.records import Tally
+from pulse_jax.search.plausibility import UNUSUAL
 from pulse_jax.search.presets import INTERPOLATIONS
 from pulse_jax.system.text import printable
 
@@ -56,6 +57,11 @@ def _head(summary: Mapping[str, Any], tally: Tally) -> GalleryHead:
     facts += [(name, str(version)) for name, version in summary["versions"].items() if name in ("pulse_jax", "jax")]
     lead = f"A solution is feasible if, downscaled, it differs from its input by at most {eps:g} "
     lead += "(mean squared error of [0, 1] pictures). "
+    if tally.compared:
+        lead += (
+            "Its plausibility is the share of the generator's own samples, in percent, that are less usual; "
+            f"below {UNUSUAL:g} it is marked. "
+        )
     if not summary["finished"]:
         lead += "This run has not finished: what there is of it is shown."
     stats = [
@@ -65,6 +71,8 @@ def _head(summary: Mapping[str, Any], tally: Tally) -> GalleryHead:
         ("Inputs missed", f"{len(tally.missed):,}"),
         ("Not usable", f"{len(summary['failed']):,}"),
     ]
+    if tally.compared:
+        stats.insert(3, ("Unusual", f"{tally.unusual:,}"))
     inputs = f"{count:,} input{'' if count == 1 else 's'}"
     return GalleryHead(
         title=f"{inputs}, {tally.feasible:,} of {tally.solutions:,} solutions feasible",
@@ -103,8 +111,10 @@ def gallery_solution(entry: SolutionRecord, run: str = "") -> GallerySolution:
     pictures = {name: run + entry[name] for name in ("image", "downscaled")}
     solution: Any = {**pictures, "feasible": entry["feasible"]}
     solution.update((name, entry[name]) for name in _NUMBERS)
-    for name in ("moved", "plausibility"):
-        if isinstance(number := entry.get(name), int | float) and number:
+    if moved := entry.get("moved"):
+        solution["moved"] = moved
+    for name in ("plausibility", "latent_plausibility"):
+        if isinstance(number := entry.get(name), int | float):
             solution[name] = number
     if variations := entry.get("variations"):
         solution["variations"] = [run + variation["image"] for variation in variations]

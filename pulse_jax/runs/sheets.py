@@ -17,6 +17,7 @@ from pulse_jax.runs.formats import InputRecord, SolutionRecord
 from pulse_jax.runs.inputs import title_of
 from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import Tally
+from pulse_jax.search.plausibility import UNUSUAL
 from pulse_jax.search.presets import INTERPOLATIONS
 from pulse_jax.system.text import printable, short
 
@@ -38,6 +39,7 @@ class Look:
         eps: Largest error that counts as feasible.
         count: Solutions of each input that were wanted.
         footer: Text at the foot.
+        rank: What solutions are sorted by, after feasible ones come first.
         originals: Pictures (H, W, 3) that inputs were made from, by the inputs' names.
     """
 
@@ -45,6 +47,7 @@ class Look:
     eps: float
     count: int
     footer: str
+    rank: str = "loss"
     originals: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
@@ -55,6 +58,7 @@ class Look:
             eps=plan.config.eps,
             count=plan.quota.count,
             footer=plan.footer,
+            rank=plan.rank,
             originals=plan.originals,
         )
 
@@ -97,11 +101,12 @@ def tile(record: SolutionRecord, picture: np.ndarray, downscaled: np.ndarray, ep
     # A feasible picture may come from a search that failed later, which would only confuse; an interpolation took none.
     ending = "" if record["feasible"] or not record["steps"] else _ENDINGS.get(record["status"], "")
     moved = f", moved {255 * shift:.2g}" if (shift := record.get("moved", 0.0)) else ""
+    unusual = ", unusual" if record.get("plausibility", UNUSUAL) < UNUSUAL else ""
     error = math.nan if record["downscaling_error"] is None else record["downscaling_error"]
     return SheetTile(
         image=picture,
         caption=f"{short(error, eps)} {'feasible' if record['feasible'] else 'missed'}",
-        detail=f"{record['steps']} steps{ending}{moved}",
+        detail=f"{record['steps']} steps{ending}{moved}{unusual}",
         good=record["feasible"],
         small=downscaled,
     )
@@ -116,9 +121,10 @@ def input_sheet(look: Look, record: InputRecord, low_res: np.ndarray, tiles: Seq
         low_res: Its pixels (h, h, 3) in [0, 1].
         tiles: Its solutions, best first; those that are missing at the end are counted.
     """
-    feasible = sum(entry["feasible"] for entry in record["solutions"])
     title = printable(title_of(Path(record["input"]), record.get("face", 0)))
-    return _sheet(look, [_row(look, record, low_res, tiles)], title, feasible, len(record["solutions"]))
+    counted = Tally()
+    counted.add(record)
+    return _sheet(look, [_row(look, record, low_res, tiles)], title, counted)
 
 
 def inputs_shown(look: Look) -> int:
@@ -148,7 +154,7 @@ def run_sheet(look: Look, records: Sequence[InputRecord], tally: Tally) -> np.nd
     title = f"{count}, {look.count} solution{'s' if look.count > 1 else ''} each"
     if len(rows) < tally.inputs:
         title += f" (the first {len(rows)} are shown)"
-    return _sheet(look, rows, title, tally.feasible, tally.solutions)
+    return _sheet(look, rows, title, tally)
 
 
 def _read(look: Look, file: str) -> np.ndarray:
@@ -162,11 +168,12 @@ def _row(look: Look, record: InputRecord, low_res: np.ndarray, tiles: Sequence[S
     return SheetRow(title, low_res, [*tiles, *shown], ", ".join(record["notes"]), more)
 
 
-def _sheet(look: Look, rows: Sequence[SheetRow], title: str, feasible: int, solutions: int) -> np.ndarray:
-    return contact_sheet(
-        rows,
-        title=title,
-        subtitle=f"{feasible} of {solutions} solutions are feasible: downscaled, "
-        f"they differ from the input by at most {look.eps:g}; they come first, then those of lower loss",
-        footer=look.footer,
+def _sheet(look: Look, rows: Sequence[SheetRow], title: str, tally: Tally) -> np.ndarray:
+    then = "the more plausible ones" if look.rank == "plausible" else "those of lower loss"
+    told = (
+        f"{tally.feasible} of {tally.solutions} solutions are feasible: downscaled, they differ from the input by at "
+        f"most {look.eps:g}; they come first, then {then}"
     )
+    if tally.unusual:
+        told += f"; {tally.unusual} unusual: 99 % of the generator's own samples are more plausible"
+    return contact_sheet(rows, title=title, subtitle=told, footer=look.footer)

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from pulse_jax.runs.records import (
     SOLUTIONS_FILE,
     Tally,
     input_record,
+    note_plausibility,
     read_record,
     record_bytes,
     solution_record,
@@ -308,13 +309,22 @@ class InputWriter:
 
     def _chosen(self, one: Input, found: Sequence[KeptSolution]) -> list[KeptSolution]:
         """The solutions that are delivered, best first."""
-        ranked, count = rank(found), self._plan.quota.count
+        order = self._order(one, found)
+        ranked, count = rank(found, order), self._plan.quota.count
         if not self._plan.quota.diverse:
             return ranked[:count]
         feasible = [kept for kept in ranked if kept.feasible]
         picked = choose((kept.read().image for kept in feasible), count, **self._downscaling(one))
         # Too few: the best of the others fill up.
-        return rank([*(feasible[i] for i in picked), *ranked[len(feasible) :][: count - len(picked)]])
+        return rank([*(feasible[i] for i in picked), *ranked[len(feasible) :][: count - len(picked)]], order)
+
+    def _order(self, one: Input, found: Sequence[KeptSolution]) -> Callable[[KeptSolution], tuple[float, float]] | None:
+        """What solutions are sorted by before their loss, if anything."""
+        judge = self._plan.plausibility
+        if self._plan.rank == "loss" or judge is None:
+            return None
+        known = {kept.restart: judge.judge(self._judged_as_read(one, kept.read())) for kept in found}
+        return lambda kept: (-known[kept.restart].picture, known[kept.restart].oddness)
 
     def _downscaling(self, one: Input) -> dict[str, Any]:
         """D, and where there is room, as the arguments of those who need them."""
@@ -333,6 +343,8 @@ class InputWriter:
             solution = kept.read()
             judged = self._judged_as_read(one, solution)
             self._save_pair(part, names, solution, judged)
+            if self._plan.plausibility is not None:
+                note_plausibility(entry, self._plan.plausibility.judge(judged))
             if self._plan.sheets and len(tiles) < MAX_PER_ROW:
                 tiles.append(tile(entry, judged.image, judged.downscaled, self._plan.config.eps))
             self._vary(one, solution, names, entry, part)

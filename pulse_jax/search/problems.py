@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -217,6 +217,12 @@ class Rankable(Protocol):
 _Rankable = TypeVar("_Rankable", bound=Rankable)
 
 
-def rank(solutions: Sequence[_Rankable]) -> list[_Rankable]:
-    """Sort solutions, best first: feasible ones, then by total loss (a NaN last), then by restart."""
-    return sorted(solutions, key=lambda s: (not s.feasible, np.isnan(s.loss), s.loss, s.restart))
+def rank(solutions: Sequence[_Rankable], first_by: Callable[[_Rankable], Any] | None = None) -> list[_Rankable]:
+    """Sort solutions, best first: feasible ones, then by total loss (a NaN last), then by restart.
+
+    Args:
+        solutions: Solutions of one image.
+        first_by: Function of a solution whose smaller values come before, whatever the loss is.
+    """
+    by = first_by or (lambda _: 0)
+    return sorted(solutions, key=lambda s: (not s.feasible, by(s), np.isnan(s.loss), s.loss, s.restart))

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pulse_jax.images.degradations.bicubic import Bicubic
+from pulse_jax.images.degradations.disturbances import disturbed
 from pulse_jax.images.files import read_image
 from pulse_jax.images.rounding import to_uint8
 from tests.cli.fake_engine import draw, listing, run, summary_of
@@ -40,3 +41,20 @@ def test_pictures_too_small_to_downscale(inputs, tmp_path, capsys):
     assert run("downscale", inputs, "--output", tmp_path / "out", "--factor", 3) == 1
     assert "3x3 is too small to be downscaled by 3" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_disturbed_inputs_are_those_of_the_language(inputs, tmp_path, capsys):
+    for i in range(2):
+        draw(inputs / f"{i}.png", 16, i)
+    words = ["--size", 4, "--degradation", "motion(300)|bicubic|gaussian(25)", "--seed", 5]
+    assert run("downscale", inputs, "--output", tmp_path / "out", *words) == 0
+    for i in range(2):
+        truth = read_image(inputs / f"{i}.png").pixels
+        made = disturbed(truth, "motion(300)|bicubic(4)|gaussian(25)", seed=5)
+        found = read_image(tmp_path / "out" / f"{i}.png").pixels
+        np.testing.assert_allclose(found, made.disturbed, atol=1e-6)
+        assert np.abs(found - made.clean).max() > 0.05
+    assert summary_of(tmp_path / "out")["degradation"] == "motion(300)|bicubic|gaussian(25)"
+    for chain, message in (("gaussian(25)", "expected one downscaling"), ("bicubik", "expected one of")):
+        assert run("downscale", inputs, "--output", tmp_path / "no", "--size", 4, "--degradation", chain) == 2
+        assert message in capsys.readouterr().err and not (tmp_path / "no").exists()

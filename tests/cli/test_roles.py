@@ -60,6 +60,7 @@ def test_what_a_command_may_not_leave_out_has_no_other_way_into_it():
         "max_restarts",
         "diverse",
         "no_noise",
+        "rank",
         "save_intermediate",
     }
 
@@ -72,6 +73,7 @@ SOMETHING = {
     "init": Path("x.npz"),
     "precision": "bfloat16",
     "no_noise": True,
+    "rank": "plausible",
     "degradation": "gray",
     "noise_samples": 1,
     "save_intermediate": True,

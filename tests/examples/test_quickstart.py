@@ -28,8 +28,8 @@ def picture(path):
     return np.asarray(Image.open(path), np.float64) / 255
 
 
-def test_there_are_six_of_at_most_forty_lines():
-    assert len(PROGRAMS) == 6
+def test_there_are_seven_of_at_most_forty_lines():
+    assert len(PROGRAMS) == 7
     assert {path.stem: count for path in PROGRAMS if (count := len(path.read_text().splitlines())) > 40} == {}
 
 
@@ -37,6 +37,12 @@ def test_own_optimizer(tmp_path):
     told = output_of("own_optimizer", tmp_path)
     last = re.findall(r"([\d.]+) after 256 steps", told)
     assert len(last) == 2 and all(float(angle) < 2 for angle in last)
+
+
+def test_optimizers_alone(tmp_path):
+    told = output_of("optimizers_alone", tmp_path)
+    errors = dict(re.findall(r"(\w+): [\d.]+ ms a matrix, eigenvalues within ([\de.-]+)", told))
+    assert errors.keys() == {"pulse_jax", "pymanopt"} and all(float(error) < 1e-5 for error in errors.values())
 
 
 def test_own_generator(tmp_path):

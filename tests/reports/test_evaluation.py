@@ -79,6 +79,8 @@ def test_groups_that_differ_are_marked():
     # All of one group below all of the other: H = 12/(N(N+1)) Σ R²/n − 3(N+1), one degree of freedom.
     h = 12 / (11 * 12) * (21**2 / 6 + 45**2 / 5) - 3 * 12
     assert result["tests"]["psnr"] == pytest.approx(math.erfc(math.sqrt(h / 2))) and result["tests"]["feasible"] == 1
+    again = by_group("sex", "fast", rows + [{**row, "feasible": False} for row in rows[:3]], dict.fromkeys("0189", "f"))
+    assert again["groups"]["f"]["feasible"]["mean"] == 0.5 and again["groups"]["f"]["psnr"]["count"] == 4
     (table,) = group_tables([result])
     assert table.rows[0][0] == "f (6)" and [cell.mark for cell in table.rows[0][1]] == ["", "†"]
 

@@ -6,6 +6,7 @@ from tyro.conf import arg
 
 from pulse_jax.cli.options.common import Folder, Pictures, check_inputs, check_range
 from pulse_jax.cli.options.everywhere import Everywhere, options
+from pulse_jax.images.degradations.language import parse_chain
 from pulse_jax.system.errors import UsageError
 
 __all__ = ["Downscale"]
@@ -25,6 +26,10 @@ class Downscale(Everywhere):
     """Side of the results, in pixels; this or --factor."""
     factor: Annotated[int | None, arg(metavar="F", help_behavior_hint="")] = None
     """How many pixels become one, along each side; this or --size."""
+    degradation: Annotated[str | None, arg(metavar="CHAIN", help_behavior_hint="(default: bicubic)")] = None
+    """What else becomes of the pictures: 'motion(100)|bicubic', 'bicubic|gaussian(25)' ...; the guide has the words."""
+    seed: Annotated[int, arg(metavar="S")] = 0
+    """With --degradation: what is random is drawn from."""
     overwrite: bool = False
     """Replace the results of an earlier run in the output folder; other files are never touched."""
 
@@ -37,3 +42,9 @@ class Downscale(Everywhere):
             check_range("size", self.size, 2, 4096)
         if self.factor is not None:
             check_range("factor", self.factor, 1, 4096)
+        check_range("seed", self.seed, 0, 2**32 - 1)
+        if self.degradation is not None:
+            try:
+                parse_chain(self.degradation)
+            except ValueError as error:
+                raise UsageError(f"--degradation: {error}") from None

@@ -20,11 +20,15 @@ class FitPrior(Everywhere):
 
     generator: Annotated[Positional[Path], arg(metavar="GENERATOR")]
     """Folder of the generator; it gets the prior and a folder with reports."""
-    kind: Literal["flow", "srls", "pca", "gaussian"] = "flow"
+    kind: Literal["flow", "srls", "pca", "gaussian", "plausibility"] = "flow"
     """A normalizing flow; the flow of SRLS's program (single dimensions, no noise, scales without bound); a Gaussian
-    with all correlations; or PULSE's without any."""
-    samples: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: 2000000 flows, else 1000000)")] = None
-    """How many random w it is fitted to."""
+    with all correlations; PULSE's without any; or what samples' pictures and w are like, from which the plausibility of
+    solutions is told."""
+    samples: Annotated[
+        int | None,
+        arg(metavar="N", help_behavior_hint="(default: 2000000 flows, 4000 plausibility, else 1000000)"),
+    ] = None
+    """How many random w it is fitted to; of plausibility, how many pictures are drawn."""
     standardize: Literal["principal", "dimensions"] = "principal"
     """What the flow starts from: principal components, or as in SRLS, and with --kind srls, each dimension of w."""
     hidden: Annotated[int, arg(metavar="N")] = 1024
@@ -51,14 +55,15 @@ class FitPrior(Everywhere):
         """Samples: as given, or the default."""
         if self.samples is not None:
             return self.samples
-        return 2_000_000 if self.kind in ("flow", "srls") else 1_000_000
+        return {"flow": 2_000_000, "srls": 2_000_000, "plausibility": 4_000}.get(self.kind, 1_000_000)
 
     def check(self) -> None:
         """Raise `UsageError` for what is out of range."""
-        check_range("samples", self.draws, 20, 100_000_000)
+        check_range("samples", self.draws, 200 if self.kind == "plausibility" else 20, 100_000_000)
         for flag, value in (("hidden", self.hidden), ("blocks", self.blocks), ("patience", self.patience)):
             check_range(flag, value, 1, 65_536)
-        check_range("batch", self.batch, 1, self.draws - self.draws // 10)
+        if self.kind != "plausibility":
+            check_range("batch", self.batch, 1, self.draws - self.draws // 10)
         if self.epochs is not None:
             check_range("epochs", self.epochs, 1, 1_000_000)
         if not 0 < self.learning_rate < 1e3:

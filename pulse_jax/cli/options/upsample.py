@@ -161,6 +161,11 @@ class Upsample(Everywhere):
     no_noise: Annotated[bool, Role(decides="value", search_only=True)] = False
     """Leave the noise inputs out of solutions.npz, at 1024x1024 most of its bytes; where they are needed, they are
     drawn again from its keys."""
+    rank: Annotated[
+        Literal["loss", "plausible"], arg(metavar="loss|plausible"), Role(decides="value", search_only=True)
+    ] = "loss"
+    """What an input's solutions are sorted by, the feasible ones first: their loss; or how plausible their pictures
+    are, the share of the generator's own samples that are less usual."""
     no_sheets: Annotated[bool, Role(decides="nothing")] = False
     """Draw no contact sheets: many small inputs are done much sooner."""
     config: Annotated[File, Role(decides="nothing")] = None

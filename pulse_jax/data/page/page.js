@@ -16,6 +16,9 @@ const verdict = one => one.feasible ? "✓ feasible" : "✗ missed";
 // The lowest error, as lists are sorted; what has none comes last.
 const errorOf = one => isNumber(one.downscaling_error) ? one.downscaling_error : Infinity;
 const plausibilityOf = one => isNumber(one.plausibility) ? one.plausibility : -Infinity;
+// Below it 99 % of the generator's own samples are more usual.
+const UNUSUAL = 1, isUnusual = one => isNumber(one.plausibility) && one.plausibility < UNUSUAL;
+const percent = value => `${short(value)} %`;
 const picture = (path, alt, kind) => make("img", { src: link(path), alt, loading: "lazy", decoding: "async", class: kind });
 
 // The theme: the system's, until the button says otherwise.
@@ -121,7 +124,8 @@ function tile(item, one) {
   const number = item.solutions.indexOf(one) + 1;
   const lines = make("span", {}, one.preset ? make("strong", {}, one.preset) : null, one.preset ? make("br") : null, make("span", { class: one.feasible ? "good" : "missed" }, verdict(one)), make("br"),
     make("span", { class: "soft num" }, `error ${short(one.downscaling_error)}`));
-  if (isNumber(one.plausibility)) lines.append(make("br"), make("span", { class: "soft num" }, `plausibility ${short(one.plausibility)}`));
+  if (isNumber(one.plausibility)) lines.append(make("br"), isUnusual(one) ? make("span", { class: "missed num" }, "⚠ unusual")
+    : make("span", { class: "soft num" }, `plausible ${percent(one.plausibility)}`));
   const button = make("button", { class: "tile", type: "button" }, picture(one.image, `${nameOf(item, number - 1)} of ${item.title}`, "big"),
     make("span", { class: "cap" }, picture(one.downscaled, "", "small-picture crisp"), lines));
   button.onclick = () => open(item, number - 1);
@@ -179,7 +183,8 @@ function open(item, number) {
   const rows = [["Verdict", verdict(one)], ["Downscaling error", `${isNumber(one.downscaling_error) ? one.downscaling_error.toPrecision(4) : "not finite"} (at most ${data.eps} is feasible)`],
     ["Steps", `${one.steps}, ended as ${one.status}`], ["Loss", short(one.loss)], ["Search", `restart ${one.restart}`]];
   if (one.moved) rows.push(["Moved", `${short(255 * one.moved)} of 255 levels`]);
-  if (isNumber(one.plausibility)) rows.push(["Plausibility", short(one.plausibility)]);
+  if (isNumber(one.plausibility)) rows.push(["Plausibility", `${isUnusual(one) ? "⚠ unusual: " : ""}${percent(one.plausibility)} of the generator's own samples are less usual`]);
+  if (isNumber(one.latent_plausibility)) rows.push(["Its w", `${percent(one.latent_plausibility)} of samples have a larger norm under the flow`]);
   rows.push(...(one.measures || []));
   $("facts").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   $("command").textContent = one.command;

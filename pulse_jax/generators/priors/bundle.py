@@ -48,6 +48,9 @@ _MISSING = {
     "w_avg": _fitted("w_avg", "gaussian"),
     "w_std": _fitted("w_std", "gaussian"),
     "surrogate": "this generator's surrogate; pulse-jax fit-start GENERATOR makes it",
+    "plausibility": (
+        "to know what this generator's samples are like; pulse-jax fit-prior GENERATOR --kind plausibility finds out"
+    ),
     "perceptual": (
         "a VGG16 with the heads of LPIPS, which do not come with this package; give --perceptual FILE, or "
         "Generator.perceptual in Python"
