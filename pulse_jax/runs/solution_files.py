@@ -203,7 +203,8 @@ def _opened(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
         with opened_arrays(path) as stored:
             yield stored
     except _DAMAGED as error:
-        raise RunError(f"{printable(path)}: cannot be read; give the same command again") from error
+        reason = reason_of(error)
+        raise RunError(f"{printable(path)}: cannot be read ({reason}); give the same command again") from error
 
 
 def write_solutions(

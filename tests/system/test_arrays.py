@@ -168,7 +168,7 @@ def test_a_kept_solution_of_other_types_is_damaged(tmp_path, changes):
     np.savez(tmp_path / "a.npz", **arrays)
     assert KeptSolution.find(tmp_path / "a.npz").status is Status.FEASIBLE
     np.savez(tmp_path / "a.npz", **(arrays | changes))
-    with pytest.raises(RunError, match="cannot be read; give the same command again"):
+    with pytest.raises(RunError, match=r"cannot be read \(.*\); give the same command again"):
         KeptSolution.find(tmp_path / "a.npz")
 
 
@@ -176,5 +176,5 @@ def test_a_kept_solution_of_other_types_is_damaged(tmp_path, changes):
 def test_a_kept_picture_that_is_none_is_damaged(tmp_path, image):
     arrays = {"restart": 0, "loss": 0.0, "downscaling_error": 0.0, "search_error": 0.0, "feasible": True, "status": 1}
     np.savez(tmp_path / "a.npz", **arrays, steps=1, feasible_at=0, evaluations=1, moved=0.0, image=image)
-    with pytest.raises(RunError, match="cannot be read; give the same command again"):
+    with pytest.raises(RunError, match=r"cannot be read \(.*\); give the same command again"):
         _kept(tmp_path / "a.npz").read()
