@@ -43,6 +43,7 @@ def test_the_files_may_come_in_any_order():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_on_the_command_line_a_folder_gets_it(folder, capsys):
     words = ["convert", "--flow", *map(str, FILES), str(folder)]
     assert main(words) == 0

@@ -43,6 +43,7 @@ def _dot(a, b):
     return sum(jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stylegan1-16", "stylegan2-16"])
 def test_a_product_is_what_finite_differences_say_and_what_the_transpose_does(name):
     with jax.enable_x64(True):

@@ -189,6 +189,7 @@ def home(tmp_path_factory):
     patch.undo()
 
 
+@pytest.mark.slow
 def test_a_run_tells_its_label_and_is_made_again(home, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     summary = json.loads((home / "run" / "summary.json").read_text())

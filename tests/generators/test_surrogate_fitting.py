@@ -25,6 +25,7 @@ def fit():
     return fitted(linear_generator(), coordinates=12, steps=400)
 
 
+@pytest.mark.slow
 def test_a_linear_generator_is_met(fit):
     """Twelve pixels of twelve numbers; the steps, which come from the least squares, leave some hundredths of it."""
     assert fit.evaluations == 450

@@ -2,10 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import pytest
 
 from pulse_jax.reports.profiling import largest_kernels
 
 
+@pytest.mark.slow
 def test_what_takes_longest_is_named_first_and_shares_are_of_all():
     # Sines of a hundred times as many numbers as the cosines.
     f = jax.jit(lambda a, b: (jnp.sin(a), jnp.cos(b)))

@@ -297,6 +297,7 @@ def test_ilo_moves_the_latent_then_offsets_to_deeper_blocks(unchecked):
             assert all(not np.any(offset) for offset in points[3]["features"][1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["stylegan1-16", "stylegan2-16"])
 def test_rematerialization_changes_no_search(unchecked, kind):
     plain, _ = trajectory(style(kind), presets.pulse())
@@ -412,6 +413,7 @@ NUMBERS = {
 }
 
 
+@pytest.mark.slow
 def test_other_numbers_need_no_other_program(unchecked, compiled):
     """Numeric settings and weights are data: a config that differs in any of them compiles nothing."""
     numeric = {field.name for field in dataclasses.fields(SearchConfig) if "number" in field.metadata}

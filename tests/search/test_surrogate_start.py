@@ -32,6 +32,7 @@ def generator():
     return with_exact_surrogate(linear_generator())
 
 
+@pytest.mark.slow
 def test_a_start_is_nearer_than_the_face_that_it_comes_from_and_each_is_another(generator):
     target = inputs(1)[0]
     starts = jax.jit(jax.vmap(lambda key: step.init(generator, CONFIG, jnp.asarray(target), key).variables["latent"]))
