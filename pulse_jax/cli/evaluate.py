@@ -57,7 +57,10 @@ __all__ = ["run_evaluate"]
 
 _RUNS, _MEASURES = "runs", "measures"
 # What fits beside a preset's name on a terminal; files have all.
-_PRINTED = ("feasible", "downscaling_error", "clean_error", "psnr", "ssim", "lpips", "niqe", "diversity", "evaluations")
+_PRINTED = (
+    "feasible", "downscaling_error", "clean_error", "psnr", "ssim", "lpips", "niqe", "plausibility", "diversity",
+    "evaluations",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
