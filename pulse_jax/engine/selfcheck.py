@@ -20,6 +20,7 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.search.presets import pulse
 from pulse_jax.search.problems import Problem, Solution
+from pulse_jax.system.arrays import opened_arrays
 from pulse_jax.system.programs import Program, repeats_bits
 
 __all__ = ["FACTOR", "GOLDEN", "Finding", "golden_errors", "looked_at", "self_check"]
@@ -99,7 +100,7 @@ def golden_errors(generator: Generator, precision: Precision = "float32") -> tup
         precision: Arithmetic of its convolutions.
     """
     file = importlib.resources.files("pulse_jax") / "data" / GOLDEN
-    with importlib.resources.as_file(file) as path, np.load(path, allow_pickle=False) as stored:
+    with importlib.resources.as_file(file) as path, opened_arrays(path) as stored:
         arrays = dict(stored)
     generator = placed(generator, pulse(precision=precision), jax.local_devices()[0])
     noise = tuple(arrays[f"noise_{layer:02}"] for layer in range(len(generator.noise_shapes)))

@@ -1,11 +1,12 @@
 """Reading `.npz` files that may be a stranger's: claims are held against what there is before memory is taken."""
 
 import contextlib
+import functools
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,9 @@ __all__ = ["opened_arrays", "read_array"]
 # A file may grow to twice its size and so much more. Its directory, of which much more is made, is that of some arrays.
 _FREE_BYTES, _GROWTH = 512 * 2**20, 2
 _DIRECTORY_LIMIT = 2**17
+# How often an array is read before the interpreter's failure is believed.
+_TRIES = 100
+_T = TypeVar("_T")
 
 
 @contextlib.contextmanager
@@ -37,7 +41,7 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
             if any(member.flag_bits & 1 for member in members):
                 raise ValueError("encrypted")
             for member in members:
-                _check_array(archive, member)
+                _beside_threads(functools.partial(_check_array, archive, member))
         file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
             yield _Arrays(stored)
@@ -54,9 +58,14 @@ def read_array(path: Path) -> np.ndarray:
         OSError: It cannot be read.
     """
     with open(path, "rb") as file, _damage_told():
-        _check_header(file, path.stat().st_size, "it")
-        file.seek(0)
-        return np.load(file, allow_pickle=False)
+
+        def read() -> np.ndarray:
+            file.seek(0)
+            _check_header(file, path.stat().st_size, "it")
+            file.seek(0)
+            return np.load(file, allow_pickle=False)
+
+        return _beside_threads(read)
 
 
 class _Arrays(Mapping[str, np.ndarray]):
@@ -67,7 +76,7 @@ class _Arrays(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         with _damage_told():
-            return self._stored[name]
+            return _beside_threads(lambda: self._stored[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored)
@@ -101,6 +110,16 @@ def _damage_told() -> Iterator[None]:
         raise
     except Exception as error:  # zlib, lzma, tokenize, zipfile and NumPy raise errors of many kinds for damaged bytes
         raise ValueError(f"damaged ({type(error).__name__})") from error
+
+
+def _beside_threads(read: Callable[[], _T]) -> _T:
+    """Return what is read. NumPy evaluates a header as Python, and some CPython 3.11 and 3.12 fail at that by chance,
+    whatever the file holds, while another thread does the same (python/cpython issue 106905).
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(SystemError):
+            return read()
+    return read()
 
 
 def _check_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

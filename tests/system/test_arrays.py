@@ -1,8 +1,11 @@
-"""`.npz` files that claim more than they hold cost nothing."""
+"""`.npz` files that claim more than they hold cost nothing, and many are read at once."""
 
+import gc
 import io
+import sys
 import tracemalloc
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from pulse_jax.objectives.language import parse_loss
 from pulse_jax.runs.solution_files import KeptSolution, read_solutions
 from pulse_jax.search import presets
 from pulse_jax.search.problems import Problem, Status
-from pulse_jax.system.arrays import opened_arrays
+from pulse_jax.system.arrays import opened_arrays, read_array
 from pulse_jax.system.errors import RunError
 from tests.tiny_networks import tiny_generator
 
@@ -57,6 +60,30 @@ def test_a_flipped_bit_is_noticed(tmp_path):
     (tmp_path / "a.npz").write_bytes(data)
     with pytest.raises(zipfile.BadZipFile, match="CRC"), opened_arrays(tmp_path / "a.npz") as stored:
         stored["a"]
+
+
+def test_files_are_read_in_threads(tmp_path):
+    # NumPy evaluates headers as Python, at which CPython 3.11.7 fails where threads change places in it: collections of
+    # garbage with callbacks, as JAX registers one, are such places.
+    np.savez(tmp_path / "a.npz", **{f"a{k}": np.full(3, k) for k in range(20)})
+    np.save(tmp_path / "a.npy", np.arange(3))
+
+    def read(_):
+        with opened_arrays(tmp_path / "a.npz") as stored:
+            assert all((stored[f"a{k}"] == k).all() for k in range(20))
+        assert read_array(tmp_path / "a.npy").tolist() == [0, 1, 2]
+
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(10)
+    gc.callbacks.append(callback := lambda phase, info: None)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(read, range(64)))
+    finally:
+        gc.callbacks.remove(callback)
+        gc.set_threshold(*threshold)
+        sys.setswitchinterval(interval)
 
 
 def test_many_loss_terms_are_told_at_once():

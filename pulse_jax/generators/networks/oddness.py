@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
+from pulse_jax.system.arrays import opened_arrays
+
 __all__ = ["FEATURES", "KINDS", "PLACES", "SIDE", "load_weights", "map_of", "oddness", "outputs_of", "weight_shapes"]
 
 SIDE = 64
@@ -82,7 +84,7 @@ def _patches(x: Any) -> Any:
 def load_weights() -> dict[str, Float64[np.ndarray, "..."]]:
     """Return the weights that come with the package, by their names."""
     place = importlib.resources.files("pulse_jax") / "data" / _FILE
-    with importlib.resources.as_file(place) as path, np.load(path) as stored:
+    with importlib.resources.as_file(place) as path, opened_arrays(path) as stored:
         return {name: stored[name].astype(np.float64) for name in weight_shapes()}
 
 
