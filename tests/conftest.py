@@ -1,5 +1,6 @@
 """Shape annotations are checked while testing: jaxtyping's hook must be in place before pulse_jax is first imported."""
 
+import gc
 import importlib
 import importlib.metadata
 import logging
@@ -27,6 +28,25 @@ jaxtyping.install_import_hook("pulse_jax", "beartype.beartype")
 # All at once, before any thread starts: the hook rewrites syntax trees, and CPython cannot do that in two threads.
 for module in pkgutil.walk_packages(importlib.import_module("pulse_jax").__path__, "pulse_jax."):
     importlib.import_module(module.name)
+
+
+# Tracing makes very many objects, and collections at the usual pace, each over all that was made before, are a sixth of
+# the suite's time.
+gc.set_threshold(100_000, 20, 50)
+
+
+def pytest_collection_finish():
+    """Leave what lives as long as the process to no collection."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten():
+    """Forget a module's programs after it: workers would grow to several gigabytes."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 def pytest_collection_modifyitems(items):
