@@ -31,7 +31,8 @@ for module in pkgutil.walk_packages(importlib.import_module("pulse_jax").__path_
 
 
 # Tracing makes very many objects, and collections at the usual pace, each over all that was made before, are a sixth of
-# the suite's time.
+# the time of searches' tests.
+_USUAL_PACE = gc.get_threshold()
 gc.set_threshold(100_000, 20, 50)
 
 
@@ -47,6 +48,15 @@ def _forgotten():
     yield
     jax.clear_caches()
     gc.collect()
+
+
+@pytest.fixture
+def usual_collections():
+    """Collect garbage at users' pace, and leave no other pace behind: for what depends on it."""
+    rarer = gc.get_threshold()
+    gc.set_threshold(*_USUAL_PACE)
+    yield
+    gc.set_threshold(*rarer)
 
 
 def pytest_collection_modifyitems(items):

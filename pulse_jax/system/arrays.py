@@ -1,7 +1,6 @@
 """Reading `.npz` files that may be a stranger's: claims are held against what there is before memory is taken."""
 
 import contextlib
-import functools
 import math
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +40,7 @@ def opened_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
             if any(member.flag_bits & 1 for member in members):
                 raise ValueError("encrypted")
             for member in members:
-                _beside_threads(functools.partial(_check_array, archive, member))
+                _beside_threads(_check_array, archive, member)
         file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
             yield _Arrays(stored)
@@ -58,14 +57,7 @@ def read_array(path: Path) -> np.ndarray:
         OSError: It cannot be read.
     """
     with open(path, "rb") as file, _damage_told():
-
-        def read() -> np.ndarray:
-            file.seek(0)
-            _check_header(file, path.stat().st_size, "it")
-            file.seek(0)
-            return np.load(file, allow_pickle=False)
-
-        return _beside_threads(read)
+        return _beside_threads(_read_whole, file, path.stat().st_size)
 
 
 class _Arrays(Mapping[str, np.ndarray]):
@@ -76,7 +68,7 @@ class _Arrays(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         with _damage_told():
-            return _beside_threads(lambda: self._stored[name])
+            return _beside_threads(self._stored.__getitem__, name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored)
@@ -112,14 +104,21 @@ def _damage_told() -> Iterator[None]:
         raise ValueError(f"damaged ({type(error).__name__})") from error
 
 
-def _beside_threads(read: Callable[[], _T]) -> _T:
+def _beside_threads(read: Callable[..., _T], *where: Any) -> _T:
     """Return what is read. NumPy evaluates a header as Python, and some CPython 3.11 and 3.12 fail at that by chance,
-    whatever the file holds, while another thread does the same (python/cpython issue 106905).
+    whatever the file holds, while another thread does the same (CPython's gh-106905).
     """
     for _ in range(_TRIES - 1):
         with contextlib.suppress(SystemError):
-            return read()
-    return read()
+            return read(*where)
+    return read(*where)
+
+
+def _read_whole(file: BinaryIO, size: int) -> np.ndarray:
+    file.seek(0)
+    _check_header(file, size, "it")
+    file.seek(0)
+    return np.load(file, allow_pickle=False)
 
 
 def _check_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

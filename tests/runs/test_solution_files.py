@@ -1,7 +1,6 @@
 """Solutions on disk: the same again, bit for bit, and any number of them in the memory of a few."""
 
 import dataclasses
-import gc
 import tracemalloc
 
 import numpy as np
@@ -86,16 +85,14 @@ def test_a_solutions_npz_is_the_same_whatever_is_read_at_once(kept, tmp_path, mo
             np.testing.assert_array_equal(file[name], [getattr(one, name) for one in whole])
 
 
+@pytest.mark.usefixtures("usual_collections")
 def test_large_noise_is_never_in_memory_together(kept, tmp_path, monkeypatch):
     monkeypatch.setattr(solution_files, "_AT_ONCE", 10_000)
     low_res = np.zeros((2, 2, 3), np.float32)
     write_solutions(tmp_path, low_res, kept[:2], pulse(), "")
-    slower = gc.get_threshold()
-    gc.set_threshold(700, 10, 10)  # CPython's own, at which users' garbage is collected
     tracemalloc.start()
     write_solutions(tmp_path, low_res, kept, pulse(), "")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    gc.set_threshold(*slower)
     # Those of all thirty take thirty times as much, and were stacked besides.
     assert peak < 12 * 4 * SIDE**2

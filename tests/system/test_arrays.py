@@ -62,6 +62,7 @@ def test_a_flipped_bit_is_noticed(tmp_path):
         stored["a"]
 
 
+@pytest.mark.usefixtures("usual_collections")
 def test_files_are_read_in_threads(tmp_path):
     # NumPy evaluates headers as Python, at which CPython 3.11.7 fails where threads change places in it: collections of
     # garbage with callbacks, as JAX registers one, are such places.
@@ -73,7 +74,7 @@ def test_files_are_read_in_threads(tmp_path):
             assert all((stored[f"a{k}"] == k).all() for k in range(20))
         assert read_array(tmp_path / "a.npy").tolist() == [0, 1, 2]
 
-    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     gc.set_threshold(10)
     gc.callbacks.append(callback := lambda phase, info: None)
@@ -82,7 +83,6 @@ def test_files_are_read_in_threads(tmp_path):
             list(threads.map(read, range(64)))
     finally:
         gc.callbacks.remove(callback)
-        gc.set_threshold(*threshold)
         sys.setswitchinterval(interval)
 
 
