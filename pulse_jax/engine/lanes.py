@@ -25,13 +25,49 @@ from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.judge import Result
 from pulse_jax.search.problems import Start, Status, image_number, problem_key
 from pulse_jax.search.step import SearchState
+from pulse_jax.search.together import step_together
 from pulse_jax.system.devices import Device, give_back_memory, usable_cores
 from pulse_jax.system.programs import Program, compile_watched
 
-__all__ = ["Ended", "Lanes", "by_themselves", "groups", "kept_leaves", "placed", "run_chunk", "start_all"]
+__all__ = [
+    "ALONE",
+    "Ended",
+    "Lanes",
+    "Together",
+    "by_themselves",
+    "groups",
+    "kept_leaves",
+    "placed",
+    "run_chunk",
+    "start_all",
+]
 
 # A chunk ends early once this share of the lanes has ended in it, if others wait for them.
 _ENOUGH = 1 / 16
+
+
+class Together(NamedTuple):
+    """Which lanes step together: with repulsion those of all restarts of an image, which lie side by side.
+
+    Attributes:
+        count: How many; 1 where each search is by itself.
+        in_turn: Whether they are computed one after another (see `search.together.step_together`).
+    """
+
+    count: int
+    in_turn: bool
+
+    @classmethod
+    def of(cls, restarts: int, lanes: int) -> tuple["Together", int]:
+        """Return how the restarts of an image step where so many searches run at once, and how many lanes that takes.
+
+        Whole images are searched at once, as many as fit; of one that does not, the restarts follow one another.
+        """
+        return cls(restarts, in_turn=lanes < restarts), restarts * max(1, lanes // restarts)
+
+
+ALONE = Together(1, in_turn=False)
+"""Every search by itself."""
 
 
 def placed(generator: Generator, config: SearchConfig, device: Device) -> Generator:
@@ -92,15 +128,36 @@ def _refill(state: SearchState, fresh: SearchState, filled: Array, emptied: Arra
     return jax.vmap(choose)(filled, emptied, fresh, state)
 
 
-@functools.partial(Program, static_argnames="config", donate_argnames="state")
+@functools.partial(Program, static_argnames=("config", "together"), donate_argnames="state")
 def run_chunk(
-    generator: Generator, config: SearchConfig, numbers: Numbers, state: SearchState, limit: Array, enough: Array
+    generator: Generator,
+    config: SearchConfig,
+    numbers: Numbers,
+    state: SearchState,
+    limit: Array,
+    enough: Array,
+    together: Together = ALONE,
 ) -> tuple[SearchState, Array]:
-    """Steps until `limit` of them are taken or `enough` lanes have ended; and how many steps that were."""
+    """Steps until `limit` of them are taken or `enough` lanes have ended; and how many steps that were.
+
+    Of lanes that step together, `enough` counts images.
+    """
     one = functools.partial(search.step, generator, config, numbers=numbers)
 
     def running(state: SearchState) -> Array:
-        return jnp.sum(state.status == Status.RUNNING)
+        if together == ALONE:
+            return jnp.sum(state.status == Status.RUNNING)
+        return jnp.sum(jnp.any((state.status == Status.RUNNING).reshape(-1, together.count), axis=1))
+
+    def step_all(state: SearchState) -> SearchState:
+        if together == ALONE:
+            return jax.vmap(one)(state)[0]
+        images = jax.tree.map(lambda leaf: leaf.reshape(-1, together.count, *leaf.shape[1:]), state)
+        all_of_one = functools.partial(step_together, generator, config, numbers=numbers, in_turn=together.in_turn)
+        # One image is not mapped over: then of searches in turn those that have ended are not computed.
+        if len(images.status) == 1:
+            return all_of_one(jax.tree.map(lambda leaf: leaf[0], images))
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.vmap(all_of_one)(images))
 
     at_first = running(state)
 
@@ -108,7 +165,7 @@ def run_chunk(
         return (carry[0] < limit) & (at_first - running(carry[1]) < enough)
 
     def body(carry: tuple[Array, SearchState]) -> tuple[Array, SearchState]:
-        return carry[0] + 1, jax.vmap(one)(carry[1])[0]
+        return carry[0] + 1, step_all(carry[1])
 
     taken, state = jax.lax.while_loop(goes_on, body, (jnp.int32(0), state))
     return state, taken
@@ -177,9 +234,10 @@ class Lanes:
         count: Searches that run at once.
         device: Device to run on.
         on_compiling: Function to call some times a second while a program compiles, with the seconds that has taken.
+        together: Which lanes step together; `count` is a multiple of their number, and tasks come in such sets.
 
     Attributes:
-        running: Task of each lane that holds one.
+        running: Task of each lane that holds one, until all that step with it have ended.
         looks: Looks that its searches have taken in it, when the last chunk was collected.
         step_seconds: Seconds that a step of all lanes took in the last chunk that had been compiled before; None before
             there was one.
@@ -197,8 +255,10 @@ class Lanes:
         count: int,
         device: Device,
         on_compiling: Callable[[float], Any] | None = None,
+        together: Together = ALONE,
     ) -> None:
         self._on_compiling = on_compiling
+        self._together = together
         self.running: dict[int, Task] = {}
         self.looks = 0
         self.step_seconds: float | None = None
@@ -303,24 +363,27 @@ class Lanes:
         """
         limits = np.int32(1), np.int32(1)
         jitted = run_chunk.on(self._device.platform)
-        return jitted.lower(self._generator, self._config, self._given, self._state, *limits).compile()
+        arguments = self._generator, self._config, self._given, self._state, *limits, self._together
+        return jitted.lower(*arguments).compile()
 
     def dispatch(self, limit: int, *, waiting: bool) -> None:
         """Start a chunk of at most `limit` steps and return at once; `waiting` says that tasks wait for free lanes."""
-        if self.count > 1 and "chunk" not in self._called:
+        if self.count > self._together.count and "chunk" not in self._called:
             self.position_independent = self._compare_positions()
-        enough = max(1, round(self.count * _ENOUGH)) if waiting else len(self.running)
-        limits = np.int32(limit), np.int32(min(enough, len(self.running)))
+        running = len(self.running) // self._together.count
+        enough = max(1, round(self.count // self._together.count * _ENOUGH)) if waiting else running
+        limits = np.int32(limit), np.int32(min(enough, running))
         self._dispatched = None if "chunk" not in self._called else time.perf_counter()
         state, self._state = self._state, None  # donated: gone if the chunk fails
-        self._state, self._taken = self._timed(
-            "chunk", run_chunk, self._generator, self._config, self._given, state, *limits
-        )
+        self._state, self._taken = self._chunk(state, *limits)
+
+    def _chunk(self, state: SearchState | None, limit: np.int32, enough: np.int32) -> tuple[SearchState, Array]:
+        arguments = self._generator, self._config, self._given, state, limit, enough, self._together
+        return self._timed("chunk", run_chunk, *arguments)
 
     def _compare_positions(self) -> bool:
         state = _everywhere(self._state, np.int32(min(self.running)))
-        limits = np.int32(2), np.int32(self.count)
-        state, _ = self._timed("chunk", run_chunk, self._generator, self._config, self._given, state, *limits)
+        state, _ = self._chunk(state, np.int32(2), np.int32(self.count))
         return bool(_are_alike(state))
 
     def collect(self) -> tuple[list[Ended], int]:
@@ -332,11 +395,11 @@ class Lanes:
         self.ended = time.perf_counter()
         if self._dispatched is not None and taken:
             self.step_seconds = (self.ended - self._dispatched) / int(taken)
-        ended = []
+        ended, done = [], self._done(status)
         for lane in sorted(self.running):
             self.looks += int(looks[lane] - self._looks[lane])
             self._looks[lane] = looks[lane]
-            if status[lane] != Status.RUNNING:
+            if lane in done:
                 one, result = self._timed("take", _take, self._generator, self._config, state, np.int32(lane))
                 for leaf in jax.tree.leaves(result):
                     leaf.copy_to_host_async()
@@ -344,6 +407,15 @@ class Lanes:
                 key = np.asarray(self._keys.pop(lane))[lane]
                 ended.append(Ended(self.running.pop(lane), one, result, key))
         return ended, int(taken)
+
+    def _done(self, status: np.ndarray) -> set[int]:
+        """The lanes whose search has ended, and all that step with it; what the caller has already is not awaited."""
+        awaited = {
+            lane // self._together.count
+            for lane, task in self.running.items()
+            if status[lane] == Status.RUNNING and not task.is_known
+        }
+        return {lane for lane in self.running if lane // self._together.count not in awaited}
 
     def snapshot(self) -> dict[str, list[np.ndarray]]:
         """Wait for the chunk on its way; return the `kept_leaves` of every running search by its task's name."""

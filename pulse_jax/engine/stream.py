@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from pulse_jax.engine.checkpoints import Checkpoint, Saved, fingerprint, lanes_begun_with
-from pulse_jax.engine.lanes import Ended, by_themselves, groups, kept_leaves, placed
+from pulse_jax.engine.lanes import ALONE, Ended, Together, by_themselves, groups, kept_leaves, placed
 from pulse_jax.engine.memory import fitting_lanes
 from pulse_jax.engine.progress import Progress
 from pulse_jax.engine.tasks import TaskQueue
@@ -63,7 +63,7 @@ def solve_stream(
 
     Args:
         problems: Problems to solve, each with an index of its own; an image (h, h, 3) alone is a problem of one restart
-            whose index is its place.
+            whose index is its place. With repulsion all have as many restarts, at least 2, which are all run.
         generator: Generator to search.
         config: Settings, or a preset's name; `presets.fast()` if None. An interpolation makes one solution of each
             problem, whatever its restarts, and saves nothing.
@@ -111,11 +111,18 @@ def solve_stream(
             if lanes is None:
                 lanes, fitting = _suitable(fitting, generator, config, places[0])
             sizes = groups(places[0], lanes, strict=strict)
+            together, counts = ALONE, sizes
+            if config.repulsion > 0:
+                restarts, fitting = _repelling(fitting)
+                together, count = Together.of(restarts, sizes[0])
+                counts = [count] * len(sizes)
             checkpoint = None
             if checkpoint_dir is not None:
                 determining = fingerprint(generator, config, sizes[0], places[0])
                 checkpoint = Checkpoint(checkpoint_dir, determining, other_device=other_device)
-            stream = _Stream(fitting, generator, config, sizes, chunk_steps, places, checkpoint, on_chunk, on_compiling)
+            stream = _Stream(
+                fitting, generator, config, together, counts, chunk_steps, places, checkpoint, on_chunk, on_compiling
+            )
             return stream.run()
         case _:
             raise TypeError(f"config: expected a SearchConfig or an InterpolationConfig, got {type(config).__name__}")
@@ -162,6 +169,28 @@ def _startable(problems: Iterable[Problem], generator: Generator, config: Search
         yield problem
 
 
+def _repelling(problems: Iterator[Problem]) -> tuple[int, Iterator[Problem]]:
+    """How many searches of an image repel each other, and all problems again, which raise `ValueError` for others."""
+    first = next(problems, None)
+    if first is None:
+        return 1, iter(())
+
+    def checked() -> Iterator[Problem]:
+        for problem in itertools.chain([first], problems):
+            if problem.restarts < 2:
+                raise ValueError("repulsion: expected 2 restarts or more, which repel each other, got 1")
+            if problem.solutions is not None:
+                raise ValueError("repulsion: expected problems whose restarts are all run, got one with solutions set")
+            if problem.restarts != first.restarts:
+                raise ValueError(
+                    f"repulsion: expected as many restarts of every problem, {first.restarts} like the first, "
+                    f"got {problem.restarts}"
+                )
+            yield problem
+
+    return first.restarts, checked()
+
+
 def _suitable(
     problems: Iterator[Problem], generator: Generator, config: SearchConfig, device: Device
 ) -> tuple[int, Iterator[Problem]]:
@@ -195,7 +224,8 @@ class _Stream:
         problems: Iterator[Problem],
         generator: Generator,
         config: SearchConfig,
-        sizes: Sequence[int],
+        together: Together,
+        counts: Sequence[int],
         chunk_steps: int,
         devices: Sequence[Device],
         checkpoint: Checkpoint | None,
@@ -207,11 +237,14 @@ class _Stream:
         self._checkpoint = checkpoint
         self._saved: Saved = {} if checkpoint is None else checkpoint.saved
         self._report = on_chunk or (lambda progress: None)
-        self._queue = TaskQueue(problems, max(_AHEAD * sum(sizes) * len(devices), _AHEAD_LEAST))
+        ahead = max(_AHEAD * sum(counts) * len(devices), _AHEAD_LEAST)
+        self._queue = TaskQueue(problems, ahead, together=together != ALONE)
         on_devices = [(placed(generator, config, device), device) for device in devices]
         # In turns, so that few searches spread over all devices.
         self._workers = [
-            Worker(local, config, count, device, on_compiling) for count in sizes for local, device in on_devices
+            Worker(local, config, count, device, on_compiling, together)
+            for count in counts
+            for local, device in on_devices
         ]
         # Ended, not yet taken by the caller; their lanes have gone on.
         self._ended: deque[Ended] = deque()
@@ -286,6 +319,10 @@ class _Stream:
     def _deliver(self) -> Iterator[Solution]:
         while self._ended:
             task, _, result, key = self._ended[0]
+            if task.is_known:
+                self._queue.ended(task, feasible=task.problem.ended[task.restart])
+                self._ended.popleft()
+                continue
             solution = judge(task.problem, task.restart, jax.device_get(result), self._config, key)
             self._queue.ended(task, feasible=solution.feasible)
             self._done += 1

@@ -26,6 +26,11 @@ class Task(NamedTuple):
         return len(self.problem.low_res)
 
     @property
+    def is_known(self) -> bool:
+        """Whether the caller has its solution from before: it is made again for the sake of others only."""
+        return self.restart in self.problem.ended
+
+    @property
     def name(self) -> str:
         """A name that no other search of a stream has, the same whenever the search is made."""
         problem = self.problem
@@ -38,11 +43,14 @@ class TaskQueue:
     Args:
         problems: Problems, read as they are needed.
         ahead: How many searches wait at least, as long as there are problems.
+        together: Whether the searches of a problem need each other. All of them are then queued at once, one after
+            another, and if one is to be run, those that the caller has already are too.
     """
 
-    def __init__(self, problems: Iterator[Problem], ahead: int) -> None:
+    def __init__(self, problems: Iterator[Problem], ahead: int, *, together: bool = False) -> None:
         self._problems = problems
         self._ahead = ahead
+        self._together = together
         self._waiting: dict[int, deque[Task]] = {}
         # By a problem's identity: restarts begun, and those of them that have not ended.
         self._begun: dict[int, int] = {}
@@ -52,7 +60,7 @@ class TaskQueue:
 
     def pull(self) -> None:
         """Read problems until enough searches wait or the stream has ended."""
-        while sum(map(len, self._waiting.values())) < self._ahead:
+        while self._is_amid() or sum(map(len, self._waiting.values())) < self._ahead:
             if self._reading is None:
                 problem = next(self._problems, None)
                 if problem is None:
@@ -67,11 +75,15 @@ class TaskQueue:
                 self._reading = None
                 self._forget(problem)
 
+    def _is_amid(self) -> bool:
+        return self._together and self._reading is not None
+
     def _begin(self, problem: Problem, put: Callable[[deque[Task], Task], None]) -> None:
         """Queues the next restart, or what follows from those whose outcome is known."""
         while (restart := self._begun[id(problem)]) < problem.restarts:
             self._begun[id(problem)] += 1
-            if restart not in problem.ended:
+            needed = self._together and len(problem.ended) < problem.restarts
+            if needed or restart not in problem.ended:
                 self._open[id(problem)] += 1
                 task = Task(problem, restart)
                 put(self._waiting.setdefault(task.side, deque()), task)

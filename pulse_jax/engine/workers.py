@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pulse_jax.engine.checkpoints import Saved
-from pulse_jax.engine.lanes import Ended, Lanes
+from pulse_jax.engine.lanes import ALONE, Ended, Lanes, Together
 from pulse_jax.engine.tasks import TaskQueue
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search.config import SearchConfig
@@ -25,7 +25,7 @@ class Worker:
         config: Settings of the searches.
         lanes: How many searches it runs at once.
         device: Device to run on.
-        on_compiling: As of `Lanes`.
+        on_compiling, together: As of `Lanes`.
 
     Attributes:
         count: How many searches it runs at once.
@@ -41,8 +41,10 @@ class Worker:
         lanes: int,
         device: Device,
         on_compiling: Callable[[float], Any] | None = None,
+        together: Together = ALONE,
     ) -> None:
         self._on_compiling = on_compiling
+        self._together = together
         self.count = lanes
         self.sets: dict[int, Lanes] = {}
         self.current: Lanes | None = None
@@ -109,7 +111,9 @@ class Worker:
             max(load, key=lambda s: load[s]),
         )
         if side not in self.sets:
-            self.sets[side] = Lanes(self._generator, self._config, side, self.count, self._device, self._on_compiling)
+            self.sets[side] = Lanes(
+                self._generator, self._config, side, self.count, self._device, self._on_compiling, self._together
+            )
         self.current = lanes = self.sets[side]
         compiled = lanes.compile_seconds
         lanes.fill(queue.take(side, self.count - len(lanes.running)), saved)

@@ -108,6 +108,9 @@ class SearchConfig:
             `plateau`, then and when the loss has not fallen by a thousandth of itself for `patience` steps.
         patience: Steps without progress after which a search ends, with `plateau`.
         noise_scale: Scale of the likelihoods LAPLACE and GAUSSIAN, for images in [0, 1].
+        repulsion: Weight of the term by which an image's searches repel each other (`pulse_jax.search.repulsion`), in
+            units of the loss; 0 lets each search by itself. All searches of an image then step together, and each
+            depends on how many there are.
         latent_noise: Noise on each look's latent, as a share of the standard deviation of w; it is ramped down to 0 at
             3/4 of the steps.
         clamp_loss: Floor the downscaling loss at eps, with no gradient below it, as the original program does.
@@ -144,6 +147,7 @@ class SearchConfig:
     stop: StopRule = "feasible"
     patience: int = _number(20)
     noise_scale: float = _number(0.05)
+    repulsion: float = _number(0.0)
     latent_noise: float = _number(0.0)
     clamp_loss: bool = False
     degradation: str = "bicubic"
@@ -172,7 +176,7 @@ class SearchConfig:
             check_positive(name, getattr(self, name))
         if self.feature_radius is not None:
             check_positive("feature_radius", self.feature_radius)
-        for name in ("latent_noise", "mean_offset"):
+        for name in ("repulsion", "latent_noise", "mean_offset"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e30:
                 raise ValueError(f"{name}: expected 0 or more, got {shortened(value)}")

@@ -36,6 +36,8 @@ class Evaluation(NamedTuple):
         point: Where the search stands; with noise on the latent, what was looked at lies around it.
         gradient: Ambient gradient of the loss, of the point's structure.
         feasible: Whether the delivered error is within ε, a hair's breadth left for rounding.
+        repulsion: What the image's other searches add to the loss (see `repulsion.Repulsion`), which neither `loss` nor
+            `gradient` has in it; None of a search by itself.
         products: Products with the residual's Jacobian (see `methods.protocol.Products`), for a method's update only.
     """
 
@@ -48,6 +50,7 @@ class Evaluation(NamedTuple):
     point: Any = None
     gradient: Any = None
     feasible: Any = None
+    repulsion: Any = None
     products: Any = None
 
 

@@ -20,6 +20,7 @@ from pulse_jax.search.methods.protocol import Method, Products, Setting
 from pulse_jax.search.methods.registry import make_method
 from pulse_jax.search.objective import Evaluation, evaluate, residual_at
 from pulse_jax.search.problems import Status
+from pulse_jax.search.repulsion import Repulsion
 from pulse_jax.search.requirements import output_size
 from pulse_jax.search.space import (
     Variables,
@@ -187,12 +188,17 @@ def _looked_at(generator: Generator, config: SearchConfig, state: SearchState, n
 
 
 def step(
-    generator: Generator, config: SearchConfig, state: SearchState, numbers: Numbers | None = None
+    generator: Generator,
+    config: SearchConfig,
+    state: SearchState,
+    numbers: Numbers | None = None,
+    repulsion: Repulsion | None = None,
 ) -> tuple[SearchState, Evaluation]:
     """Look at the current point, remember it if it is the best, stop or move on to where the method says.
 
     Best is what is feasible as delivered, then what has the lowest total loss. `eps` is met by the delivered error.
     `numbers` stand for the config's own where given, so that a program serves many configs (`SearchConfig.structure`).
+    `repulsion` has a part in where the method goes, and none in what a look is worth: None for a search by itself.
     The evaluation comes back as the method was given it, without products.
     """
     numbers = config.numbers if numbers is None else numbers
@@ -220,7 +226,7 @@ def step(
 
     residual = functools.partial(residual_at, generator, config, state.target, fixed_noise=state.fixed_noise)
     products = Products(residual, looked_at)
-    seen = seen._replace(point=state.variables, gradient=grads, feasible=feasible)
+    seen = seen._replace(point=state.variables, gradient=grads, feasible=feasible, repulsion=repulsion)
     method = _method(generator, config, numbers)
     variables, memory = method.update(_key_of_update(state.key, steps), state.method, seen._replace(products=products))
     moved = status == Status.RUNNING

@@ -39,7 +39,7 @@ def gradient(setting: Setting) -> Method:
 
     def update(key: PRNGKeyArray, state: Any, evaluation: Evaluation) -> tuple[Variables, Any]:
         del key
-        updates, state = optimizer.update(evaluation.gradient, state, evaluation.point)
+        updates, state = optimizer.update(_gradient(evaluation), state, evaluation.point)
         return _moved(evaluation.point, updates), state
 
     return Method(init, update)
@@ -48,6 +48,12 @@ def gradient(setting: Setting) -> Method:
 def _optimizer(setting: Setting, rate: Any, steps: Any) -> optax.GradientTransformationExtraArgs:
     config = setting.config
     return make_optimizer(config.optimizer, schedule(config.schedule, rate, steps), setting.manifold)
+
+
+def _gradient(evaluation: Evaluation) -> Variables:
+    if evaluation.repulsion is None:
+        return evaluation.gradient
+    return evaluation.repulsion.added(evaluation.point, evaluation.loss, evaluation.gradient)[1]
 
 
 def _moved(point: Variables, updates: Any) -> Variables:
@@ -68,7 +74,7 @@ def _phased(setting: Setting) -> Method:
         optimizer = _optimizer(setting, numbers["learning_rate"] * phase.rate, phase.steps)
         fresh = optimizer.init(evaluation.point)
         memory = jax.tree.map(lambda new, old: jnp.where(phase.begins, new, old), fresh, state.optimizer)
-        grads = hold(architecture, config, phase.index, evaluation.gradient)
+        grads = hold(architecture, config, phase.index, _gradient(evaluation))
         updates: Any
         updates, memory = optimizer.update(grads, memory, evaluation.point)
         updates = moved_only(architecture, config, phase.index, updates)

@@ -60,7 +60,7 @@ class _State(NamedTuple):
 
     Attributes:
         radii: Radii of the spheres, which never change.
-        base: The point, and with it `loss` and `gradient`, its tangent gradient.
+        base: The point, and with it `loss` and `gradient`, its tangent gradient, both without repulsion.
         direction: Tangent direction that is tried from there, and `share`, how much of it.
         memory: What the method remembers.
     """
@@ -94,6 +94,15 @@ def backtracking(
         raise ValueError(f"phases: expected none with the method {setting.config.method}")
     manifold, largest = setting.manifold, setting.numbers["learning_rate"]
 
+    def objective(
+        evaluation: Evaluation, radii: Any, point: Variables, loss: Array, gradient: Variables
+    ) -> tuple[Array, Variables]:
+        """The loss and the tangent gradient at a point, with repulsion from where others stand in this update."""
+        if evaluation.repulsion is None:
+            return loss, gradient
+        loss, gradient = evaluation.repulsion.added(point, loss, gradient)
+        return loss, product.to_tangent(manifold, point, gradient, radii=radii)
+
     def init(point: Variables, key: PRNGKeyArray) -> _State:
         del key
         zeros = jax.tree.map(jnp.zeros_like, point)
@@ -104,32 +113,39 @@ def backtracking(
 
     def update(key: PRNGKeyArray, state: _State, evaluation: Evaluation) -> tuple[Variables, _State]:
         del key
-        promised = state.share * dot(state.gradient, state.direction)
-        accepted = evaluation.loss <= state.loss + _SUFFICIENT * promised
-        taken = _accept(state, evaluation)
+        # The others have moved since: the point before is compared as it is worth now.
+        loss, before = objective(evaluation, state.radii, state.base, state.loss, state.gradient)
+        promised = state.share * dot(before, state.direction)
+        if evaluation.repulsion is not None:  # and the direction may have turned uphill
+            promised = jnp.minimum(promised, 0.0)
+        gradient = product.to_tangent(manifold, evaluation.point, evaluation.gradient, radii=state.radii)
+        reached, here = objective(evaluation, state.radii, evaluation.point, evaluation.loss, gradient)
+        accepted = reached <= loss + _SUFFICIENT * promised
+        taken = _accept(state, evaluation, gradient, here, before)
         refused = state._replace(share=state.share * _SHORTER)
         new: _State = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), taken, refused)
         trial = product.exp(manifold, new.base, _scaled(new.share, new.direction), radii=new.radii)
         # Projected, or rounding would add up over many steps.
         return product.project(manifold, trial, radii=new.radii), new
 
-    def _accept(state: _State, evaluation: Evaluation) -> _State:
-        """The trial as the point to go on from."""
+    def _accept(
+        state: _State, evaluation: Evaluation, own: Variables, gradient: Variables, before: Variables
+    ) -> _State:
+        """The trial as the point to go on from; `own` is its gradient without repulsion, which `gradient` has."""
         here, radii = evaluation.point, state.radii
 
         def carry(vector: Variables) -> Variables:
             return product.transport(manifold, state.base, here, vector, radii=radii)
 
-        gradient = product.to_tangent(manifold, here, evaluation.gradient, radii=radii)
         step = carry(_scaled(state.share, state.direction))
-        arrival = Arrival(gradient, step, carry(state.gradient), carry)
+        arrival = Arrival(gradient, step, carry(before), carry)
         departure = leave(arrival, state.memory)
         furthest = _longest(manifold, departure.direction, radii)
         scale = jnp.where(departure.is_scaled, jnp.minimum(1.0, largest / furthest), _FIRST * largest / furthest)
         return state._replace(
             base=here,
             loss=evaluation.loss,
-            gradient=gradient,
+            gradient=own,
             direction=_scaled(scale, departure.direction),
             share=jnp.ones_like(state.share),
             memory=departure.memory,
