@@ -84,6 +84,9 @@ def methods(eps: float, most: int) -> Mapping[str, SearchConfig]:
         "L-BFGS": presets.fast(**common, start="tiled"),
         "L-BFGS, GEOCROSS 0.05": presets.fast(**common, start="tiled", loss=presets.pulse().loss),
         "fast": presets.fast(**common),
+        "pulse, repulsion 0.3": presets.pulse(**common, repulsion=0.3),
+        "fast, repulsion 2": presets.fast(**common, repulsion=2.0),
+        "fast, repulsion 6": presets.fast(**common, repulsion=6.0),
     }
 
 
@@ -154,13 +157,18 @@ def race(options: Options, generator: Generator) -> list[dict[str, Any]]:
             if (name, inputs.name) in done:
                 continue
             config = known[name]
-            found, seconds = search(generator, config, inputs, options, 1)
+            # Those that repel each other cannot be searched one by one: of each input the first is raced.
+            together = _RESTARTS if config.repulsion else 1
+            every, seconds = search(generator, config, inputs, options, together)
+            found = every[::together]
             record = {"method": name, "set": inputs.name, "inputs": len(inputs), "look_seconds": seconds}
             record |= judged(generator, config, inputs, found, others)
             record["start_seconds"] = start_seconds(generator, config, inputs.low_res[0])
             if inputs.name.startswith(options.truths.name):
                 few = inputs.some(options.diverse)
-                several, _ = search(generator, config, few, options, _RESTARTS)
+                several = every[: len(few) * _RESTARTS]
+                if together == 1:
+                    several, _ = search(generator, config, few, options, _RESTARTS)
                 factor = inputs.truths.shape[1] // inputs.low_res.shape[1]
                 record |= diversity(several, factor)
             save_sheet(options.output / f"{number}_{inputs.name}_{name}.png", inputs, found)

@@ -256,7 +256,10 @@ class RunPlan:
             lanes: Searches at once on each device.
         """
         source = self.output.absolute() / one.name / "input.png"
-        words = ["pulse-jax", "upsample", source, "--output", "again", "--restarts", restart + 1]
+        # With repulsion each solution depends on all others.
+        repel = isinstance(self.config, SearchConfig) and self.config.repulsion > 0
+        restarts = self.quota.searches if repel else restart + 1
+        words = ["pulse-jax", "upsample", source, "--output", "again", "--restarts", restarts]
         words += ["--seed", self.seed]
         if not self.searches_by_itself:  # a part of what decides last bits
             words += ["--lanes", lanes]

@@ -45,6 +45,8 @@ def test_the_presets_on_offer_are_those_that_exist():
         ("--steps 0", "--steps: expected 1 to"),
         ("--output-size 7", "--output-size: expected 16 or a part of it that D can make, 8 for instance, got 7"),
         ("--output-size 0", "--output-size: expected a positive integer, got 0"),
+        ("--repulsion -1", "--repulsion: expected 0 or more, got -1.0"),
+        ("--repulsion nan", "--repulsion: expected 0 or more, got nan"),
         ("--eps 0", "--eps: expected a mean squared error in (0, 1], got 0.0"),
         ("--eps nan", "--eps: expected a mean squared error in (0, 1], got nan"),
         ("--eps 1e400", "--eps: expected a mean squared error in (0, 1], got inf"),
@@ -63,6 +65,9 @@ def test_settings_out_of_range_are_one_line_and_nothing_written(fake, inputs, tm
     [
         ("upsample --output out", "no inputs: expected picture files"),
         ("downscale --output out --size 4", "no inputs"),
+        ("upsample a.png --output out --repulsion 1 --restarts 1", "--repulsion: needs searches that repel each other"),
+        ("upsample a.png --output out --repulsion 1 --solutions 2", "--repulsion: has no meaning with --solutions"),
+        ("upsample a.png --output out --repulsion 1 --save-intermediate", "--save-intermediate: has no meaning with"),
         ("downscale a.png --output out", "expected --size or --factor, got neither"),
         ("downscale a.png --output out --size 4 --factor 4", "expected --size or --factor, got both"),
         ("downscale a.png --output out --size 1", "--size: expected 2 to"),

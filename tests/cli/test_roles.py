@@ -71,6 +71,7 @@ SOMETHING = {
     "max_restarts": 3,
     "diverse": True,
     "init": Path("x.npz"),
+    "repulsion": 1.0,
     "precision": "bfloat16",
     "no_noise": True,
     "rank": "plausible",

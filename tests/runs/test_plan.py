@@ -68,6 +68,11 @@ def test_the_command_names_what_was_solved_and_the_lanes_that_were_decided(tmp_p
     assert words[:2] == ["pulse-jax", "upsample"] and words[2] == str(home / "out" / "0" / "input.png")
     for flag, value in (("--restarts", "5"), ("--seed", "7"), ("--lanes", "16"), ("--preset", "pulse")):
         assert words[words.index(flag) + 1] == value
+    repelled = dataclasses.replace(
+        plan, config=dataclasses.replace(plan.config, repulsion=1.0), quota=Quota(8, 8, stops=False)
+    )
+    words = shlex.split(repelled.repeating(one, 4, 16))
+    assert words[words.index("--restarts") + 1] == "8"  # each depends on all
 
 
 def test_automatic_lanes_leave_room_for_the_largest_addition(unchecked, monkeypatch):

@@ -172,6 +172,7 @@ def test_a_users_function_has_no_json():
         ({"start_ways": 0.4}, "start_ways: expected two ascending numbers of 0 or more, got 0.4"),
         ({"start_ways": (0.1, math.nan)}, "start_ways: expected two ascending numbers"),
         ({"mean_offset": -0.1}, "mean_offset: expected 0 or more, got -0.1"),
+        ({"repulsion": -1.0}, "repulsion: expected 0 or more, got -1.0"),
         ({"feature_radius": -1.0}, "feature_radius: expected a positive number, got -1.0"),
         ({"phases": (Phase(share=1.0, block=1),), "space": "w"}, "phases: expected space w. where a block is searched"),
         ({"start": "zero"}, "start: expected one of uniform, .*mean, surrogate, got 'zero'"),
@@ -214,10 +215,11 @@ def test_a_configs_structure_and_numbers_are_all_of_it():
         "learning_rate": 3.0,
         "patience": 2,
         "noise_scale": 0.3,
+        "repulsion": 0.0,
         "latent_noise": 0.0,
         "weights": (2.0, 3.0),
     }
-    for changed in ({"space": "z"}, {"stop": "never"}, {"loss": "MAE+L2"}, {"latent_noise": 0.1}):
+    for changed in ({"space": "z"}, {"stop": "never"}, {"loss": "MAE+L2"}, {"latent_noise": 0.1}, {"repulsion": 1}):
         assert dataclasses.replace(config, **changed).structure != config.structure
 
 

@@ -408,6 +408,7 @@ NUMBERS = {
     "learning_rate": 0.3,
     "patience": 3,
     "noise_scale": 0.2,
+    "repulsion": 3.0,
     "latent_noise": 0.3,
     "loss": "7*L2+0.1*LAPLACE",
 }
@@ -420,12 +421,13 @@ def test_other_numbers_need_no_other_program(unchecked, compiled):
     assert numeric | {"loss"} == NUMBERS.keys(), "give a new numeric setting another value here"
     generator = dataclasses.replace(style("stylegan2-16"), w_std=jnp.float32(0.5))
     first = {"eps": 1e-9, "steps": 4, "patience": 2, "latent_noise": 0.1, "loss": "1*L2+0.01*LAPLACE"}
+    first["repulsion"] = 0.5
     config = presets.pulse(stop="plateau", **first)
 
     def found(**numbers):
         changed = dataclasses.replace(config, **numbers)
-        solutions = batch.upsample(generator, TARGET, config=changed, lanes=2)
-        return solutions.loss.item(), solutions.steps.item(), solutions.feasible.item()
+        solutions = batch.upsample(generator, TARGET, restarts=2, config=changed, lanes=2)
+        return solutions.loss.tolist(), solutions.steps.tolist(), solutions.feasible.tolist()
 
     outcome = found()
     compiled.clear()

@@ -66,6 +66,13 @@ class Upsample(Everywhere):
     diverse: Annotated[bool, Role(decides="plan", search_only=True)] = False
     """With --solutions and --max-restarts: make all M searches, and deliver the K feasible solutions that differ most
     in what the input does not show."""
+    repulsion: Annotated[
+        float,
+        arg(metavar="W", help_behavior_hint="(default: 0, each by itself)"),
+        Role(decides="config", repeated="given", search_only=True),
+    ] = 0.0
+    """Let an input's searches, two at least, repel each other with this weight, so that their solutions differ more; 2
+    suits fast. They then step together, and each depends on how many there are."""
     seed: Annotated[int, arg(metavar="S"), Role(decides="value", repeated="record", reported=True)] = 0
     """What the random starts are drawn from."""
     preset: Annotated[Preset, arg(metavar="NAME"), Role(decides="config", repeated="always", reported=True)] = DEFAULT
@@ -230,6 +237,13 @@ class Upsample(Everywhere):
             check_range("compress-level", self.compress_level, 0, 9)
             if self.format == "jpeg":
                 raise UsageError("--compress-level: has no meaning with --format jpeg")
+        if self.repulsion:
+            if searches < 2:
+                raise UsageError("--repulsion: needs searches that repel each other, --restarts 2 or more, got 1")
+            if self.solutions is not None and not self.diverse:
+                raise UsageError("--repulsion: has no meaning with --solutions, without --diverse; use --restarts")
+            if self.save_intermediate:
+                raise UsageError("--save-intermediate: has no meaning with --repulsion, which no search has by itself")
         if self.no_noise and self.init is not None:
             raise UsageError("--no-noise: has no meaning with --init, whose noise no key draws again")
 

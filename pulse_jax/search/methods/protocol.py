@@ -4,6 +4,9 @@
 and blackjax. Both are pure and for one problem; `jax.vmap` makes lanes. **Every update spends exactly one evaluation**,
 which the search makes: a line search or a leapfrog step is a state that lasts several updates and not a loop inside
 one, so that no lane waits for another. A refused point is an evaluation like any other.
+
+Where an image's searches repel each other, a method follows loss and gradient with what `Evaluation.repulsion` adds to
+them. The others move between two updates, so that a point from before is worth something else now.
 """
 
 import functools
