@@ -166,7 +166,7 @@ def race(options: Options, generator: Generator) -> list[dict[str, Any]]:
             record["start_seconds"] = start_seconds(generator, config, inputs.low_res[0])
             if inputs.name.startswith(options.truths.name):
                 few = inputs.some(options.diverse)
-                several = every[: len(few) * _RESTARTS]
+                several = [one for one in every if inputs.names[one.index] in few.names]
                 if together == 1:
                     several, _ = search(generator, config, few, options, _RESTARTS)
                 factor = inputs.truths.shape[1] // inputs.low_res.shape[1]
