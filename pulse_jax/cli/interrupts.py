@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -23,14 +24,16 @@ class Interrupt:
 
     Args:
         screen: Screen on which the user is told.
+        wanted: Says whether the work is to end without a signal too.
 
     Attributes:
         number: Number of the signal that came; 0 before one did.
     """
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, wanted: Callable[[], bool] = lambda: False) -> None:
         self.number = 0
         self._screen = screen
+        self._wanted = wanted
         self._words = "Stopping; once more to stop without saving what is under way."
         self._before: list[Any] = []
 
@@ -58,6 +61,6 @@ class Interrupt:
             self._screen.error(self._words)
 
     def check(self) -> None:
-        """Raise `Stopped` if a signal came."""
-        if self.number:
+        """Raise `Stopped` if a signal came, or the end is wanted."""
+        if self.number or self._wanted():
             raise Stopped

@@ -37,6 +37,7 @@ from pulse_jax.runs.plan import RunPlan
 from pulse_jax.runs.records import result_files, run_settings, run_summary
 from pulse_jax.runs.run_page import page_passing
 from pulse_jax.runs.shards import Shard
+from pulse_jax.runs.watch import Watch
 from pulse_jax.runs.writer import InputWriter
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.problems import Problem
@@ -61,6 +62,7 @@ def run_upsample(
     command: str = "upsample",
     replaces: Sequence[str] = (),
     originals: Mapping[str, np.ndarray] | None = None,
+    watch: Watch | None = None,
 ) -> int:
     """Do all that the options ask for.
 
@@ -70,6 +72,7 @@ def run_upsample(
         command: Command as which the run goes down in `summary.json`.
         replaces: Commands whose earlier results may be replaced without asking.
         originals: Pictures (H, W, 3) that inputs were made from, by name, to be shown on the sheets.
+        watch: Follows the run; one that wants its end ends it as SIGINT does.
 
     Returns:
         The exit code: 1 if some input failed, 128 plus the signal's number if one ended the run, else 0.
@@ -96,7 +99,7 @@ def run_upsample(
     plan = make_plan(
         options, config, inputs, failures, screen, command=command, alignment=alignment, part=part, originals=originals
     )
-    outcome = _execute(plan, folder, screen)
+    outcome = _execute(plan, folder, screen, watch or Watch())
     report_failures(outcome.failures, total, screen)
     return outcome.code or (1 if outcome.failures else 0)
 
@@ -114,15 +117,15 @@ class _Outcome:
     failures: Sequence[ImageError]
 
 
-def _execute(plan: RunPlan, folder: RunFolder, screen: Screen) -> _Outcome:
+def _execute(plan: RunPlan, folder: RunFolder, screen: Screen, watch: Watch) -> _Outcome:
     """Searches, writes and tells; where no input can be used, nothing is written, but that a shard is done."""
     unusable = []
     for one in plan.read(plan.known):
         if isinstance(one, Input):
-            return _Run(plan, _lanes(plan, folder, one, screen), folder, screen).execute()
+            return _Run(plan, _lanes(plan, folder, one, screen), folder, screen, watch).execute()
         unusable.append(one)
     if plan.part is not None:
-        return _Run(plan, _lanes(plan, folder, None, screen), folder, screen).execute()
+        return _Run(plan, _lanes(plan, folder, None, screen), folder, screen, watch).execute()
     return _Outcome(0, [*plan.unusable, *unusable])
 
 
@@ -159,7 +162,7 @@ def _check_lanes(plan: RunPlan, lanes: int, screen: Screen) -> None:
 class _Run:
     """One run, from its inputs' files to its results'."""
 
-    def __init__(self, plan: RunPlan, lanes: int, folder: RunFolder, screen: Screen) -> None:
+    def __init__(self, plan: RunPlan, lanes: int, folder: RunFolder, screen: Screen, watch: Watch) -> None:
         self._plan = plan
         self._lanes = lanes
         self._folder = folder
@@ -167,7 +170,8 @@ class _Run:
         self._screen = screen
         self._writer = InputWriter(plan, lanes, folder, screen)
         self._live = Live(screen, len(plan.inputs) * plan.quota.searches, plan.config.steps)
-        self._interrupt = Interrupt(screen)
+        self._watch = watch
+        self._interrupt = Interrupt(screen, watch.wants_end)
         self._began = time.monotonic()
         self._failures = [*plan.unusable]
         self._open: dict[int, Input] = {}
@@ -192,6 +196,7 @@ class _Run:
         self._tell_what_is_missing()
         self._write_options()
         write_alignment(self._plan, self._folder, resumed=resumed)
+        self._watch.began(self._plan, self._lanes)
         try:
             with self._interrupt:
                 with self._live:
@@ -282,6 +287,7 @@ class _Run:
                     for solution in stream:
                         one = self._open[solution.index]
                         writer.take(one, solution)
+                        self._watch.found(one, solution)
                         if one.is_complete:
                             live.total -= plan.quota.searches - len(one.ended)
                             del self._open[solution.index]
@@ -358,7 +364,7 @@ class _Run:
             if one.notes:
                 self._screen.note(f"{printable(one.title)}: {', '.join(one.notes)}")
             if resumed:
-                self._writer.recall(one)
+                self._writer.recall(one, self._watch.found)
                 done, feasible = live.earlier
                 live.earlier = done + len(one.ended), feasible + sum(one.ended.values())
                 if one.is_complete:

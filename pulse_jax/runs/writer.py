@@ -179,10 +179,14 @@ class InputWriter:
             return False
         return holds(picture, one.low_res, plan.config, error, feasible=feasible)
 
-    def recall(self, one: Input) -> None:
+    def recall(self, one: Input, then: Callable[[Input, Solution], object] = lambda one, solution: None) -> None:
         """Fill `one.ended` with what an earlier process has finished, and publish the input if that is all.
 
         Every solution is judged again; what is damaged, or not what it says of itself, is searched for again.
+
+        Args:
+            one: Input that the run goes on with.
+            then: Called with each solution that is recalled.
         """
         changed = wrong = False
         for path in sorted(self._state(one).glob("*.npz")):
@@ -200,6 +204,7 @@ class InputWriter:
                 wrong = True
             else:
                 one.ended[solution.restart] = feasible
+                then(one, solution)
         if changed:
             self._tell_changed(one.path)
         if wrong:

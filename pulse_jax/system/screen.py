@@ -41,6 +41,10 @@ class Screen:
         if not self.quiet:
             _print(self.err, line, style)
 
+    def progress(self, line: str, done: int, total: int) -> None:
+        """Say how far something has come, `done` of `total`; where no bar is drawn, in lines that are few."""
+        self.note(line)
+
     def error(self, line: str) -> None:
         """Print one line about what went wrong."""
         _print(self.err, line, "red")
@@ -119,7 +123,7 @@ class Bar:
             self._draw(self._bar, words, done, total)
         elif now >= self._next_line or done == total:
             self._next_line = now + pause
-            self._screen.note(words)
+            self._screen.progress(words, done, total)
 
     def _draw(self, bar: progress.Progress, words: str, done: int, total: int | None) -> None:
         if not bar.tasks:
