@@ -1,28 +1,23 @@
 """Files with latents that options name: this program's `solutions.npz`, and what other programs write."""
 
-import functools
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from pulse_jax.generators.generator import Generator
 from pulse_jax.runs.solution_files import StoredSolutions, read_solutions
-from pulse_jax.search.config import SearchConfig
-from pulse_jax.search.space import merge_noise, start_noise
 from pulse_jax.system.arrays import opened_arrays
 from pulse_jax.system.errors import RunError
-from pulse_jax.system.keys import random_key, wrapped_key
-from pulse_jax.system.programs import Program
+from pulse_jax.system.keys import random_key
 from pulse_jax.system.text import printable
 
 if TYPE_CHECKING:
     from convert.latents import Latents
 
-__all__ = ["drawn_noise", "noise_of", "read_latents"]
+__all__ = ["drawn_noise", "read_latents"]
 
 _FOREIGN = (".npy", ".pt", ".pth", ".pkl", ".safetensors")
 
@@ -70,24 +65,6 @@ def drawn_noise(generator: Generator, count: int) -> tuple[np.ndarray, ...]:
     keys = [jax.random.fold_in(random_key(0), layer) for layer in range(len(generator.noise_shapes))]
     drawn = (jax.random.normal(key, shape) for key, shape in zip(keys, generator.noise_shapes, strict=True))
     return tuple(np.broadcast_to(noise, (count, *noise.shape)) for noise in drawn)
-
-
-def noise_of(stored: StoredSolutions, generator: Generator) -> tuple[np.ndarray, ...]:
-    """Return the noise inputs (k, r, r, 1) of stored solutions; drawn again from their keys if the file has none.
-
-    Args:
-        stored: Solutions whose noise no search has varied, if it is not stored.
-        generator: Generator that they are of.
-    """
-    if stored.noise:
-        return stored.noise
-    drawn = [_fixed_noise(generator, stored.config, jnp.asarray(key)) for key in stored.keys]
-    return tuple(np.stack(layer) for layer in zip(*drawn, strict=True))
-
-
-@functools.partial(Program, static_argnames="config")
-def _fixed_noise(generator: Generator, config: SearchConfig, key_data: jax.Array) -> tuple[jax.Array, ...]:
-    return merge_noise(*start_noise(generator, config, wrapped_key(key_data)))
 
 
 def _is_foreign(path: Path) -> bool:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from pulse_jax.cli import generators
-from pulse_jax.cli.latent_files import drawn_noise, noise_of, read_latents
+from pulse_jax.cli.latent_files import drawn_noise, read_latents
 from pulse_jax.cli.options.sample import Sample
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, read_image, save_png
@@ -18,6 +18,7 @@ from pulse_jax.reports.picture_grid import picture_grid
 from pulse_jax.runs.folder import RunFolder, check_output_apart
 from pulse_jax.runs.formats import GeneratorRecord
 from pulse_jax.runs.solution_files import StoredSolutions, file_names
+from pulse_jax.runs.stored_noise import noise_of
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.objective import decode
 from pulse_jax.search.space import Variables

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from pulse_jax.cli import generators
-from pulse_jax.cli.latent_files import noise_of, read_latents
+from pulse_jax.cli.latent_files import read_latents
 from pulse_jax.cli.options.roles import roles
 from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.options_file import options_text
@@ -27,6 +27,7 @@ from pulse_jax.runs.plan import AutomaticLanes, RunPlan
 from pulse_jax.runs.shards import Part
 from pulse_jax.runs.sheets import sheet_footer
 from pulse_jax.runs.solution_files import StoredSolutions
+from pulse_jax.runs.stored_noise import noise_of
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.plausibility import PlausibilityJudge
 from pulse_jax.search.presets import INTERPOLATIONS, PERCEPTUAL, PRESETS

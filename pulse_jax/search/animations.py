@@ -1,7 +1,7 @@
 """A search, and the way between two solutions, as sequences of frames (n, H, W, 3), uint8."""
 
 import functools
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +14,30 @@ from pulse_jax.manifold.sphere import slerp
 from pulse_jax.search import step as search
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.objective import decode
-from pulse_jax.search.problems import Problem, Solution, image_number, problem_key
+from pulse_jax.search.problems import Problem, image_number, problem_key
 from pulse_jax.search.space import Variables, solution_shapes
 from pulse_jax.system.devices import program_memory
 from pulse_jax.system.programs import Program
 
-__all__ = ["animation_memory", "morph", "replay"]
+__all__ = ["Point", "animation_memory", "morph", "replay"]
 
 _REPLAY_FRAMES = 50
 _MORPH_FRAMES = 25
+
+
+@runtime_checkable
+class Point(Protocol):
+    """What a way begins or ends at: a `Solution`, or as much of one."""
+
+    @property
+    def latent(self) -> np.ndarray:
+        """Searched latent (rows, d)."""
+        ...
+
+    @property
+    def noise(self) -> tuple[np.ndarray, ...]:
+        """Every noise input (r, r, 1)."""
+        ...
 
 
 def replay(
@@ -93,7 +108,7 @@ def _replay(
 
 
 def morph(
-    generator: Generator, config: SearchConfig, one: Solution, other: Solution, *, frames: int = _MORPH_FRAMES
+    generator: Generator, config: SearchConfig, one: Point, other: Point, *, frames: int = _MORPH_FRAMES
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """Return pictures on the shortest way from one solution to another, on the spheres of latent rows and noise inputs.
 
