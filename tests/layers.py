@@ -17,6 +17,7 @@ LEVELS = [
     ["engine"],
     ["reports"],
     ["runs"],
+    ["web"],
     ["cli"],
 ]
 PACKAGES = [package for level in LEVELS for package in level]

@@ -18,6 +18,7 @@ from pulse_jax.cli.options.merge import Merge
 from pulse_jax.cli.options.paste import Paste
 from pulse_jax.cli.options.sample import Sample
 from pulse_jax.cli.options.selfcheck import Selfcheck
+from pulse_jax.cli.options.serve import Serve
 from pulse_jax.cli.options.study import StudyAnalyse, StudyMake
 from pulse_jax.cli.options.upsample import Upsample
 
@@ -39,6 +40,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "upsample": Command(Upsample, "pulse_jax.cli.upsample:run_upsample"),
+    "serve": Command(Serve, "pulse_jax.cli.serve:run_serve"),
     "merge": Command(Merge, "pulse_jax.cli.merge:run_merge"),
     "downscale": Command(Downscale, "pulse_jax.cli.downscale:run_downscale"),
     "align": Command(Align, "pulse_jax.cli.align:run_align"),

@@ -61,14 +61,18 @@ class Tab:
             self.complaints.append(str(told["entry"]))
 
     def open(self, page: Path, *, width: int = 1440, height: int = 900, dark: bool = False) -> None:
+        """Show a page of a file, and wait until it is there."""
+        self.visit(page.absolute().as_uri(), width=width, height=height, dark=dark)
+
+    def visit(self, address: str, *, width: int = 1440, height: int = 900, dark: bool = False) -> None:
         """Show a page, and wait until it is there."""
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=features)
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
-        self.call("Page.navigate", url=page.absolute().as_uri())
-        self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+        self.call("Page.navigate", url=address)
+        self.wait("document.readyState === 'complete' && location.protocol !== 'about:'")
 
     def js(self, expression: str) -> Any:
         """Evaluate an expression in the page."""

@@ -1,0 +1,265 @@
+"""The page itself, in Gradio: what a visitor sees, and which action each part calls.
+
+Gradio is an extra, and takes seconds to import: functions import it, not the module.
+"""
+
+import asyncio
+import functools
+import html
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pulse_jax.runs.run_page import IMAGINED
+from pulse_jax.system.errors import RunError, UsageError
+from pulse_jax.web.actions import CENTRE, FACE, Actions
+from pulse_jax.web.request import MAX_RESTARTS
+from pulse_jax.web.results import FRAMES
+
+__all__ = ["build_page"]
+
+_TITLE = "pulse_jax"
+_LEAD = (
+    "From one low-resolution picture to realistic high-resolution ones that it could have come from, each with proof "
+    "that it downscales to the input."
+)
+# Seconds between two looks at a request under way.
+_POLL = 0.25
+_KEEP = (3600, 24 * 3600)
+_AUTOMATIC = "Automatic"
+# So that a page that is loaded again, or sent on, shows the same request.
+_ADDRESS = '(run) => { history.replaceState(null, "", run ? "?run=" + encodeURIComponent(run) : location.pathname); }'
+
+
+def _told(action: Callable[..., Any]) -> Callable[..., Any]:
+    """An action whose errors are shown to the visitor, as text."""
+    import gradio as gr  # pyright: ignore[reportMissingImports]
+
+    @functools.wraps(action)
+    def act(*arguments: Any) -> Any:
+        try:
+            return action(*arguments)
+        except (UsageError, RunError) as error:
+            raise gr.Error(html.escape(str(error)), duration=None, print_exception=False) from None
+
+    return act
+
+
+def build_page(actions: Actions, examples: Sequence[Path]) -> Any:
+    """Return the page, a `gradio.Blocks`.
+
+    Args:
+        actions: What it calls.
+        examples: Pictures to choose from.
+    """
+    import gradio as gr  # pyright: ignore[reportMissingImports]
+
+    with gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=_KEEP) as page:
+        run = gr.Textbox(visible=False, label="Request")
+        gr.HTML(f"<h1>{_TITLE}</h1><p>{_LEAD}</p>", elem_id="head")
+        gr.HTML(f"<p>{html.escape(IMAGINED)}</p>", elem_id="notice")
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320):
+                asked, solve = _form(actions, examples)
+            with gr.Column(scale=5, min_width=320):
+                standing = gr.HTML(
+                    "<p>Upload a picture, or choose an example, and press Solve.</p>", elem_id="standing"
+                )
+                with gr.Row():
+                    stop = gr.Button("Stop", visible=False, elem_id="stop")
+                    go_on = gr.Button("Go on", visible=False, elem_id="go-on")
+                gallery = gr.Gallery(
+                    label="Solutions", columns=4, allow_preview=False, interactive=False, object_fit="contain",
+                    format="png", elem_id="gallery", visible=False,
+                )  # fmt: skip
+                results, fill, filled = _results(actions, run, gallery)
+
+        def begin(name: str) -> list[Any]:
+            hidden, visible = gr.update(visible=False), gr.update(visible=True)
+            if not name:
+                return [gr.skip()] * 5
+            return [gr.update(interactive=False), visible, hidden, visible, hidden]
+
+        async def follow(name: str) -> AsyncIterator[tuple[Any, Any]]:
+            """Tell where a request stands, and what has been found, until it is over."""
+            if not name:
+                yield gr.skip(), gr.skip()
+                return
+            job, seen = _told(actions.jobs.find)(name), None
+            while True:
+                now = (job.version, actions.jobs.before(job))
+                if now != seen:
+                    seen, is_over = now, job.is_over
+                    yield actions.standing(job), actions.gallery(job)
+                    if is_over:
+                        return
+                await asyncio.sleep(_POLL)
+
+        def end(name: str) -> list[Any]:
+            if not name:
+                return [gr.skip()] * (5 + len(filled))
+            job = actions.jobs.find(name)
+            has_results = job.results is not None
+            shown = [gr.update(interactive=True), gr.update(visible=False), gr.update(visible=job.state == "stopped")]
+            shown += [gr.update(visible=has_results or bool(job.found)), gr.update(visible=has_results)]
+            return [*shown, *(fill(name) if has_results else [gr.skip()] * len(filled))]
+
+        parts = [solve, stop, go_on, gallery, results]
+
+        def followed(event: Any, api_name: str | None = None) -> None:
+            visibility = "public" if api_name else "private"
+            event.then(begin, run, parts, api_visibility="private", show_progress="hidden").then(
+                follow, run, [standing, gallery], api_name=api_name, api_visibility=visibility,
+                show_progress="hidden", concurrency_limit=None,
+            ).then(end, run, [*parts, *filled], api_visibility="private", show_progress="hidden")  # fmt: skip
+
+        submitted = solve.click(_told(actions.submit), asked, run, api_name="submit", show_progress="hidden")
+        followed(submitted.success(None, run, None, js=_ADDRESS, api_visibility="private"), "follow")
+        went_on = go_on.click(
+            _told(lambda name: actions.jobs.go_on(actions.jobs.find(name))), run, None, api_name="go_on"
+        )
+        followed(went_on)
+        stop.click(
+            _told(lambda name: actions.jobs.stop(actions.jobs.find(name))), run, None, api_name="stop", queue=False
+        )
+
+        def of_address(request: gr.Request) -> str:
+            return str(request.query_params.get("run", ""))
+
+        followed(page.load(of_address, None, run, api_visibility="private"))
+        gr.api(_result_of(actions), api_name="result")  # pyright: ignore[reportPrivateImportUsage]
+    return page
+
+
+def _result_of(actions: Actions) -> Callable[[str], dict[str, Any]]:
+    def result(run: str) -> dict[str, Any]:
+        """Tell where a request stands, with the records of its solutions."""
+        return _told(actions.result)(run)
+
+    return result
+
+
+def _form(actions: Actions, examples: Sequence[Path]) -> tuple[list[Any], Any]:
+    """What is asked for; the parts that hold it, and the button that asks."""
+    import gradio as gr  # pyright: ignore[reportMissingImports]
+
+    offer = actions.offer
+    picture = gr.File(label="Picture", file_count="single", type="filepath", height=120, elem_id="picture")
+    _refuse_addresses(picture)
+    thumbnails = gr.Dataset(
+        components=[gr.Image(render=False)], samples=[[str(path)] for path in examples], type="index",
+        label="Or an example", elem_id="examples",
+    )  # fmt: skip
+    preview = gr.Image(label="As it is read", interactive=False, visible=False, height=220, buttons=[])
+    known = gr.Markdown(visible=False, elem_id="known")
+    ways = [CENTRE, FACE] if offer.finds_faces else [CENTRE]
+    take = gr.Radio(ways, value=CENTRE, label="What is taken of it", visible=len(ways) > 1)
+    sides: list[Any] = [(_AUTOMATIC, None), *((f"{side} × {side}", side) for side in offer.sizes)]
+    size = gr.Dropdown(
+        sides, value=None, label="Input size", info="Larger pictures are downscaled to it first. Automatic: as it is, "
+        f"or {max(offer.sizes[0], offer.size // 8)} × {max(offer.sizes[0], offer.size // 8)}.",
+    )  # fmt: skip
+    restarts = gr.Slider(1, MAX_RESTARTS, value=4, step=1, label="Restarts", info="Searches, each from another start.")
+    with gr.Accordion("More", open=False):
+        preset = gr.Dropdown(list(offer.presets), value=offer.presets[0], label="Preset")
+        eps = gr.Number(None, label="ε", info="Largest error that counts as feasible; empty for the preset's.")
+        seed = gr.Number(0, precision=0, minimum=0, label="Seed")
+    solve = gr.Button("Solve", variant="primary", elem_id="solve")
+
+    def look(path: str | None) -> list[Any]:
+        if path is None:
+            return [gr.update(visible=False), gr.update(visible=False)]
+        pixels, words = _told(actions.look)(path)
+        return [gr.update(value=pixels, visible=True), gr.update(value=html.escape(words), visible=True)]
+
+    picture.change(look, picture, [preview, known], api_visibility="private", concurrency_limit=1)
+    thumbnails.click(
+        lambda number: str(examples[number]), thumbnails, picture, api_visibility="private", show_progress="hidden"
+    )
+    return [picture, take, size, preset, restarts, eps, seed], solve
+
+
+def _refuse_addresses(picture: Any) -> None:
+    """Keeps the server from fetching what a visitor names instead of sending it."""
+    import gradio as gr  # pyright: ignore[reportMissingImports]
+
+    keep = picture.async_move_resource_to_block_cache
+
+    async def kept(path: Any) -> str | None:
+        if "://" in str(path):
+            raise gr.Error("a picture is uploaded, not named by an address", print_exception=False)
+        return await keep(path)
+
+    picture.async_move_resource_to_block_cache = kept
+
+
+def _results(actions: Actions, run: Any, gallery: Any) -> tuple[Any, Callable[[str], list[Any]], list[Any]]:
+    """What is looked at once there are solutions: the part, what fills it, and the parts that are filled."""
+    import gradio as gr  # pyright: ignore[reportMissingImports]
+
+    with gr.Group(visible=False) as group, gr.Tabs():
+        with gr.Tab("Against the input"):
+            number = gr.Radio([1], value=1, label="Solution", elem_id="number")
+            slider = gr.ImageSlider(
+                label="Input | solution", interactive=False, format="png", elem_id="slider", buttons=["fullscreen"]
+            )
+            facts = gr.HTML()
+        with gr.Tab("What the input does not fix"):
+            unseen = gr.Image(
+                label="Where solutions differ", interactive=False, format="png", buttons=["download"], elem_id="unseen"
+            )
+            unseen_words = gr.Markdown()
+        with gr.Tab("Between two solutions") as tab:
+            with gr.Row():
+                one = gr.Dropdown([1], value=1, label="From solution")
+                other = gr.Dropdown([2], value=2, label="To solution")
+            place = gr.Slider(0, FRAMES - 1, value=FRAMES // 2, step=1, label="Place on the way", elem_id="place")
+            way = gr.Image(
+                interactive=False, format="png", label="On the way", buttons=["download"], elem_id="way", height=420
+            )
+            way_words = gr.Markdown()
+        with gr.Tab("Download"):
+            archive = gr.DownloadButton("Everything as a zip file: pictures, latents, records, page", elem_id="archive")
+            links = gr.HTML(elem_id="links")
+
+    def compare(name: str, chosen: int) -> Any:
+        """Lay a solution, counted from 1, over its input."""
+        return _told(actions.compare)(name, chosen)
+
+    def fill(name: str) -> list[Any]:
+        shown = actions.shown(name)
+        count = len(shown.record["solutions"])
+        pictures, known = actions.compare(name, 1)
+        numbers = list(range(1, count + 1))
+        try:
+            spread, words = actions.unseen(name)
+        except UsageError as error:
+            spread, words = None, str(error).capitalize() + "."
+        page = actions.page(name)
+        link = (
+            f'<p><a href="{page}" target="_blank">The run\'s page</a>: all solutions with sliders, differences and '
+            "error maps. The zip file holds it too, and works without a network.</p>"
+            f'<p><a href="{Path(page).parent}/{html.escape(shown.record["latents"])}" download>solutions.npz</a>: the '
+            "latents, which <code>pulse-jax sample</code> draws again.</p>"
+        )
+        return [
+            gr.update(choices=numbers, value=1), pictures, known, spread, words,
+            gr.update(choices=numbers, value=1), gr.update(choices=numbers, value=min(2, count)),
+            None, "", gr.update(visible=shown.has_latents), actions.archive(name), link,
+        ]  # fmt: skip
+
+    def between(name: str, start: int, goal: int, at: int) -> Any:
+        """Draw the picture at a place, from 0 to 24, on the way between two solutions, counted from 1."""
+        return _told(actions.between)(name, start, goal, at)
+
+    def chosen(event: gr.SelectData) -> int:
+        return event.index + 1
+
+    gallery.select(chosen, None, number, api_visibility="private", show_progress="hidden")
+    number.change(compare, [run, number], [slider, facts], api_name="compare", show_progress="hidden")
+    places = [run, one, other, place]
+    gr.on(
+        [tab.select, one.input, other.input, place.input], between, places, [way, way_words], api_name="between",
+        show_progress="minimal", trigger_mode="always_last",
+    )  # fmt: skip
+    return group, fill, [number, slider, facts, unseen, unseen_words, one, other, way, way_words, tab, archive, links]
