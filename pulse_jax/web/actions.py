@@ -21,10 +21,12 @@ from pulse_jax.web.jobs import Jobs
 from pulse_jax.web.request import Offer, Request, picture_name
 from pulse_jax.web.results import Shown, caption
 
-__all__ = ["CENTRE", "FACE", "Actions"]
+__all__ = ["AUTOMATIC", "CENTRE", "FACE", "Actions"]
 
 CENTRE, FACE = "Centre square", "Largest face"
 """What is taken of a picture."""
+AUTOMATIC = "automatic"
+"""The input size that suits the picture."""
 _PREVIEW = 512
 # Decoding takes up to 1 GB: one picture at a time.
 _READING = threading.Lock()
@@ -72,7 +74,7 @@ class Actions:
         Args:
             picture: File that was uploaded.
             take: `CENTRE` or `FACE`.
-            input_size: Side to which that is downscaled; None for what suits it.
+            input_size: Side to which that is downscaled, or `AUTOMATIC`.
             preset, restarts, eps, seed: As of `Request`.
 
         Raises:
@@ -83,7 +85,8 @@ class Actions:
             raise UsageError("no picture: upload one, or choose an example")
         if take not in (CENTRE, FACE):
             raise UsageError(f"take: expected {CENTRE!r} or {FACE!r}, got {printable(take, 60)!r}")
-        values = {"preset": preset, "restarts": restarts, "eps": eps, "seed": seed, "input_size": input_size}
+        values = {"preset": preset, "restarts": restarts, "eps": eps, "seed": seed}
+        values["input_size"] = None if input_size == AUTOMATIC else input_size
         request = Request.of({**values, "face": take == FACE}, self.offer)
         return self.jobs.submit(request, picture_name(picture), Path(picture)).id
 
@@ -133,7 +136,7 @@ class Actions:
         if job.results is not None:
             return [(str(path), text) for path, text in Shown.find(job.results).gallery]
         verdicts = {True: "✓ feasible", False: "✗ missed"}
-        return [(str(one.picture), f"{verdicts[one.feasible]} · error {short(one.error)}") for one in job.found]
+        return [(str(one.picture), f"{verdicts[one.feasible]}\nerror {short(one.error)}") for one in job.found]
 
     def result(self, run: str) -> dict[str, Any]:
         """Return where a request stands and the records of its solutions, as JSON values."""
@@ -147,7 +150,7 @@ class Actions:
         entry = shown.entry(int(number))
         facts = [
             ("Solution", f"{number} of {len(shown.record['solutions'])}, search {entry['restart'] + 1}"),
-            ("Verdict", caption(entry)),
+            ("Verdict", caption(entry, " · ")),
             ("Steps", str(entry["steps"])),
         ]
         if "latent_plausibility" in entry:

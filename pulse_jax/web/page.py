@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pulse_jax.runs.names import RUN_PAGE
 from pulse_jax.runs.run_page import IMAGINED
 from pulse_jax.system.errors import RunError, UsageError
-from pulse_jax.web.actions import CENTRE, FACE, Actions
+from pulse_jax.web.actions import AUTOMATIC, CENTRE, FACE, Actions
 from pulse_jax.web.request import MAX_RESTARTS
 from pulse_jax.web.results import FRAMES
 
@@ -26,9 +27,13 @@ _LEAD = (
 # Seconds between two looks at a request under way.
 _POLL = 0.25
 _KEEP = (3600, 24 * 3600)
-_AUTOMATIC = "Automatic"
-# So that a page that is loaded again, or sent on, shows the same request.
-_ADDRESS = '(run) => { history.replaceState(null, "", run ? "?run=" + encodeURIComponent(run) : location.pathname); }'
+_ASK = "<p>Upload a picture, or choose an example, and press Solve.</p>"
+# Pictures to choose from have no text of their own.
+_NAMES = """() => document.querySelectorAll("#examples button").forEach(
+  (button, i) => button.setAttribute("aria-label", `Example ${i + 1}`))"""
+# So that a page that is loaded again, or sent on, shows the same request; small screens have the answer further down.
+_ADDRESS = """(run) => { history.replaceState(null, "", "?run=" + encodeURIComponent(run));
+  document.getElementById("standing").scrollIntoView({ block: "nearest", behavior: "smooth" }); }"""
 
 
 def _told(action: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,12 +64,14 @@ def build_page(actions: Actions, examples: Sequence[Path]) -> Any:
         gr.HTML(f"<h1>{_TITLE}</h1><p>{_LEAD}</p>", elem_id="head")
         gr.HTML(f"<p>{html.escape(IMAGINED)}</p>", elem_id="notice")
         with gr.Row():
-            with gr.Column(scale=2, min_width=320):
+            with gr.Column(scale=2, min_width=300):
                 asked, solve = _form(actions, examples)
-            with gr.Column(scale=5, min_width=320):
-                standing = gr.HTML(
-                    "<p>Upload a picture, or choose an example, and press Solve.</p>", elem_id="standing"
-                )
+            with gr.Column(scale=5, min_width=300):
+                with gr.Row():
+                    with gr.Column(scale=0, min_width=190, visible=False) as read:
+                        preview = gr.Image(label="As it is read", interactive=False, height=170, buttons=[])
+                        known = gr.Markdown()
+                    standing = gr.HTML(_ASK, elem_id="standing")
                 with gr.Row():
                     stop = gr.Button("Stop", visible=False, elem_id="stop")
                     go_on = gr.Button("Go on", visible=False, elem_id="go-on")
@@ -73,6 +80,12 @@ def build_page(actions: Actions, examples: Sequence[Path]) -> Any:
                     format="png", elem_id="gallery", visible=False,
                 )  # fmt: skip
                 results, fill, filled = _results(actions, run, gallery)
+
+        def look(path: str | None) -> list[Any]:
+            if path is None:
+                return [gr.update(visible=False), None, ""]
+            pixels, words = _told(actions.look)(path)
+            return [gr.update(visible=True), pixels, html.escape(words)]
 
         def begin(name: str) -> list[Any]:
             hidden, visible = gr.update(visible=False), gr.update(visible=True)
@@ -105,6 +118,7 @@ def build_page(actions: Actions, examples: Sequence[Path]) -> Any:
             return [*shown, *(fill(name) if has_results else [gr.skip()] * len(filled))]
 
         parts = [solve, stop, go_on, gallery, results]
+        asked[0].change(look, asked[0], [read, preview, known], api_visibility="private", concurrency_limit=1)
 
         def followed(event: Any, api_name: str | None = None) -> None:
             visibility = "public" if api_name else "private"
@@ -126,6 +140,7 @@ def build_page(actions: Actions, examples: Sequence[Path]) -> Any:
         def of_address(request: gr.Request) -> str:
             return str(request.query_params.get("run", ""))
 
+        page.load(None, js=_NAMES)
         followed(page.load(of_address, None, run, api_visibility="private"))
         gr.api(_result_of(actions), api_name="result")  # pyright: ignore[reportPrivateImportUsage]
     return page
@@ -150,29 +165,19 @@ def _form(actions: Actions, examples: Sequence[Path]) -> tuple[list[Any], Any]:
         components=[gr.Image(render=False)], samples=[[str(path)] for path in examples], type="index",
         label="Or an example", elem_id="examples",
     )  # fmt: skip
-    preview = gr.Image(label="As it is read", interactive=False, visible=False, height=220, buttons=[])
-    known = gr.Markdown(visible=False, elem_id="known")
     ways = [CENTRE, FACE] if offer.finds_faces else [CENTRE]
     take = gr.Radio(ways, value=CENTRE, label="What is taken of it", visible=len(ways) > 1)
-    sides: list[Any] = [(_AUTOMATIC, None), *((f"{side} × {side}", side) for side in offer.sizes)]
-    size = gr.Dropdown(
-        sides, value=None, label="Input size", info="Larger pictures are downscaled to it first. Automatic: as it is, "
-        f"or {max(offer.sizes[0], offer.size // 8)} × {max(offer.sizes[0], offer.size // 8)}.",
-    )  # fmt: skip
+    usual = max(offer.sizes[0], offer.size // 8)
+    sides: list[Any] = [(f"Automatic: as it is, or {usual} × {usual}", AUTOMATIC)]
+    sides += [(f"{side} × {side}", side) for side in offer.sizes]
+    size = gr.Dropdown(sides, value=AUTOMATIC, label="Input size", info="Larger pictures are downscaled to it first.")
+    preset = gr.Dropdown(list(offer.presets), value=offer.presets[0], label="Preset")
     restarts = gr.Slider(1, MAX_RESTARTS, value=4, step=1, label="Restarts", info="Searches, each from another start.")
-    with gr.Accordion("More", open=False):
-        preset = gr.Dropdown(list(offer.presets), value=offer.presets[0], label="Preset")
-        eps = gr.Number(None, label="ε", info="Largest error that counts as feasible; empty for the preset's.")
-        seed = gr.Number(0, precision=0, minimum=0, label="Seed")
+    with gr.Row():
+        eps = gr.Textbox("", label="ε", info="Largest error.", placeholder="the preset's", min_width=120)
+        seed = gr.Number(0, precision=0, minimum=0, label="Seed", info="Draws the starts.", min_width=120)
     solve = gr.Button("Solve", variant="primary", elem_id="solve")
 
-    def look(path: str | None) -> list[Any]:
-        if path is None:
-            return [gr.update(visible=False), gr.update(visible=False)]
-        pixels, words = _told(actions.look)(path)
-        return [gr.update(value=pixels, visible=True), gr.update(value=html.escape(words), visible=True)]
-
-    picture.change(look, picture, [preview, known], api_visibility="private", concurrency_limit=1)
     thumbnails.click(
         lambda number: str(examples[number]), thumbnails, picture, api_visibility="private", show_progress="hidden"
     )
@@ -197,28 +202,30 @@ def _results(actions: Actions, run: Any, gallery: Any) -> tuple[Any, Callable[[s
     """What is looked at once there are solutions: the part, what fills it, and the parts that are filled."""
     import gradio as gr  # pyright: ignore[reportMissingImports]
 
-    with gr.Group(visible=False) as group, gr.Tabs():
-        with gr.Tab("Against the input"):
+    with gr.Column(visible=False) as group, gr.Tabs():
+        with gr.Tab("Compare"):
             number = gr.Radio([1], value=1, label="Solution", elem_id="number")
             slider = gr.ImageSlider(
                 label="Input | solution", interactive=False, format="png", elem_id="slider", buttons=["fullscreen"]
             )
             facts = gr.HTML()
-        with gr.Tab("What the input does not fix"):
+        with gr.Tab("Not fixed"):
             unseen = gr.Image(
-                label="Where solutions differ", interactive=False, format="png", buttons=["download"], elem_id="unseen"
-            )
+                label="What the input does not fix", interactive=False, format="png", buttons=["download"],
+                elem_id="unseen",
+            )  # fmt: skip
             unseen_words = gr.Markdown()
-        with gr.Tab("Between two solutions") as tab:
+        with gr.Tab("Between") as tab:
             with gr.Row():
                 one = gr.Dropdown([1], value=1, label="From solution")
                 other = gr.Dropdown([2], value=2, label="To solution")
             place = gr.Slider(0, FRAMES - 1, value=FRAMES // 2, step=1, label="Place on the way", elem_id="place")
             way = gr.Image(
-                interactive=False, format="png", label="On the way", buttons=["download"], elem_id="way", height=420
-            )
+                label="Between two solutions", interactive=False, format="png", buttons=["download"], height=420,
+                elem_id="way",
+            )  # fmt: skip
             way_words = gr.Markdown()
-        with gr.Tab("Download"):
+        with gr.Tab("Files"):
             archive = gr.DownloadButton("Everything as a zip file: pictures, latents, records, page", elem_id="archive")
             links = gr.HTML(elem_id="links")
 
@@ -236,11 +243,12 @@ def _results(actions: Actions, run: Any, gallery: Any) -> tuple[Any, Callable[[s
         except UsageError as error:
             spread, words = None, str(error).capitalize() + "."
         page = actions.page(name)
+        latents = f"{page.removesuffix(RUN_PAGE)}{shown.record['latents']}"
         link = (
-            f'<p><a href="{page}" target="_blank">The run\'s page</a>: all solutions with sliders, differences and '
-            "error maps. The zip file holds it too, and works without a network.</p>"
-            f'<p><a href="{Path(page).parent}/{html.escape(shown.record["latents"])}" download>solutions.npz</a>: the '
-            "latents, which <code>pulse-jax sample</code> draws again.</p>"
+            f'<p><a href="{html.escape(page)}" target="_blank">The run\'s page</a> shows all solutions with sliders, '
+            "differences and error maps. The zip file holds it too, and it works without a network.</p>"
+            f'<p><a href="{html.escape(latents)}" download>solutions.npz</a> holds the latents, which '
+            "<code>pulse-jax sample</code> draws again.</p>"
         )
         return [
             gr.update(choices=numbers, value=1), pictures, known, spread, words,

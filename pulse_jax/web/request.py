@@ -75,9 +75,7 @@ class Request:
         if size is not None and size not in offer.sizes:
             listed = ", ".join(map(str, offer.sizes))
             raise UsageError(f"input size: expected one of {listed}, or none, got {printable(size, 60)}")
-        eps = given.get("eps")
-        if eps is not None and not (_is_number(eps) and 0 < eps <= 1):
-            raise UsageError(f"eps: expected a mean squared error in (0, 1], or none, got {printable(eps, 60)}")
+        eps = _eps(given.get("eps"))
         face = bool(given.get("face", False))
         if face and not offer.finds_faces:
             raise UsageError("faces: this server cannot find any; choose the centre square")
@@ -85,7 +83,7 @@ class Request:
             preset=preset,
             restarts=_whole("restarts", given.get("restarts", cls.restarts), 1, MAX_RESTARTS),
             seed=_whole("seed", given.get("seed", cls.seed), 0, _MAX_SEED),
-            eps=None if eps is None else float(eps),
+            eps=eps,
             input_size=None if size is None else int(size),
             face=face,
         )
@@ -93,6 +91,19 @@ class Request:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _eps(value: Any) -> float | None:
+    """The largest error, which may come as it was typed; nothing is the preset's."""
+    if value is None or value == "":
+        return None
+    try:
+        eps = float(value)
+    except (TypeError, ValueError):
+        eps = math.nan
+    if not 0 < eps <= 1:
+        raise UsageError(f"eps: expected a mean squared error in (0, 1], or nothing, got {printable(value, 60)}")
+    return eps
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
@@ -107,7 +118,7 @@ def picture_name(given: str) -> str:
     Args:
         given: Name or path that the visitor's file has.
     """
-    path = Path(printable(given.replace("\\", "/"), 10_000))
+    path = Path("".join(filter(str.isprintable, given.replace("\\", "/"))))
     stem = path.stem[:_LONGEST_STEM].strip()
     suffix = path.suffix if path.suffix[1:].isalnum() and len(path.suffix) < 8 else ""
     return f"{stem if is_input_name(stem) and not stem.startswith('.') else 'picture'}{suffix}"

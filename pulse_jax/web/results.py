@@ -41,14 +41,14 @@ class _Point(NamedTuple):
     noise: tuple[np.ndarray, ...]
 
 
-def caption(entry: SolutionRecord) -> str:
-    """Return the verdict on a solution, its error and how plausible it is, in a line."""
+def caption(entry: SolutionRecord, between: str = "\n") -> str:
+    """Return the verdict on a solution, its error and how plausible it is, with something between them."""
     error = entry["downscaling_error"]
     words = ["✓ feasible" if entry["feasible"] else "✗ missed", f"error {'–' if error is None else short(error)}"]
     share = entry.get("plausibility")
     if share is not None:
         words.append("⚠ unusual" if share < UNUSUAL else f"plausible {share:.2g} %")
-    return " · ".join(words)
+    return between.join(words)
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def _app(actions: Actions, examples: Sequence[Path], address: str) -> Any:
         ssr_mode=False,
         # Fonts that the visitor has: those of its own Gradio takes from elsewhere.
         theme=gr.themes.Default(  # pyright: ignore[reportPrivateImportUsage]
-            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+            primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
         ),
         css=asset("page/serve.css"),
         show_error=True,
