@@ -81,6 +81,13 @@ def test_signals_files_and_texts_do_without_the_engine(module):
     assert not [name for name in loaded if name.startswith(("pulse_jax.engine", "pulse_jax.search"))]
 
 
+def test_gradio_is_imported_by_functions_alone_and_the_page_by_its_command_alone():
+    loaded = _loaded("pulse_jax.cli.serve, pulse_jax.web.page, pulse_jax.web.server")
+    assert loaded & {"gradio", "fastapi", "uvicorn"} == set()
+    users = {user for user, used in arrows(modules()) if used.startswith("pulse_jax.web.")}
+    assert {user for user in users if not user.startswith("pulse_jax.web.")} == {"pulse_jax.cli.serve"}
+
+
 def test_help_does_without_jax():
     program = (
         "import sys, pulse_jax.cli\n"

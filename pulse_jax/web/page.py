@@ -160,7 +160,6 @@ def _form(actions: Actions, examples: Sequence[Path]) -> tuple[list[Any], Any]:
 
     offer = actions.offer
     picture = gr.File(label="Picture", file_count="single", type="filepath", height=120, elem_id="picture")
-    _refuse_addresses(picture)
     thumbnails = gr.Dataset(
         components=[gr.Image(render=False)], samples=[[str(path)] for path in examples], type="index",
         label="Or an example", elem_id="examples",
@@ -182,20 +181,6 @@ def _form(actions: Actions, examples: Sequence[Path]) -> tuple[list[Any], Any]:
         lambda number: str(examples[number]), thumbnails, picture, api_visibility="private", show_progress="hidden"
     )
     return [picture, take, size, preset, restarts, eps, seed], solve
-
-
-def _refuse_addresses(picture: Any) -> None:
-    """Keeps the server from fetching what a visitor names instead of sending it."""
-    import gradio as gr  # pyright: ignore[reportMissingImports]
-
-    keep = picture.async_move_resource_to_block_cache
-
-    async def kept(path: Any) -> str | None:
-        if "://" in str(path):
-            raise gr.Error("a picture is uploaded, not named by an address", print_exception=False)
-        return await keep(path)
-
-    picture.async_move_resource_to_block_cache = kept
 
 
 def _results(actions: Actions, run: Any, gallery: Any) -> tuple[Any, Callable[[str], list[Any]], list[Any]]:

@@ -2,16 +2,17 @@
 
 import contextlib
 import os
+import re
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pulse_jax.system.errors import UsageError
-from pulse_jax.system.text import reason_of
+from pulse_jax.system.text import printable, reason_of
 from pulse_jax.web.actions import Actions
 
-__all__ = ["MAX_UPLOAD", "bound", "serve"]
+__all__ = ["MAX_UPLOAD", "bound", "is_served", "serve"]
 
 MAX_UPLOAD = 64 * 2**20
 """Bytes that an upload may have."""
@@ -20,6 +21,32 @@ _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; connect-src 'self'; frame-ancestors 'self'; base-uri 'self'"
 )
+# What the page and its programs ask for. Gradio has more, which fetches from elsewhere for whoever asks.
+_GRADIO = "queue|call|upload|upload_progress|heartbeat|info|startup-events|reset|cancel"
+_ROUTES = re.compile(
+    rf"/(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt|(assets|static|svelte|runs)/.*"
+    rf"|gradio_api/({_GRADIO})(/.*)?)?"
+)
+_FILE = "/gradio_api/file="
+
+
+def is_served(path: str, roots: Sequence[Path]) -> bool:
+    """Return whether a path of the server's is answered at all.
+
+    Args:
+        path: Path of an address, decoded.
+        roots: Folders of which Gradio may hand out files whose names visitors know.
+    """
+    if path.startswith(_FILE):
+        name = path.removeprefix(_FILE)
+        return name.startswith("/") and "\0" not in name and lies_in(Path(name), roots)
+    return _ROUTES.fullmatch(path) is not None
+
+
+def lies_in(path: Path, roots: Sequence[Path]) -> bool:
+    """Return whether a file lies in one of some folders, whatever links lead there."""
+    resolved = path.resolve()
+    return any(resolved.is_relative_to(root.resolve()) for root in roots)
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -32,22 +59,28 @@ def bound(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: It cannot be had.
     """
+    listening = None
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         return listening
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"--port {port}: {host} cannot be listened at ({reason_of(error)}); choose another") from None
+    except (OSError, UnicodeError) as error:
+        if listening is not None:
+            listening.close()
+        name = printable(host, 60)
+        raise UsageError(f"--port {port}: {name} cannot be listened at ({reason_of(error)}); choose another") from None
 
 
-def settle(uploads: Path) -> None:
+def _settle(uploads: Path) -> None:
     """Say, before Gradio is first imported, where it may write and that it asks nobody anything."""
     os.environ |= {
         "GRADIO_TEMP_DIR": str(uploads),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_RUN_HISTORY": "False",
+        # Gradio asks it for nothing here, but imports it where it is installed.
+        "MPLCONFIGDIR": str(uploads),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
@@ -62,7 +95,7 @@ def serve(actions: Actions, examples: Sequence[Path], listening: socket.socket, 
         listening: Socket to listen at, of `bound`.
         ready: Called once the page can be had.
     """
-    settle(actions.jobs.uploads)
+    _settle(actions.jobs.uploads)
     import uvicorn  # pyright: ignore[reportMissingImports]
 
     app = _app(actions, examples, listening.getsockname()[0])
@@ -87,9 +120,13 @@ def _app(actions: Actions, examples: Sequence[Path], address: str) -> Any:
         # A page from elsewhere whose name leads here would else be taken for this server's own.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
 
+    home = actions.jobs.home
+    roots = [home, *{path.parent for path in examples}]
+
     @app.middleware("http")
-    async def guarded(request: Request, follow) -> Response:
-        response = await follow(request)
+    async def guarded(request: Request, follow: Any) -> Response:
+        is_known = is_served(request.url.path, roots)
+        response = await follow(request) if is_known else PlainTextResponse("there is no such page", 404)
         response.headers.setdefault("Content-Security-Policy", _POLICY)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
@@ -102,13 +139,14 @@ def _app(actions: Actions, examples: Sequence[Path], address: str) -> Any:
             path = actions.file(run, root, name)
         return PlainTextResponse("there is no such file", 404) if path is None else FileResponse(path)
 
-    home = actions.jobs.home
+    page = build_page(actions, examples)
+    _keep_to(page, roots)
     return gr.mount_gradio_app(
         app,
-        build_page(actions, examples).queue(default_concurrency_limit=4, max_size=None),
+        page.queue(default_concurrency_limit=4, max_size=None),
         path="/",
         server_name=address,
-        allowed_paths=[str(home), *{str(path.parent) for path in examples}],
+        allowed_paths=[*map(str, roots)],
         max_file_size=MAX_UPLOAD,
         footer_links=["api"],
         run_history=False,
@@ -120,3 +158,21 @@ def _app(actions: Actions, examples: Sequence[Path], address: str) -> Any:
         css=asset("page/serve.css"),
         show_error=True,
     )
+
+
+def _keep_to(page: Any, roots: Sequence[Path]) -> None:
+    """Sees that no part of the page takes a file from elsewhere, whatever a visitor names in place of an upload."""
+    # Gradio itself looks where a visitor's files lie only once a page was launched, which a mounted one never is.
+    page.has_launched = True
+
+    def keeping(keep: Any) -> Any:
+        async def kept(path: Any) -> str | None:
+            # None of a fetched address either.
+            if path is not None and not ("://" not in str(path) and lies_in(Path(path), roots)):
+                raise UsageError("a picture is uploaded, and neither named by an address nor by a path")
+            return await keep(path)
+
+        return kept
+
+    for block in page.blocks.values():
+        block.async_move_resource_to_block_cache = keeping(block.async_move_resource_to_block_cache)

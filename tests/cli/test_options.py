@@ -15,12 +15,13 @@ def test_help_answers_without_the_heavy_libraries():
     program = """
 import sys
 from pulse_jax.cli import main
-for command in ([], ["upsample"], ["downscale"], ["demo"], ["sample"], ["info"], ["study"], ["study", "make"]):
+for command in ([], ["upsample"], ["downscale"], ["demo"], ["sample"], ["info"], ["serve"], ["study"], ["study", "make"]):
     try:
         main([*command, "--help"])
     except SystemExit as ended:
         assert ended.code == 0
-print("HEAVY", [name for name in ("jax", "jaxlib", "flax", "orbax", "optax", "numpy", "PIL") if name in sys.modules])
+heavy = ("jax", "jaxlib", "flax", "orbax", "optax", "numpy", "PIL", "gradio")
+print("HEAVY", [name for name in heavy if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "HEAVY []" in done.stdout
