@@ -129,13 +129,17 @@ def build_page(actions: Actions, examples: Sequence[Path]) -> Any:
 
         submitted = solve.click(_told(actions.submit), asked, run, api_name="submit", show_progress="hidden")
         followed(submitted.success(None, run, None, js=_ADDRESS, api_visibility="private"), "follow")
-        went_on = go_on.click(
-            _told(lambda name: actions.jobs.go_on(actions.jobs.find(name))), run, None, api_name="go_on"
-        )
-        followed(went_on)
-        stop.click(
-            _told(lambda name: actions.jobs.stop(actions.jobs.find(name))), run, None, api_name="stop", queue=False
-        )
+
+        def stop_it(name: str) -> None:
+            """End a request that waits or is under way; what was found is kept."""
+            _told(lambda: actions.jobs.stop(actions.jobs.find(name)))()
+
+        def go_on_with_it(name: str) -> None:
+            """Queue a stopped request again; it goes on where it was."""
+            _told(lambda: actions.jobs.go_on(actions.jobs.find(name)))()
+
+        followed(go_on.click(go_on_with_it, run, None, api_name="go_on"))
+        stop.click(stop_it, run, None, api_name="stop", concurrency_limit=None)
 
         def of_address(request: gr.Request) -> str:
             return str(request.query_params.get("run", ""))

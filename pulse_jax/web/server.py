@@ -162,6 +162,8 @@ def _app(actions: Actions, examples: Sequence[Path], address: str) -> Any:
 
 def _keep_to(page: Any, roots: Sequence[Path]) -> None:
     """Sees that no part of the page takes a file from elsewhere, whatever a visitor names in place of an upload."""
+    import gradio as gr  # pyright: ignore[reportMissingImports]
+
     # Gradio itself looks where a visitor's files lie only once a page was launched, which a mounted one never is.
     page.has_launched = True
 
@@ -169,7 +171,8 @@ def _keep_to(page: Any, roots: Sequence[Path]) -> None:
         async def kept(path: Any) -> str | None:
             # None of a fetched address either.
             if path is not None and not ("://" not in str(path) and lies_in(Path(path), roots)):
-                raise UsageError("a picture is uploaded, and neither named by an address nor by a path")
+                told = "a picture is uploaded, and neither named by an address nor by a path"
+                raise gr.Error(told, print_exception=False)
             return await keep(path)
 
         return kept
