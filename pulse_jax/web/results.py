@@ -3,7 +3,6 @@
 import functools
 import threading
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -133,13 +132,13 @@ class Shown:
         )
         return _enlarged(to_uint8(spread / most if most else spread), max(_SIDE, len(spread))), words
 
-    def way(self, one: int, other: int, place: int, generator: Callable[[SearchConfig], Generator]) -> tuple[Path, str]:
+    def way(self, one: int, other: int, place: int, generator: Generator) -> tuple[Path, str]:
         """Return a picture on the shortest way between two solutions' latents, and whether it downscales to the input.
 
         Args:
             one, other: Numbers of the solutions, counted from 1.
             place: Which of the `FRAMES` pictures, from 0.
-            generator: Returns the generator that was searched, for the search's settings.
+            generator: Generator that was searched.
 
         Raises:
             UsageError: There is no such solution or place, or the search leaves no latents between which a way leads.
@@ -159,16 +158,15 @@ class Shown:
         share = f"{100 * place / (FRAMES - 1):.0f} % of the way from solution {one} to solution {other}"
         return file, f"{share}: {verdict} (error {short(error, self.eps)}, at most {self.eps:g} is feasible)."
 
-    def _draw_way(self, one: int, other: int, folder: Path, generator: Callable[[SearchConfig], Generator]) -> None:
+    def _draw_way(self, one: int, other: int, folder: Path, generator: Generator) -> None:
         stored = read_solutions(self._latents)
         if stored.offsets:
             raise UsageError("these solutions have offsets beside their latents, between which no way is drawn")
-        network = generator(stored.config)
-        stored.check(network, self._latents.name)
-        noise = noise_of(stored, network)
+        stored.check(generator, self._latents.name)
+        noise = noise_of(stored, generator)
         points = [_Point(stored.latents[k - 1], tuple(layer[k - 1] for layer in noise)) for k in (one, other)]
         folder.mkdir(parents=True, exist_ok=True)
-        for number, picture in enumerate(morph(network, stored.config, *points, frames=FRAMES)):
+        for number, picture in enumerate(morph(generator, stored.config, *points, frames=FRAMES)):
             save_png(folder / f"{number:02}.png", picture)
 
     @property

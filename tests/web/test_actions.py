@@ -1,5 +1,6 @@
 """What visitors do with runs that are real but for the engine: looking, stopping, going on, comparing, downloading."""
 
+import dataclasses
 import functools
 import html
 import json
@@ -12,7 +13,8 @@ from pulse_jax.cli.options.serve import Serve
 from pulse_jax.cli.serve import _options
 from pulse_jax.cli.upsample import run_upsample
 from pulse_jax.generators import generator as generators
-from pulse_jax.images.files import read_image
+from pulse_jax.images.alignment import Detection
+from pulse_jax.images.files import read_image, save_png
 from pulse_jax.runs.solution_files import read_solutions
 from pulse_jax.system.errors import UsageError
 from pulse_jax.system.screen import Screen
@@ -21,6 +23,7 @@ from pulse_jax.web.follow import Follower
 from pulse_jax.web.jobs import Jobs
 from pulse_jax.web.request import Offer
 from tests.cli.fake_engine import RESOLUTION, draw, listing
+from tests.images.photographs import face, smooth
 from tests.web.test_jobs import until
 
 OFFER = Offer(presets=["fast", "bicubic"], sizes=[2, 4, 8], size=RESOLUTION, finds_faces=False, generator="x")
@@ -34,7 +37,7 @@ def actions(fake, tmp_path):
         return run_upsample(search, screen, watch=watch)
 
     jobs = Jobs(tmp_path / "home", solve, Screen())
-    yield Actions(jobs, OFFER, lambda config: generators.load_generator(None))
+    yield Actions(jobs, OFFER, generators.load_generator(None))
     jobs.close()
 
 
@@ -150,6 +153,24 @@ def test_names_of_pictures_are_never_read_as_html(actions, inputs):
     assert html.escape(hostile) in actions.standing(job) and hostile not in actions.standing(job)
     with pytest.raises(UsageError, match="smaller than 8x8"):
         actions.compare(run, 1)
+
+
+def test_the_largest_face_of_a_photograph_is_cut_out(actions, inputs, monkeypatch):
+    found = [Detection(face((30, 30), 1.2), 0.9), Detection(face((80, 50), 10, 0.3), 0.8)]
+    monkeypatch.setattr("pulse_jax.cli.photographs.load_detector", lambda: lambda pixels: found)
+    actions.offer = dataclasses.replace(OFFER, finds_faces=True)
+    save_png(inputs / "group.png", smooth(190, 110))
+    for size, expected in ((AUTOMATIC, 8), (4, 4)):
+        run = actions.submit(str(inputs / "group.png"), FACE, size, "fast", 2, "", 0)
+        job = actions.jobs.find(run)
+        until(lambda job=job: job.is_over)
+        record = actions.shown(run).record
+        assert (record["face"], record["size"], record["solved"]) == (2, expected, "group_2/input.png")
+        assert f"aligned and downscaled to {expected}x{expected}" in actions.standing(job)
+    found.clear()
+    job = actions.jobs.find(actions.submit(str(inputs / "group.png"), FACE, 4, "fast", 2, "", 0))
+    until(lambda: job.is_over)
+    assert job.state == "failed" and "no face" in job.words
 
 
 @pytest.mark.parametrize(
