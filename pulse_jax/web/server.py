@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pulse_jax.system.errors import UsageError
 from pulse_jax.system.text import printable, reason_of
@@ -125,6 +126,9 @@ def _app(actions: Actions, examples: Sequence[Path], address: str) -> Any:
 
     @app.middleware("http")
     async def guarded(request: Request, follow: Any) -> Response:
+        origin = request.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+            return PlainTextResponse("pages from elsewhere ask for nothing here", 403)
         is_known = is_served(request.url.path, roots)
         response = await follow(request) if is_known else PlainTextResponse("there is no such page", 404)
         response.headers.setdefault("Content-Security-Policy", _POLICY)

@@ -235,11 +235,20 @@ def called(server, name, data):
         return answer.read().decode()
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860"])
-def test_a_name_that_a_stranger_leads_here_is_refused(server, host):
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Host": "evil.example"}, 400),
+        ({"Host": "evil.example:7860"}, 400),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_a_strangers_page_can_neither_take_this_name_nor_ask_for_anything(server, headers, code):
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(urllib.request.Request(server.address, headers={"Host": host}))
-    assert refused.value.code == 400
+        urllib.request.urlopen(urllib.request.Request(f"{server.address}/gradio_api/upload", b"", headers))
+    assert refused.value.code == code
     refused.value.close()
 
 
