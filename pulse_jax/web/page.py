@@ -93,12 +93,12 @@ def build_page(actions: Actions, examples: Sequence[Path]) -> Any:
                 return [gr.skip()] * 5
             return [gr.update(interactive=False), visible, hidden, visible, hidden]
 
-        async def follow(name: str) -> AsyncIterator[tuple[Any, Any]]:
+        async def follow(run: str) -> AsyncIterator[tuple[Any, Any]]:
             """Tell where a request stands, and what has been found, until it is over."""
-            if not name:
+            if not run:
                 yield gr.skip(), gr.skip()
                 return
-            job, seen = _told(actions.jobs.find)(name), None
+            job, seen = _told(actions.jobs.find)(run), None
             while True:
                 now = (job.version, actions.jobs.before(job))
                 if now != seen:
@@ -130,13 +130,13 @@ def build_page(actions: Actions, examples: Sequence[Path]) -> Any:
         submitted = solve.click(_told(actions.submit), asked, run, api_name="submit", show_progress="hidden")
         followed(submitted.success(None, run, None, js=_ADDRESS, api_visibility="private"), "follow")
 
-        def stop_it(name: str) -> None:
+        def stop_it(run: str) -> None:
             """End a request that waits or is under way; what was found is kept."""
-            _told(lambda: actions.jobs.stop(actions.jobs.find(name)))()
+            _told(lambda: actions.jobs.stop(actions.jobs.find(run)))()
 
-        def go_on_with_it(name: str) -> None:
+        def go_on_with_it(run: str) -> None:
             """Queue a stopped request again; it goes on where it was."""
-            _told(lambda: actions.jobs.go_on(actions.jobs.find(name)))()
+            _told(lambda: actions.jobs.go_on(actions.jobs.find(run)))()
 
         followed(go_on.click(go_on_with_it, run, None, api_name="go_on"))
         stop.click(stop_it, run, None, api_name="stop", concurrency_limit=None)
@@ -191,46 +191,41 @@ def _results(actions: Actions, run: Any, gallery: Any) -> tuple[Any, Callable[[s
     """What is looked at once there are solutions: the part, what fills it, and the parts that are filled."""
     import gradio as gr  # pyright: ignore[reportMissingImports]
 
-    with gr.Column(visible=False) as group, gr.Tabs():
-        with gr.Tab("Compare"):
-            number = gr.Radio([1], value=1, label="Solution", elem_id="number")
+    # Whatever solutions there may be: what programs choose is looked at by the actions.
+    numbers = list(range(1, MAX_RESTARTS + 1))
+    with gr.Column(visible=False) as group, gr.Tabs() as tabs:
+        with gr.Tab("Compare", id="compare"):
+            number = gr.Radio(numbers, value=1, label="Solution", elem_id="number")
             slider = gr.ImageSlider(
                 label="Input | solution", interactive=False, format="png", elem_id="slider", buttons=["fullscreen"]
             )
             facts = gr.HTML()
-        with gr.Tab("Not fixed"):
-            unseen = gr.Image(
+        with gr.Tab("Not fixed") as not_fixed:
+            spread = gr.Image(
                 label="What the input does not fix", interactive=False, format="png", buttons=["download"],
                 elem_id="unseen",
             )  # fmt: skip
-            unseen_words = gr.Markdown()
-        with gr.Tab("Between") as tab:
+            spread_words = gr.Markdown()
+        with gr.Tab("Between") as ways:
             with gr.Row():
-                one = gr.Dropdown([1], value=1, label="From solution")
-                other = gr.Dropdown([2], value=2, label="To solution")
-            place = gr.Slider(0, FRAMES - 1, value=FRAMES // 2, step=1, label="Place on the way", elem_id="place")
+                start = gr.Dropdown(numbers, value=1, label="From solution")
+                goal = gr.Dropdown(numbers, value=2, label="To solution")
+            at = gr.Slider(0, FRAMES - 1, value=FRAMES // 2, step=1, label="Place on the way", elem_id="place")
             way = gr.Image(
                 label="Between two solutions", interactive=False, format="png", buttons=["download"], height=420,
                 elem_id="way",
             )  # fmt: skip
             way_words = gr.Markdown()
-        with gr.Tab("Files"):
-            archive = gr.DownloadButton("Everything as a zip file: pictures, latents, records, page", elem_id="archive")
+        with gr.Tab("Files") as files:
+            everything = gr.DownloadButton(
+                "Everything as a zip file: pictures, latents, records, page", elem_id="archive"
+            )
             links = gr.HTML(elem_id="links")
-
-    def compare(name: str, chosen: int) -> Any:
-        """Lay a solution, counted from 1, over its input."""
-        return _told(actions.compare)(name, chosen)
 
     def fill(name: str) -> list[Any]:
         shown = actions.shown(name)
-        count = len(shown.record["solutions"])
-        pictures, known = actions.compare(name, 1)
-        numbers = list(range(1, count + 1))
-        try:
-            spread, words = actions.unseen(name)
-        except UsageError as error:
-            spread, words = None, str(error).capitalize() + "."
+        known = numbers[: len(shown.record["solutions"])]
+        pictures, told = actions.compare(name, 1)
         page = actions.page(name)
         latents = f"{page.removesuffix(RUN_PAGE)}{shown.record['latents']}"
         link = (
@@ -240,23 +235,37 @@ def _results(actions: Actions, run: Any, gallery: Any) -> tuple[Any, Callable[[s
             "<code>pulse-jax sample</code> draws again.</p>"
         )
         return [
-            gr.update(choices=numbers, value=1), pictures, known, spread, words,
-            gr.update(choices=numbers, value=1), gr.update(choices=numbers, value=min(2, count)),
-            None, "", gr.update(visible=shown.has_latents), actions.archive(name), link,
+            gr.update(selected="compare"), gr.update(choices=known, value=1), pictures, told, None, "",
+            gr.update(choices=known, value=1), gr.update(choices=known, value=known[:2][-1]), None, "",
+            gr.update(visible=shown.has_latents), None, link,
         ]  # fmt: skip
 
-    def between(name: str, start: int, goal: int, at: int) -> Any:
+    def compare(run: str, number: int) -> Any:
+        """Lay a solution, counted from 1, over its input."""
+        return _told(actions.compare)(run, number)
+
+    def unseen(run: str) -> Any:
+        """Draw where feasible solutions differ in what the input does not fix."""
+        return _told(actions.unseen)(run)
+
+    def between(run: str, one: int, other: int, place: int) -> Any:
         """Draw the picture at a place, from 0 to 24, on the way between two solutions, counted from 1."""
-        return _told(actions.between)(name, start, goal, at)
+        return _told(actions.between)(run, one, other, place)
+
+    def archive(run: str) -> Any:
+        """Make a zip file of pictures, latents, records and page."""
+        return _told(actions.archive)(run)
 
     def chosen(event: gr.SelectData) -> int:
         return event.index + 1
 
     gallery.select(chosen, None, number, api_visibility="private", show_progress="hidden")
     number.change(compare, [run, number], [slider, facts], api_name="compare", show_progress="hidden")
-    places = [run, one, other, place]
+    not_fixed.select(unseen, run, [spread, spread_words], api_name="unseen")
     gr.on(
-        [tab.select, one.input, other.input, place.input], between, places, [way, way_words], api_name="between",
-        show_progress="minimal", trigger_mode="always_last",
+        [ways.select, start.input, goal.input, at.input], between, [run, start, goal, at], [way, way_words],
+        api_name="between", show_progress="minimal", trigger_mode="always_last",
     )  # fmt: skip
-    return group, fill, [number, slider, facts, unseen, unseen_words, one, other, way, way_words, tab, archive, links]
+    files.select(archive, run, everything, api_name="archive")
+    filled = [tabs, number, slider, facts, spread, spread_words, start, goal, way, way_words, ways, everything, links]
+    return group, fill, filled

@@ -17,6 +17,7 @@ from pulse_jax.web.server import MAX_UPLOAD
 from tests.layers import PACKAGE
 from tests.reports.browser import CHROMIUM, browser
 from tests.web.running import Server
+from tests.web.test_jobs import until
 
 pytestmark = [
     pytest.mark.slow,
@@ -109,6 +110,7 @@ def test_from_the_upload_to_the_download(server, visit, tmp_path):
     assert "way from solution 1 to solution 2" in text(tab, "body")
     tab.js("document.querySelectorAll('[role=tab]')[3].click()")
     tab.wait("!!document.querySelector('#links a')")
+    until(lambda: [*server.output.glob("*/run.zip")])
     page, latents = tab.js("[...document.querySelectorAll('#links a')].map(one => one.href)")
     assert tab.js(f"fetch({json.dumps(latents)}).then(answer => answer.status)") == 200
     run = run_of(tab)
@@ -202,8 +204,17 @@ def test_programs_call_the_same_functions(server):
         assert "Finished" in standing and len(gallery) == 2
         result = client.predict(run, api_name="/result")
         assert result["state"] == "finished" and len(result["solutions"]) == 2
-        _, words = client.predict(run, 1, 2, 24, api_name="/between")
-        assert words.startswith("100 % of the way from solution 1 to solution 2: ")
+        _, words = client.predict(run, 2, 1, 24, api_name="/between")
+        assert words.startswith("100 % of the way from solution 2 to solution 1: ")
+        pictures, _ = client.predict(run=run, number=2, api_name="/compare")
+        assert len(pictures) == 2
+        with pytest.raises(Exception, match="solution: expected 1 to 2, got 3"):
+            client.predict(run, 3, api_name="/compare")
+        with zipfile.ZipFile(client.predict(run, api_name="/archive")) as archive:
+            assert "pulse/head_1/solution_02.png" in archive.namelist()
+        if all(entry["feasible"] for entry in result["solutions"]):
+            _, words = client.predict(run, api_name="/unseen")
+            assert "2 feasible solutions differ" in words
         for preset, eps in (("<b>", ""), ("fast", "nan")):
             with pytest.raises(Exception, match=r"expected|not in the list of choices"):
                 client.predict(handle_file(HEAD), "Centre square", "automatic", preset, 1, eps, 0, api_name="/submit")
