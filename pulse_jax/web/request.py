@@ -27,14 +27,12 @@ class Offer:
         sizes: Sides of inputs, ascending.
         size: Side of the solutions.
         finds_faces: Whether what finds faces is installed.
-        generator: What the generator is called.
     """
 
     presets: Sequence[str]
     sizes: Sequence[int]
     size: int
     finds_faces: bool
-    generator: str
 
 
 @dataclass(frozen=True, kw_only=True)

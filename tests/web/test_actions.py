@@ -26,7 +26,7 @@ from tests.cli.fake_engine import RESOLUTION, draw, listing
 from tests.images.photographs import face, smooth
 from tests.web.test_jobs import until
 
-OFFER = Offer(presets=["fast", "bicubic"], sizes=[2, 4, 8], size=RESOLUTION, finds_faces=False, generator="x")
+OFFER = Offer(presets=["fast", "bicubic"], sizes=[2, 4, 8], size=RESOLUTION, finds_faces=False)
 
 
 @pytest.fixture

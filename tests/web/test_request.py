@@ -6,7 +6,7 @@ from pulse_jax.runs.names import is_input_name
 from pulse_jax.system.errors import UsageError
 from pulse_jax.web.request import Offer, Request, picture_name
 
-OFFER = Offer(presets=["fast", "pulse"], sizes=[2, 4, 8], size=16, finds_faces=False, generator="x")
+OFFER = Offer(presets=["fast", "pulse"], sizes=[2, 4, 8], size=16, finds_faces=False)
 
 
 def test_what_is_left_out_is_as_by_default():
