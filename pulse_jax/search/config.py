@@ -21,6 +21,7 @@ __all__ = [
     "NoiseKind",
     "Numbers",
     "Phase",
+    "SamplerName",
     "SearchConfig",
     "UpsamplingConfig",
 ]
@@ -34,6 +35,8 @@ NoiseKind = Literal["zero", "fixed", "trainable", "normalized", "normalized_firs
 """What noise inputs are: all zero; drawn once; drawn and then searched, the coarsest layers' with their norms kept, all
 with mean zero and variance one, or the coarsest layers' so and the others fixed so; or drawn anew for every look."""
 StopRule = Literal["never", "feasible", "plateau"]
+SamplerName = Literal["geodesic_hmc", "riemannian_langevin", "geodesic_slice", "elliptical_slice", "parallel_tempering"]
+"""Names of samplers of posteriors, those of `pulse_jax.search.samplers.registry.SAMPLERS`."""
 Numbers = dict[str, Any]
 """What of a `SearchConfig` compiled programs take as data, by name; `weights` are those of the loss's terms."""
 
