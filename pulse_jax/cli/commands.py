@@ -17,6 +17,7 @@ from pulse_jax.cli.options.latents import Latents
 from pulse_jax.cli.options.merge import Merge
 from pulse_jax.cli.options.paste import Paste
 from pulse_jax.cli.options.sample import Sample
+from pulse_jax.cli.options.sample_posterior import SamplePosterior
 from pulse_jax.cli.options.selfcheck import Selfcheck
 from pulse_jax.cli.options.serve import Serve
 from pulse_jax.cli.options.study import StudyAnalyse, StudyMake
@@ -48,6 +49,7 @@ COMMANDS = {
     "demo": Command(Demo, "pulse_jax.cli.demo:run_demo"),
     "evaluate": Command(Evaluate, "pulse_jax.cli.evaluate:run_evaluate"),
     "sample": Command(Sample, "pulse_jax.cli.sample:run_sample"),
+    "sample-posterior": Command(SamplePosterior, "pulse_jax.cli.sample_posterior:run_sample_posterior"),
     "latents": Command(Latents, "pulse_jax.cli.latents:run_latents"),
     "convert": Command(Convert, "pulse_jax.cli.convert:run_convert"),
     "export": Command(Export, "pulse_jax.cli.export:run_export"),

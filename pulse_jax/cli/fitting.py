@@ -1,4 +1,4 @@
-"""What commands share that fit something and put it into the generator folder: a killed fit goes on."""
+"""What commands share that compute for long and keep a state: killed, they go on; fits end in a generator folder."""
 
 import contextlib
 import signal
@@ -18,7 +18,7 @@ from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.screen import Count, Screen
 from pulse_jax.system.text import printable, reason_of
 
-__all__ = ["Bars", "Fitted", "UnderWay", "carry_out"]
+__all__ = ["Bars", "Fitted", "UnderWay", "carry_out", "go_on"]
 
 _PART = "fit"
 
@@ -109,13 +109,11 @@ def carry_out(
         UsageError: There is an unfinished fit with other settings.
         RunError: The generator or the disk cannot be used, or nothing can be fitted.
     """
-    interrupt, finished = Interrupt(screen), False
-    # Beside the folder, in which every file is accounted for.
     place = folder.absolute().with_name(f".{folder.absolute().name}.{command}")
-    checkpoint = _open(place, settings, generator)
-    try:
-        with interrupt:
-            fitted = work(UnderWay(checkpoint, interrupt))
+    made: list[Fitted] = []
+
+    def save(under_way: UnderWay) -> None:
+        fitted = work(under_way)
         description = read_description(folder, str(folder))
         fitted.generator.save(
             folder,
@@ -124,6 +122,45 @@ def carry_out(
             overwrite=True,
             reports=read_reports(folder) | dict(fitted.reports),
         )
+        made.append(fitted)
+
+    # Beside the folder, in which every file is accounted for.
+    if code := go_on(place, folder, settings, generator, screen, save):
+        return code
+    made[0].tell()
+    return 0
+
+
+def go_on(
+    place: Path,
+    subject: Path,
+    settings: Mapping[str, Any],
+    generator: Generator,
+    screen: Screen,
+    work: Callable[[UnderWay], Any],
+) -> int:
+    """Do work of which a killed process leaves a state, from where an earlier one was.
+
+    Args:
+        place: Folder of the state, which goes when the work is done.
+        subject: What messages name.
+        settings: All that determines the work beside the generator, JSON values by name.
+        generator: Generator that it is done with.
+        screen: Screen to print on.
+        work: Function that does all of it.
+
+    Returns:
+        The exit code: 128 plus the signal's number if one ended the work.
+
+    Raises:
+        UsageError: There is unfinished work with other settings.
+        RunError: The generator or the disk cannot be used, or the work cannot be done.
+    """
+    interrupt, finished = Interrupt(screen), False
+    checkpoint = _open(place, settings, generator)
+    try:
+        with interrupt:
+            work(UnderWay(checkpoint, interrupt))
         finished = True
     except (Stopped, KeyboardInterrupt):
         screen.error("Interrupted. The same command goes on from here.")
@@ -131,12 +168,11 @@ def carry_out(
     except GeneratorError as error:
         raise RunError(printable(error, 600)) from error
     except ValueError as error:
-        raise RunError(f"{printable(folder)}: {printable(error, 600)}") from error
+        raise RunError(f"{printable(subject)}: {printable(error, 600)}") from error
     except OSError as error:
         raise RunError(f"{printable(place)}: cannot be written to ({reason_of(error)}); make room") from error
     finally:
         checkpoint.close(finished=finished)
-    fitted.tell()
     return 0
 
 

@@ -19,6 +19,8 @@ __all__ = [
     "PasteSummary",
     "PastedRecord",
     "PhotographRecord",
+    "PosteriorRecord",
+    "PosteriorSummary",
     "QuotaRecord",
     "RandomGeneratorRecord",
     "SampleSummary",
@@ -251,6 +253,23 @@ class EvaluateSummary(Summary):
     failed: list[FailureRecord]
 
 
+class PosteriorRecord(TypedDict):
+    """What was drawn of a posterior, and whether its chains have mixed."""
+
+    sigma: float
+    mean_error: float
+    r_hat: list[float | None]
+    effective_samples: list[float | None]
+    variance_shares: list[float]
+    acceptance: list[float]
+    exchanges: list[float]
+    temperatures: list[float]
+    steps: list[float]
+    transitions: int
+    evaluations: int
+    warm_up_evaluations: int
+
+
 class SampleSummary(Summary):
     """The `summary.json` of `sample`."""
 
@@ -259,6 +278,18 @@ class SampleSummary(Summary):
     truncation: float | None
     latents: str | None
     label: int | None
+    generator: GeneratorRecord
+    versions: dict[str, str | None]
+    device: dict[str, Any]
+
+
+class PosteriorSummary(Summary):
+    """The `summary.json` of `sample-posterior`."""
+
+    sha256: dict[str, str]
+    input: str
+    options: dict[str, Any]
+    posterior: PosteriorRecord
     generator: GeneratorRecord
     versions: dict[str, str | None]
     device: dict[str, Any]

@@ -13,7 +13,7 @@ import numpy as np
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.degradations.protocol import Degradation
 
-__all__ = ["choose", "nearest_distances"]
+__all__ = ["choose", "nearest_distances", "unseen_parts"]
 
 
 def choose(
@@ -38,7 +38,7 @@ def choose(
     Returns:
         Positions among `images`, in the order in which they are picked.
     """
-    parts = _unseen_parts(images, degradation, folder)
+    parts = unseen_parts(images, degradation, folder)
     nearest = np.full(len(parts), np.inf)
     picked: list[int] = []
     while len(picked) < min(count, len(parts)):
@@ -57,16 +57,16 @@ def nearest_distances(
 
     Arguments are as in `choose`.
     """
-    parts = _unseen_parts(images, degradation, folder)
+    parts = unseen_parts(images, degradation, folder)
     if len(parts) < 2:
         return [None] * len(parts)
     return [float(np.delete(_distances(part, parts), number).min()) for number, part in enumerate(parts)]
 
 
-def _unseen_parts(
+def unseen_parts(
     images: Iterable[np.ndarray], degradation: Degradation | int, folder: str | os.PathLike[str] | None
 ) -> np.ndarray:
-    """Return the unseen parts (n, H, W, 3) in a file, which goes with the array."""
+    """Return the unseen parts (n, H, W, 3), float32, in a file that goes with the array; arguments as in `choose`."""
     known = degradation if isinstance(degradation, Degradation) else Bicubic(degradation)
     shape = (0,)
     count = 0

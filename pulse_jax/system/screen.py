@@ -154,6 +154,7 @@ class Count(Bar):
             self._first = (now, done)
         elif done < total:
             since, before = self._first
-            words += f", {duration((now - since) * (total - done) / (done - before))} left"
+            if done > before:
+                words += f", {duration((now - since) * (total - done) / (done - before))} left"
         # Fewer lines as it grows long.
         self.show(words, done, total, now=now, pause=max(2.0, (now - self._first[0]) / 4))

@@ -15,6 +15,7 @@ from pulse_jax.runs.formats import (
     DownscaleSummary,
     EvaluateSummary,
     InputRecord,
+    PosteriorSummary,
     SampleSummary,
     SolutionRecord,
     SolutionsFile,
@@ -68,6 +69,8 @@ def runs(tmp_path_factory):
     run(0, "downscale", home / "search" / "a" / "solution_01.png", "--output", home / "downscale", "--factor", 1)
     latents = home / "search" / "a" / "solutions.npz"
     run(0, "sample", "--output", home / "sample", *generator, "--latents", latents)
+    words = ["--samples", 8, "--chains", 2, "--warm-up", 40, "--sampler", "riemannian_langevin", "--thinning", 1]
+    run(0, "sample-posterior", inputs[0], "--output", home / "posterior", *generator, *words)
     truths = home / "search" / "a" / "solution_01.png"
     words = ["--factors", 2, "--presets", "nearest,lanczos"]
     run(0, "evaluate", "--data", truths, "--output", home / "evaluate", *generator, *words)
@@ -103,6 +106,7 @@ def test_the_page_says_json_types():
         ("nearest", UpsampleSummary),
         ("downscale", DownscaleSummary),
         ("sample", SampleSummary),
+        ("posterior", PosteriorSummary),
         ("evaluate", EvaluateSummary),
     ],
 )
