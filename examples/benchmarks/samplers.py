@@ -18,6 +18,7 @@ from pulse_jax.engine.posterior import Sampling, drawn_pictures, sample_posterio
 from pulse_jax.images.degradations.bicubic import Bicubic
 from pulse_jax.images.files import read_image
 from pulse_jax.reports.mixing import MIXED, mixing
+from pulse_jax.search.config import LatentSpace
 from pulse_jax.search.diversity import unseen_parts
 from pulse_jax.search.posterior import posterior_config
 
@@ -47,7 +48,7 @@ class Options:
     )
     chains: int = 8
     warm_up: int = 800
-    space: str = "w+"
+    space: LatentSpace = "w+"
 
 
 def measured(options: Options, sampler: str, draws: int, face: pathlib.Path) -> dict:

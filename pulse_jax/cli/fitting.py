@@ -20,7 +20,7 @@ from pulse_jax.system.text import printable, reason_of
 
 __all__ = ["Bars", "Fitted", "UnderWay", "carry_out", "go_on"]
 
-_PART = "fit"
+_PART = "state"
 
 
 class Fitted(NamedTuple):
@@ -32,7 +32,7 @@ class Fitted(NamedTuple):
 
 
 class Bars:
-    """The bar of what a fit is doing; as a context manager it takes the last one away.
+    """The bar of what long work is doing; as a context manager it takes the last one away.
 
     Args:
         screen: Screen to show it on.
@@ -62,7 +62,7 @@ class Bars:
 
 
 class UnderWay:
-    """A fit under way: where its state is kept, and what ends it.
+    """Long work under way: where its state is kept, and what ends it.
 
     Attributes:
         interrupt: Raises `Stopped` from `check` once a signal has come.
@@ -78,7 +78,7 @@ class UnderWay:
         return self._checkpoint.saved.get(_PART)
 
     def keep(self, state: Any) -> None:
-        """Save the state's arrays, now and then and before a signal ends the fit."""
+        """Save the state's arrays, now and then and before a signal ends the work."""
         if self._checkpoint.due(0) or self.interrupt.number:
             self._checkpoint.save(0, {_PART: [np.asarray(leaf) for leaf in jax.tree.leaves(state)]})
         self.interrupt.check()

@@ -75,6 +75,7 @@ def run_sample_posterior(options: SamplePosterior, screen: Screen) -> int:
 
     def work(under_way: UnderWay) -> None:
         posterior = _sampled(generator, low_res, config, sampling, under_way, screen)
+        under_way.interrupt.searched()
         _write(options, folder, generator, low_res, config, sampling, posterior, screen)
 
     device = jax.devices()[0]
@@ -126,7 +127,6 @@ def _sampled(
             saved=under_way.saved,
             keep=under_way.keep,
             on_progress=progress,
-            on_wait=under_way.interrupt.check,
         )
 
 
@@ -167,9 +167,9 @@ def _write(
         summary["posterior"] = {
             "sigma": posterior.sigma,
             "mean_error": float(errors.mean()),
-            # JSON has no NaN.
-            "r_hat": [None if np.isnan(one) else one for one in judged.r_hat],
-            "effective_samples": [None if np.isnan(one) else one for one in judged.effective],
+            # JSON has no other numbers.
+            "r_hat": [one if np.isfinite(one) else None for one in judged.r_hat],
+            "effective_samples": [one if np.isfinite(one) else None for one in judged.effective],
             "variance_shares": judged.shares,
             "acceptance": posterior.acceptance,
             "exchanges": posterior.exchanges,
@@ -228,8 +228,11 @@ def _told(
     if posterior.exchanges:
         second += f"; exchanges {', '.join(f'{one:.0%}' for one in posterior.exchanges)}"
     lines = [first, second]
-    if np.isnan(judged.r_hat[0]):
+    if sampling.draws < 4:
         lines.append("fewer than 4 draws of each chain: nothing is known of how they have mixed")
+        return lines
+    if not np.all(np.isfinite(judged.r_hat)):
+        lines.append("The chains stand still: nothing was sampled; more --warm-up, or another --sampler")
         return lines
     least, worst = min(judged.effective), max(judged.r_hat)
     lines.append(

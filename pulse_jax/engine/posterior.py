@@ -8,8 +8,7 @@ Thoms 2008). Both rest afterwards, so that what is drawn is a Markov chain's.
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from pulse_jax.engine.lanes import by_themselves, placed
+from pulse_jax.engine.memory import fitting_lanes
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.rounding import quantize
 from pulse_jax.search import posterior as chains
@@ -26,9 +26,10 @@ from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.objective import decode
 from pulse_jax.search.posterior import ChainState, Tally
 from pulse_jax.search.problems import image_number, problem_key
+from pulse_jax.search.samplers.registry import SAMPLERS
 from pulse_jax.search.samplers.tempering import EXCHANGES
 from pulse_jax.search.space import Variables
-from pulse_jax.system.devices import Device, usable_cores
+from pulse_jax.system.devices import Device
 from pulse_jax.system.programs import Program
 
 __all__ = ["Posterior", "Sampling", "drawn_pictures", "sample_posterior"]
@@ -51,7 +52,6 @@ _LEAST_GAP, _MOST_GAP = 1e-2, 3.0
 _LEAST = 1e-2
 # What has been tuned is averaged over this last part of the warm-up.
 _AVERAGED = 0.25
-_LOOK_SECONDS = 0.2
 # Transitions of some 32 looks: Langevin's take one look, slices some eight, trajectories some 32.
 _THINNING = {"riemannian_langevin": 32, "geodesic_slice": 4, "elliptical_slice": 4}
 
@@ -73,7 +73,7 @@ class Sampling:
         seed: What all is drawn from.
 
     Raises:
-        ValueError: A number is out of range.
+        ValueError: There is no such sampler, or a number is out of range.
     """
 
     sampler: str = "geodesic_hmc"
@@ -86,6 +86,8 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise ValueError(f"sampler: expected one of {', '.join(SAMPLERS)}, got {self.sampler!r:.80}")
         for name in ("chains", "draws", "kept_every", "warm_up", "leapfrogs"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ValueError(f"{name}: expected 1 or more, got {value}")
@@ -110,7 +112,8 @@ class Posterior(NamedTuple):
         temperatures: Temperature of each replica, relative to the first.
         acceptance: Mean acceptance of transitions, of each replica.
         exchanges: Mean probability of exchanges between neighbouring replicas.
-        transitions: Transitions from the first that could be kept to the last draw, of all chains.
+        transitions: Transitions that ended since the warm-up, of all chains; the first of each began before its end and
+            is not drawn from.
         looks: Looks of all chains and replicas in that time, and `warm_up_looks` before.
     """
 
@@ -215,7 +218,6 @@ def sample_posterior(
     saved: Sequence[np.ndarray] | None = None,
     keep: Callable[[Any], Any] = lambda state: None,
     on_progress: Callable[[str, int, int], Any] = lambda what, done, total: None,
-    on_wait: Callable[[], Any] = lambda: None,
 ) -> Posterior:
     """Draw from p(x | y) ∝ exp(−‖D G(x) − y‖² / 2σ²) under the uniform prior on spheres, or N(0, I) in flat spaces.
 
@@ -230,18 +232,23 @@ def sample_posterior(
         saved: Leaves of a state that `keep` was given, to go on with.
         keep: Function to call now and then with the state, a pytree of arrays; what it raises ends the sampling.
         on_progress: Function to call then with what is done, how far it is and how far it goes.
-        on_wait: Function to call some times a second; what it raises ends the sampling.
 
     Raises:
-        ValueError: The sampler does not suit the config, or the generator the space.
+        ValueError: The sampler does not suit the config, or the generator the space; the config has another loss; or
+            the generator's pictures are not finite.
     """
+    if config.loss != chains.posterior_config(sampling.sampler).loss or config.clamp_loss:
+        raise ValueError(f"config: expected one of posterior_config, got the loss {config.loss!r:.80}")
     where = jax.devices()[0] if device is None else device
+    eps, config = config.eps, config.structure
     generator = placed(generator, config, where)
     target = jax.device_put(np.asarray(low_res, np.float32), where)
     keys = [problem_key(sampling.seed, image_number(low_res), chain) for chain in range(sampling.chains)]
     noise = chains.fixed_noise(generator, config, keys[0], target)
     replicas = chains.replicas_of(sampling.sampler, generator, config)
-    size = 1 if by_themselves(where.platform, strict=False) else sampling.chains
+    # A chain takes what as many searches as it has replicas take.
+    at_once = max(1, fitting_lanes(generator, config, where) // replicas)
+    size = 1 if by_themselves(where.platform, strict=False) else at_once
     groups = [jnp.stack(keys[at : at + size]) for at in range(0, sampling.chains, size)]
     states = [_begin(generator, config, sampling.sampler, target, group, sampling.draws) for group in groups]
     states = jax.device_put(states, where)
@@ -250,14 +257,20 @@ def sample_posterior(
         work = jax.tree.unflatten(jax.tree.structure(work), saved)
     uses_step = chains.accepted_at(sampling.sampler, generator, config)
     run = functools.partial(_advance, generator, config, sampling.sampler, target, noise)
-    with ThreadPoolExecutor(usable_cores() if where.platform == "cpu" else 1) as pool:
+    pool = ThreadPoolExecutor(at_once if where.platform == "cpu" else 1)
+    try:
         while not _told(work, sampling, on_progress):
             stretch = _stretch(work, sampling)
-            numbers = _numbers(work.tuning, stretch)
-            futures = [pool.submit(lambda one: jax.block_until_ready(run(numbers, one)), one) for one in work.states]  # noqa: B023
-            work = work._replace(states=[_waited(future, on_wait) for future in futures])
-            work = _tuned(work, sampling, stretch.looks, target.size, config.eps, uses_step)
+            one = functools.partial(run, _numbers(work.tuning, stretch))
+            # The first one by itself, so that the program compiles once.
+            first = jax.block_until_ready(one(work.states[0]))
+            rest = pool.map(lambda state: jax.block_until_ready(one(state)), work.states[1:])  # noqa: B023
+            work = work._replace(states=[first, *rest])
+            work = _tuned(work, sampling, stretch.looks, target.size, eps, uses_step)
             keep(work)
+    finally:
+        # After an interrupt nobody waits for the chains that had not begun.
+        pool.shutdown(wait=False, cancel_futures=True)
     return _gathered(work, sampling, noise, target.size)
 
 
@@ -339,18 +352,26 @@ def _tuned(work: _Work, sampling: Sampling, taken: int, values: int, eps: float,
         return work._replace(totals=jax.tree.map(np.add, work.totals, tally))
     tuning, done = work.tuning, looks / sampling.warm_up
     error = float(np.mean([np.mean(state.sampler.chain.loss[:, 0]) for state in work.states]))
+    if not math.isfinite(error):
+        raise ValueError(
+            "the generator: expected finite pictures of random latents, got others; nothing can be sampled"
+        )
+    # Of zero there is no logarithm.
+    error = max(error, np.finfo(np.float32).tiny)
     if tuning.temperature == _UNKNOWN:
         tuning = tuning._replace(temperature=np.array(math.log(2 * error / values)))
     gain = taken / sampling.warm_up
     if sampling.sigma is None:
         pull = np.clip(math.log(eps / error), -1.0, 1.0)
+        if acceptance is not None:
+            # Chains that stand still cannot follow.
+            pull *= min(1.0, tally.acceptance[0] / max(tally.transitions, 1) / acceptance)
+        temperature = max(tuning.temperature + _COOLING * gain * pull, math.log(_LEAST * 2 * eps / values))
     else:
-        # Nothing has to be found out, so it is there after half of the time.
-        pull = np.clip(math.log(2 * sampling.sigma**2 / values) - tuning.temperature, -1.0, 1.0)
-    if acceptance is not None:
-        # Chains that stand still cannot follow.
-        pull *= min(1.0, tally.acceptance[0] / max(tally.transitions, 1) / acceptance)
-    temperature = max(tuning.temperature + _COOLING * gain * pull, math.log(_LEAST * 2 * eps / values))
+        # Nothing has to be found out: evenly, and there after half of the time.
+        left = sampling.warm_up / 2 - (looks - taken)
+        way = math.log(2 * sampling.sigma**2 / values) - tuning.temperature
+        temperature = tuning.temperature + way * (min(1.0, taken / left) if left > 0 else 1.0)
     steps, gaps = tuning.steps, tuning.gaps
     # Strides since the temperature has ceased to fall: from then on what is learned counts less and less.
     calm = max(1.0, (done - 0.5) * sampling.warm_up / taken)
@@ -393,11 +414,3 @@ def _gathered(work: _Work, sampling: Sampling, noise: tuple[Array | None, ...], 
         looks=(looks - warm_up) * replicas,
         warm_up_looks=warm_up * replicas,
     )
-
-
-def _waited(future: Future[ChainState], on_wait: Callable[[], Any]) -> ChainState:
-    while True:
-        try:
-            return future.result(_LOOK_SECONDS)
-        except NotYet:
-            on_wait()

@@ -23,7 +23,7 @@ class Mixing(NamedTuple):
     Attributes:
         components: Coordinates (chains, draws, k) of draws along them, the widest first.
         shares: Share of the variance that each one holds.
-        r_hat: R-hat of each; 1 where all chains say the same, NaN with fewer than four draws of each.
+        r_hat: R-hat of each; NaN with fewer than four draws of a chain or two chains, not finite where all stand still.
         effective: Effective sample size of each, bulk, over all chains.
     """
 
@@ -35,7 +35,7 @@ class Mixing(NamedTuple):
     @property
     def has_mixed(self) -> bool:
         """Whether no component's R-hat is beyond `MIXED`."""
-        return max(self.r_hat) <= MIXED
+        return all(one <= MIXED for one in self.r_hat)
 
 
 def mixing(parts: Float[np.ndarray, "n *picture"], chains: int) -> Mixing:
@@ -44,7 +44,12 @@ def mixing(parts: Float[np.ndarray, "n *picture"], chains: int) -> Mixing:
     Args:
         parts: What is judged of each draw, chain by chain, such as `search.diversity.unseen_parts`.
         chains: How many chains they are of, as many of each; at least two draws in all.
+
+    Raises:
+        ValueError: There are fewer than two draws.
     """
+    if len(parts) < 2:
+        raise ValueError(f"parts: expected two draws or more, got {len(parts)}")
     flat = parts.reshape(len(parts), -1)
     products = np.zeros((len(flat), len(flat)))
     # In blocks, since the whole may lie in a file that memory does not hold.

@@ -222,7 +222,8 @@ def advance(
         seen = _for_each(evaluated, state.point)
         keys = jax.random.split(for_landing, len(replicas))
         landed = _for_each(lambda number, *rest: of_replica(number).land(*rest), replicas, keys, state.sampler, seen)
-        done, tally = landed.landed[0], state.tally
+        # The look at the start lands, but ends no transition.
+        done, tally = landed.landed[0] & (landed.chain.transitions[0] > 0), state.tally
         acceptance = tally.acceptance + jnp.where(done, landed.chain.acceptance, 0.0)
         if len(replicas) > 1:
             chains, probability, turn = exchange(for_exchange, landed.chain, numbers["temperature"])

@@ -57,7 +57,8 @@ class Problem:
             runs all restarts. Which restarts are run depends on their outcomes alone, not on their timing.
         seed: Number from 0 to 2³² − 1 that the starts are drawn from, together with the pixels.
         start: Given starts, one for each restart.
-        ended: Restarts whose solutions the caller has from before, and whether they are feasible; not run again.
+        ended: Restarts whose solutions the caller has from before, and whether they are feasible; not
+            delivered again, and not run again but where restarts repel each other.
 
     Raises:
         ValueError: An attribute is out of range, or the image is not square, RGB and floating-point.

@@ -81,8 +81,8 @@ def test_a_killed_run_goes_on(home, undisturbed, monkeypatch, capsys):
     [
         (["--sigma", 0], "--sigma: expected a number in (0, 1], got 0"),
         (["--eps", "nan"], "--eps: expected a number in (0, 1], got nan"),
-        (["--samples", 0], "--samples: expected 1 to 10000, got 0"),
-        (["--chains", 0], "--chains: expected 1 to 256"),
+        (["--samples", 0], "--samples: expected 1 to 4000, got 0"),
+        (["--chains", 1], "--chains: expected 2 to 256"),
         (["--thinning", 0], "--thinning: expected 1"),
         (["--degradation", "nonsense"], "--degradation: "),
         (["--label", 1], "--label: this generator takes no labels"),

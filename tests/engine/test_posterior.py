@@ -1,5 +1,6 @@
 """Chains driven together: what is tuned, what is kept, and how a killed run goes on."""
 
+import dataclasses
 import functools
 import math
 
@@ -64,6 +65,24 @@ def test_a_given_sigma_is_that_of_the_draws():
     assert narrow.errors.mean() < wide.errors.mean()
 
 
+def test_a_very_small_sigma_is_come_to_evenly():
+    """Half of the warm-up is left to tune the step for it; random starts' errors are a hundred times σ²."""
+    drawn = sampled(sigma=0.003, warm_up=640, draws=10)
+    assert drawn.sigma == pytest.approx(0.003, rel=1e-6) and drawn.acceptance[0] > 0.4
+
+
+def test_another_loss_is_refused():
+    config = dataclasses.replace(posterior_config("geodesic_hmc"), loss="100*L2")
+    with pytest.raises(ValueError, match="config: expected one of posterior_config, got the loss '100"):
+        sample_posterior(linear(), input_of(), config, Sampling())
+
+
+def test_pictures_that_are_no_numbers_are_told():
+    broken = dataclasses.replace(linear(), params=linear().params * float("nan"))
+    with pytest.raises(ValueError, match="expected finite pictures of random latents"):
+        sampled(generator=broken)
+
+
 class Killed(Exception):
     pass
 
@@ -102,6 +121,7 @@ def test_another_seed_draws_others():
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
+        ({"sampler": "gibbs"}, "sampler: expected one of geodesic_hmc, .*, got 'gibbs'"),
         ({"chains": 0}, "chains: expected 1 or more, got 0"),
         ({"draws": 0}, "draws: expected 1 or more"),
         ({"sigma": 0.0}, "sigma: expected a positive number"),

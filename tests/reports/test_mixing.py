@@ -35,6 +35,16 @@ def test_of_few_draws_nothing_is_said():
     assert np.all(np.isnan(judged.r_hat)) and not judged.has_mixed
 
 
+def test_chains_that_stand_still_have_not_mixed():
+    judged = mixing(np.repeat(RNG.standard_normal((3, 6)), 8, axis=0), 3)
+    assert not judged.has_mixed
+
+
+def test_one_draw_is_too_few():
+    with pytest.raises(ValueError, match="parts: expected two draws or more, got 1"):
+        mixing(np.zeros((1, 4)), 1)
+
+
 def test_moments():
     pictures = RNG.integers(0, 256, (7, 4, 4, 3)).astype(np.uint8)
     mean, deviation = moments(iter(pictures))

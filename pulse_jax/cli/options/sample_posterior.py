@@ -61,8 +61,8 @@ class SamplePosterior(Everywhere):
 
     def check(self) -> None:
         """Raise `UsageError` for what is out of range."""
-        check_range("samples", self.samples, 1, 10_000)
-        check_range("chains", self.chains, 1, 256)
+        check_range("samples", self.samples, 1, 4_000)
+        check_range("chains", self.chains, 2, 256)
         check_range("warm-up", self.warm_up, 1, 1_000_000)
         check_range("seed", self.seed, 0, 2**32 - 1)
         if self.thinning is not None:

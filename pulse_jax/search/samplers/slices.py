@@ -21,6 +21,10 @@ from pulse_jax.search.space import Variables
 __all__ = ["elliptical_slice", "geodesic_slice"]
 
 
+# A bracket of fewer radians holds nothing but the point itself.
+_NO_ANGLE = 1e-6
+
+
 class _State(NamedTuple):
     """A chain and the curve cos(angle) · point + sin(angle) · axis that it tries.
 
@@ -85,9 +89,10 @@ def _slices(setting: Setting, draw_axis: Callable[[PRNGKeyArray, Variables, PyTr
     def land(key: PRNGKeyArray, state: _State, evaluation: Evaluation) -> _State:
         del key
         chain, looks = state.chain, state.looks + 1
-        # At the angle 0 this holds whatever the level is, so that the bracket does not shrink for ever.
         above = evaluation.loss - chain.loss <= temperature * state.level
-        landed = ~has_begun(chain) | above
+        # Near the angle 0 it is above but for rounding, of which the bracket would shrink for ever.
+        shrunk = (state.looks > 0) & (state.high - state.low < _NO_ANGLE)
+        landed = ~has_begun(chain) | above | shrunk
         new = chain._replace(
             point=evaluation.point, loss=evaluation.loss, transitions=chain.transitions + 1, acceptance=1 / looks
         )
