@@ -67,12 +67,11 @@ def mixing(parts: Float[np.ndarray, "n *picture"], chains: int) -> Mixing:
         nothing = (float("nan"),) * count
         return Mixing(scores, shares, nothing, nothing)
     each = [scores[..., component] for component in range(count)]
-    return Mixing(
-        components=scores,
-        shares=shares,
-        r_hat=tuple(_number(array_stats.rhat(one, chain_axis=0, draw_axis=1, method="rank")) for one in each),
-        effective=tuple(_number(array_stats.ess(one, chain_axis=0, draw_axis=1, method="bulk")) for one in each),
-    )
+    # Chains that stand still have no variance to divide by.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r_hat = [array_stats.rhat(one, chain_axis=0, draw_axis=1, method="rank") for one in each]
+        effective = [array_stats.ess(one, chain_axis=0, draw_axis=1, method="bulk") for one in each]
+    return Mixing(scores, shares, tuple(map(_number, r_hat)), tuple(map(_number, effective)))
 
 
 def _number(value: Any) -> float:

@@ -38,6 +38,7 @@ def test_of_few_draws_nothing_is_said():
 def test_chains_that_stand_still_have_not_mixed():
     judged = mixing(np.repeat(RNG.standard_normal((3, 6)), 8, axis=0), 3)
     assert not judged.has_mixed
+    assert not mixing(np.zeros((16, 4)), 2).has_mixed
 
 
 def test_one_draw_is_too_few():
