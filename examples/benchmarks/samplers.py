@@ -42,9 +42,9 @@ class Options:
     output: pathlib.Path = pathlib.Path("samplers.jsonl")
     runs: tuple[str, ...] = (
         "geodesic_hmc,80,10",
-        "geodesic_slice,40,3",
-        "elliptical_slice,40,3",
-        "riemannian_langevin,40,3",
+        "geodesic_slice,40,10",
+        "elliptical_slice,40,10",
+        "riemannian_langevin,40,10",
         "parallel_tempering,8,1",
     )
     chains: int = 8
