@@ -24,7 +24,7 @@ from pulse_jax.images.files import save_png
 from pulse_jax.manifold import product
 from pulse_jax.reports.canvas import FAINT, GREEN, INK, MARGIN, SOFT, Canvas
 from pulse_jax.search.objective import decode, degrade
-from pulse_jax.search.posterior import advance, begin_chain, posterior_config, prior_manifold, replicas_of
+from pulse_jax.search.posterior import advance, begin_chain, posterior_config, prior_manifold, sampler_of
 from pulse_jax.search.samplers.registry import SAMPLERS
 from pulse_jax.search.space import Variables, latent_shape
 from pulse_jax.system.keys import random_key
@@ -73,7 +73,7 @@ def ranks(sampler: str, simulations: int, *, told: float = SIGMA) -> np.ndarray:
     """
     generator, config = linear_generator(), posterior_config(sampler)
     manifold = prior_manifold(config, WIDTH)
-    replicas = replicas_of(sampler, generator, config)
+    replicas = sampler_of(sampler, generator, config).replicas
     numbers = {
         "temperature": 2 * told**2 / (3 * SIDE**2) * _HOT ** jnp.arange(replicas),
         "learning_rate": jnp.full(replicas, 0.15),

@@ -76,14 +76,10 @@ def _factor(options: FitStart, generator: Generator) -> int:
 
 
 def _fit(options: FitStart, generator: Generator, factor: int, under_way: UnderWay, screen: Screen) -> SurrogateFit:
-    bars, shown = Bars(screen), ""
+    bars = Bars(screen)
 
     def advance(what: str, state: SurrogateFitState, done: int, total: int) -> None:
-        nonlocal shown
-        if what != shown:
-            shown = what
-            bars.show(what)
-        bars.update(done, total)
+        bars.tell(what, done, total)
         under_way.keep(state)
 
     if under_way.saved is not None:

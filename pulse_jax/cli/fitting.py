@@ -42,6 +42,7 @@ class Bars:
         self._screen = screen
         self._bars = contextlib.ExitStack()
         self._count = Count(screen, "")
+        self._told = ""
 
     def __enter__(self) -> "Bars":
         return self
@@ -59,6 +60,13 @@ class Bars:
     def update(self, done: int, total: int) -> None:
         """Say how much is done, out of how much."""
         self._count.update(done, total)
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Say what is being done and how much of it is; something else begins another bar."""
+        if what != self._told:
+            self._told = what
+            self.show(what)
+        self.update(done, total)
 
 
 class UnderWay:

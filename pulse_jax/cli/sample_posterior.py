@@ -107,16 +107,8 @@ def _sampled(
     under_way: UnderWay,
     screen: Screen,
 ) -> Posterior:
-    shown = ""
     if under_way.saved is not None:
         screen.note("going on with an earlier run")
-
-    def progress(what: str, done: int, total: int) -> None:
-        nonlocal shown
-        if what != shown:
-            shown = what
-            bars.show(what)
-        bars.update(done, total)
 
     with Bars(screen) as bars:
         return sample_posterior(
@@ -126,7 +118,7 @@ def _sampled(
             sampling,
             saved=under_way.saved,
             keep=under_way.keep,
-            on_progress=progress,
+            on_progress=bars.tell,
         )
 
 
@@ -152,16 +144,18 @@ def _write(
     }
     degradation = degradation_of(config, generator.resolution, len(low_res))
     with folder.write_once([*names, _MEAN, _DEVIATION, _SHEET, _ARRAYS], summary) as part:
-        for name, picture in zip(names, drawn_pictures(generator, config, posterior), strict=True):
-            save_png(part / name, picture)
+        errors = np.empty(count)
 
-        def pictures() -> Iterator[np.ndarray]:
-            # From the files: all of them at once might be more than memory holds.
-            return (to_uint8(read_image(part / name).pixels) for name in names)
+        def kept() -> Iterator[np.ndarray]:
+            for place, picture in enumerate(drawn_pictures(generator, config, posterior)):
+                save_png(part / names[place], picture)
+                pixels = picture / 255
+                errors[place] = np.mean(np.square(degradation.apply_float64(pixels) - low_res))
+                yield pixels
 
-        errors = np.array([np.mean(np.square(degradation.apply_float64(one / 255) - low_res)) for one in pictures()])
-        mean, deviation = moments(pictures())
-        parts = unseen_parts((one / 255 for one in pictures()), degradation, folder=part)
+        parts = unseen_parts(kept(), degradation, folder=part)
+        # From the files: all of them at once might be more than memory holds.
+        mean, deviation = moments(to_uint8(read_image(part / name).pixels) for name in names)
         judged = mixing(parts, sampling.chains)
         told = _told(posterior, sampling, judged, errors, options)
         summary["posterior"] = {

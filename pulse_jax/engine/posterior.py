@@ -245,17 +245,16 @@ def sample_posterior(
     target = jax.device_put(np.asarray(low_res, np.float32), where)
     keys = [problem_key(sampling.seed, image_number(low_res), chain) for chain in range(sampling.chains)]
     noise = chains.fixed_noise(generator, config, keys[0], target)
-    replicas = chains.replicas_of(sampling.sampler, generator, config)
+    made = chains.sampler_of(sampling.sampler, generator, config)
     # A chain takes what as many searches as it has replicas take.
-    at_once = max(1, fitting_lanes(generator, config, where) // replicas)
+    at_once = max(1, fitting_lanes(generator, config, where) // made.replicas)
     size = 1 if by_themselves(where.platform, strict=False) else at_once
     groups = [jnp.stack(keys[at : at + size]) for at in range(0, sampling.chains, size)]
     states = [_begin(generator, config, sampling.sampler, target, group, sampling.draws) for group in groups]
     states = jax.device_put(states, where)
-    work = _Work(_untuned(replicas), states, jax.tree.map(np.asarray, chains.no_tally(replicas)))
+    work = _Work(_untuned(made.replicas), states, jax.tree.map(np.asarray, chains.no_tally(made.replicas)))
     if saved is not None:
         work = jax.tree.unflatten(jax.tree.structure(work), saved)
-    uses_step = chains.accepted_at(sampling.sampler, generator, config)
     run = functools.partial(_advance, generator, config, sampling.sampler, target, noise)
     pool = ThreadPoolExecutor(at_once if where.platform == "cpu" else 1)
     try:
@@ -266,7 +265,7 @@ def sample_posterior(
             first = jax.block_until_ready(one(work.states[0]))
             rest = pool.map(lambda state: jax.block_until_ready(one(state)), work.states[1:])  # noqa: B023
             work = work._replace(states=[first, *rest])
-            work = _tuned(work, sampling, stretch.looks, target.size, eps, uses_step)
+            work = _tuned(work, sampling, stretch.looks, target.size, eps, made.acceptance)
             keep(work)
     finally:
         # After an interrupt nobody waits for the chains that had not begun.

@@ -28,14 +28,13 @@ from pulse_jax.system.text import meant
 __all__ = [
     "ChainState",
     "Tally",
-    "accepted_at",
     "advance",
     "begin_chain",
     "fixed_noise",
     "no_tally",
     "posterior_config",
     "prior_manifold",
-    "replicas_of",
+    "sampler_of",
 ]
 
 
@@ -118,14 +117,13 @@ def posterior_config(
     )
 
 
-def accepted_at(sampler: str, generator: Generator, config: SearchConfig) -> float | None:
-    """Return the acceptance that a sampler's step is tuned for; None where it has no step."""
-    return _made(sampler, generator, config, _ANY).acceptance
+def sampler_of(sampler: str, generator: Generator, config: SearchConfig) -> Sampler:
+    """Return a sampler for what it says of itself, such as its replicas: its numbers mean nothing.
 
-
-def replicas_of(sampler: str, generator: Generator, config: SearchConfig) -> int:
-    """Return how many chains at different temperatures make one."""
-    return _made(sampler, generator, config, _ANY).replicas
+    Raises:
+        ValueError: The sampler does not suit the config, or the generator the space.
+    """
+    return _made(sampler, generator, config, _ANY)
 
 
 def fixed_noise(
@@ -156,21 +154,20 @@ def begin_chain(
     Raises:
         ValueError: The sampler does not suit the config, or the generator the space.
     """
-    replicas = replicas_of(sampler, generator, config)
+    made = sampler_of(sampler, generator, config)
     manifold = prior_manifold(config, generator.latent_dim)
     like, _ = start(generator, config, key, target)
     key = jax.random.fold_in(key, _CHAIN)
     for_starts, for_looks = jax.random.split(key)
-    keys = jax.random.split(for_starts, replicas)
+    keys = jax.random.split(for_starts, made.replicas)
     points = jax.vmap(lambda key: product.random_uniform(manifold, key, like))(keys)
-    made = _made(sampler, generator, config, _ANY)
     states = jax.vmap(lambda point: made.init(point, product.radii(manifold, point)))(points)
     return ChainState(
         sampler=states,
         point=points,
         key=jax.random.key_data(for_looks),
         looks=jnp.int32(0),
-        tally=no_tally(replicas),
+        tally=no_tally(made.replicas),
         seen=jnp.int32(-1),
         stored=jnp.int32(0),
         draws=jax.tree.map(lambda leaf: jnp.zeros((draws, *leaf.shape), leaf.dtype), like),
