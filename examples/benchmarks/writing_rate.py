@@ -79,6 +79,7 @@ class StandIn:
 
     def result(self, generator: Any, config: Any) -> Any:
         """All of a result but its picture; arrays of its size, one of each."""
+        from pulse_jax.search.curve import SLOTS
         from pulse_jax.search.judge import Result
         from pulse_jax.search.space import latent_shape
 
@@ -90,6 +91,7 @@ class StandIn:
             name: 1 for name in ("loss", "search_error", "steps", "evaluations", "feasible_at", "status")
         }
         arrays: dict[str, Any] = {"picture": self.pictures[0], "latent": latent, "w": w, "offsets": {}, "noise": noise}
+        arrays["curve"] = np.zeros(SLOTS, np.float32)
         return Result(**arrays, **numbers)
 
 

@@ -22,8 +22,9 @@ class GallerySolution(TypedDict, total=False):
     """A solution as the page shows it; `image`, `downscaled` and `feasible` are needed, paths relative to the page.
 
     Numbers `plausibility` and `latent_plausibility`, in percent, are shown if there are any, and the first is sorted by
-    and marked where it is below 1. Solutions of several presets have a `preset` and `latents` of their own, in which
-    they are the `row`; `measures` are names and values of more numbers.
+    and marked where it is below 1. A `curve` is of errors at looks as `search.curve` spaces them. Solutions of several
+    presets have a `preset` and `latents` of their own, in which they are the `row`; `measures` are names and values of
+    more numbers.
     """
 
     image: str
@@ -34,6 +35,7 @@ class GallerySolution(TypedDict, total=False):
     steps: int
     status: str
     restart: int
+    curve: Sequence[float | None]
     moved: float
     plausibility: float
     latent_plausibility: float

@@ -90,6 +90,7 @@ class SolutionRecord(TypedDict):
     steps: int
     feasible_at: int
     evaluations: int
+    curve: NotRequired[list[float | None]]
     moved: NotRequired[float]
     plausibility: NotRequired[float]
     latent_plausibility: NotRequired[float]

@@ -1,7 +1,6 @@
 """What a run writes down: its summary and settings, and the entries of inputs, solutions and variations."""
 
 import dataclasses
-import json
 import math
 import re
 import shlex
@@ -26,7 +25,7 @@ from pulse_jax.search.problems import Solution, image_number
 from pulse_jax.system import devices
 from pulse_jax.system.checks import conforms
 from pulse_jax.system.errors import RunError
-from pulse_jax.system.json_text import parse_json
+from pulse_jax.system.json_text import json_text, parse_json
 from pulse_jax.system.text import printable
 
 __all__ = [
@@ -47,6 +46,7 @@ __all__ = [
 SOLUTIONS_FILE = "solutions.json"
 """The record in an input's folder."""
 _DECIMALS = 3  # of percentages
+_DIGITS = 4  # of errors on a curve
 # What a picture may be called: nothing that leads elsewhere, or that no file can be called.
 _FILE = re.compile(r"[\w-][\w.-]{0,99}")
 
@@ -243,7 +243,7 @@ def read_record(run: Path, name: str) -> InputRecord | None:
 def record_bytes(record: InputRecord) -> bytes:
     """Return what the file of an input's record holds."""
     stored: SolutionsFile = {"format": FORMAT, **record}
-    return f"{json.dumps(stored, indent=1, allow_nan=False)}\n".encode()
+    return f"{json_text(stored)}\n".encode()
 
 
 def moved_command(command: str, source: Path) -> str:
@@ -281,7 +281,7 @@ def solution_record(solution: KeptSolution, files: tuple[str, str], command: str
         files: Its picture and the downscaled version, relative to the output folder.
         command: What makes it again.
     """
-    return {
+    entry: SolutionRecord = {
         "image": files[0],
         "downscaled": files[1],
         "restart": solution.restart,
@@ -296,6 +296,9 @@ def solution_record(solution: KeptSolution, files: tuple[str, str], command: str
         "moved": solution.moved,
         "command": command,
     }
+    if len(solution.curve):
+        entry["curve"] = [_number(float(f"{error:.{_DIGITS}g}")) for error in solution.curve]
+    return entry
 
 
 def note_plausibility(entry: SolutionRecord, known: Plausibility) -> None:

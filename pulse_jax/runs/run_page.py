@@ -111,6 +111,8 @@ def gallery_solution(entry: SolutionRecord, run: str = "") -> GallerySolution:
     pictures = {name: run + entry[name] for name in ("image", "downscaled")}
     solution: Any = {**pictures, "feasible": entry["feasible"]}
     solution.update((name, entry[name]) for name in _NUMBERS)
+    if curve := entry.get("curve"):
+        solution["curve"] = curve
     if moved := entry.get("moved"):
         solution["moved"] = moved
     for name in ("plausibility", "latent_plausibility"):

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def file_names(solutions: int, suffix: str = ".png") -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptSolution:
-    """The numbers of a solution that is kept on disk, as in `Solution`.
+    """The numbers of a solution that is kept on disk, and its curve, as in `Solution`.
 
     Attributes:
         path: File that holds the rest of it.
@@ -88,6 +88,7 @@ class KeptSolution:
     feasible_at: int = 0
     evaluations: int = 0
     moved: float = 0.0
+    curve: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     @classmethod
     def find(cls, path: Path) -> "KeptSolution":
@@ -97,7 +98,10 @@ class KeptSolution:
             RunError: The file is missing or damaged.
         """
         with _opened(path) as stored:
-            return cls(path=path, **_numbers(stored))
+            curve = stored["curve"]
+            if curve.ndim != 1 or curve.dtype.kind != "f":
+                raise ValueError(f"curve: expected numbers in a row, got {curve.shape!s:.80} {curve.dtype!s:.40}")
+            return cls(path=path, curve=curve, **_numbers(stored))
 
     def arrays(self, names: Sequence[str]) -> list[np.ndarray]:
         """Return some of the arrays that `write_solutions` stacks, and those alone.
@@ -140,7 +144,7 @@ class HeldSolution(KeptSolution):
     def of(cls, solution: Solution) -> "HeldSolution":
         """Return a solution as one that was kept."""
         values: dict[str, Any] = {name: getattr(solution, name) for name in _NUMBERS}
-        return cls(path=Path(), solution=solution, **values)
+        return cls(path=Path(), solution=solution, curve=solution.curve, **values)
 
     def arrays(self, names: Sequence[str]) -> list[np.ndarray]:
         """Return some of the arrays that `write_solutions` stacks."""

@@ -1,13 +1,12 @@
 """The file `summary.json` of a folder: reading and writing it."""
 
-import json
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pulse_jax.runs.formats import FORMAT
-from pulse_jax.system.json_text import parse_json
+from pulse_jax.system.json_text import json_text, parse_json
 
 __all__ = ["SUMMARY_FILE", "can_go_on", "read_summary", "write_summary"]
 
@@ -63,12 +62,12 @@ def write_summary(
         OSError: The disk is full or the like.
     """
     more = {"files": files} | ({} if replaced is None else {"replaced": replaced})
-    text = json.dumps({"program": _PROGRAM, "format": FORMAT, **summary, **more}, indent=1, allow_nan=False)
+    text = json_text({"program": _PROGRAM, "format": FORMAT, **summary, **more})
     head, empty, tail = text.partition('\n "inputs": []')
     with open(folder / SUMMARY_FILE, "w", encoding="utf-8") as file:
         file.write(head)
         for number, entry in enumerate(inputs):
             file.write(",\n" if number else '\n "inputs": [\n')
-            file.write(textwrap.indent(json.dumps(entry, indent=1, allow_nan=False), "  "))
+            file.write(textwrap.indent(json_text(entry), "  "))
             empty = "\n ]"
         file.write(f"{empty}{tail}\n")

@@ -14,6 +14,7 @@ from PIL import Image
 from pulse_jax.generators.generator import Generator
 from pulse_jax.images.rounding import to_uint8
 from pulse_jax.search.config import Interpolation, InterpolationConfig
+from pulse_jax.search.curve import SLOTS
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.judge import Result, judge
 from pulse_jax.search.problems import Problem, Solution, Status
@@ -69,6 +70,7 @@ def interpolate(problems: Iterable[Problem], generator: Generator, config: Inter
             "steps": 0,
             "evaluations": 0,
             "feasible_at": 0,
+            "curve": np.zeros(SLOTS, np.float32),
             "status": status,
         }
         yield judge(problem, 0, Result(**values), config, np.zeros(2, np.uint32))

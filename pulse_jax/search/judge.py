@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from pulse_jax.images.back_projection import back_projected
 from pulse_jax.images.rounding import from_uint8
 from pulse_jax.search.config import UpsamplingConfig
+from pulse_jax.search.curve import points_of
 from pulse_jax.search.degradation import degradation_of
 from pulse_jax.search.problems import Problem, Solution, Status
 
@@ -30,6 +31,7 @@ class Result(NamedTuple):
         latent, w, offsets, noise: Searched latent there, what it means to the generator, and every noise input; as in
             `Solution`.
         steps, evaluations, feasible_at, status: As in `Solution`.
+        curve: Search errors on the way, as lanes hold them (`search.curve`).
     """
 
     picture: UInt8[Array, "*lanes h w 3"]
@@ -42,6 +44,7 @@ class Result(NamedTuple):
     steps: Int[Array, "*lanes"]
     evaluations: Int[Array, "*lanes"]
     feasible_at: Int[Array, "*lanes"]
+    curve: Float[Array, "*lanes slots"]
     status: Int[Array, "*lanes"]
 
 
@@ -80,6 +83,7 @@ def judge(problem: Problem, restart: int, result: Result, config: UpsamplingConf
         noise=tuple(map(np.asarray, result.noise)),
         key=key,
         feasible_at=int(result.feasible_at),
+        curve=points_of(np.asarray(result.curve), int(result.steps)),
         moved=moved,
     )
 

@@ -102,6 +102,7 @@ class Solution:
         status: How the search ended.
         steps: Looks taken, at most the config's `steps`.
         feasible_at: Look, counted from 1, that was the first to be feasible; 0 if none was.
+        curve: `search_error` of looks on the way, at most 33 of them (`search.curve.looks_of` says which).
         evaluations: Looks taken, refused ones included, and products with the residual's Jacobian: what the search has
             cost. Equal to `steps` for methods that take no products.
         latent: Searched latent (rows, d); (0, d) of an interpolation.
@@ -132,6 +133,7 @@ class Solution:
     offsets: Mapping[int, np.ndarray] = field(default_factory=dict)
     variation: int = 0
     feasible_at: int = 0
+    curve: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     evaluations: int = 0
     moved: float = 0.0
 

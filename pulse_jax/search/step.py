@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8, UInt32
 
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search.config import Numbers, SearchConfig
+from pulse_jax.search.curve import SLOTS, noted
 from pulse_jax.search.judge import Result
 from pulse_jax.search.methods.protocol import Method, Products, Setting
 from pulse_jax.search.methods.registry import make_method
@@ -64,6 +65,7 @@ class SearchState(NamedTuple):
         steps: Looks taken.
         evaluations: Looks taken, and products with the residual's Jacobian.
         feasible_at: Look, counted from 1, that was the first to be feasible as delivered; 0 before.
+        curve: Search errors on the way (`search.curve`).
         status: See `Status`.
     """
 
@@ -82,6 +84,7 @@ class SearchState(NamedTuple):
     steps: Int[Array, ""]
     evaluations: Int[Array, ""]
     feasible_at: Int[Array, ""]
+    curve: Float[Array, " slots"]
     status: Int[Array, ""]
 
 
@@ -150,6 +153,7 @@ def init(
         steps=jnp.int32(0),
         evaluations=jnp.int32(0),
         feasible_at=jnp.int32(0),
+        curve=jnp.zeros(SLOTS, jnp.float32),
         status=jnp.int32(Status.RUNNING),
     )
 
@@ -246,6 +250,7 @@ def step(
         steps=steps,
         evaluations=state.evaluations + 1 + products.count,
         feasible_at=jnp.where((state.feasible_at == 0) & feasible, steps, state.feasible_at),
+        curve=noted(state.curve, seen.search_error, state.steps),
         status=status,
     )
     return _where(state.status == Status.RUNNING, new, state), seen
@@ -270,5 +275,6 @@ def finish(generator: Generator, config: SearchConfig, state: SearchState) -> Re
         steps=state.steps,
         evaluations=state.evaluations,
         feasible_at=state.feasible_at,
+        curve=state.curve,
         status=state.status,
     )

@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from pulse_jax.generators.generator import Generator
 from pulse_jax.search.config import SearchConfig
+from pulse_jax.search.curve import SLOTS
 from pulse_jax.search.judge import Result, judge
 from pulse_jax.search.objective import evaluate
 from pulse_jax.search.problems import Problem, Solution
@@ -43,8 +44,8 @@ def redraw(
 ) -> Iterator[Solution]:
     """Yield a solution's variations: what it is once the noise inputs that were not searched are drawn anew.
 
-    A variation depends on its solution and its number, and on nothing else. It carries its solution's restart, key and
-    steps; loss, errors and verdict are its own, judged in float64 on the 8-bit picture by `judge.judge`.
+    A variation depends on its solution and its number, and on nothing else. It carries its solution's restart, key,
+    steps and curve; loss, errors and verdict are its own, judged in float64 on the 8-bit picture by `judge.judge`.
 
     Args:
         generator: Generator that was searched.
@@ -70,7 +71,7 @@ def redraw(
         # One at a time: beside others its last bits might be other ones.
         result = jax.device_get(_draw(generator, config, layers, problem.low_res, point, ending, np.uint32(number)))
         judged = judge(problem, solution.restart, result, config, solution.key)
-        yield dataclasses.replace(judged, variation=number)
+        yield dataclasses.replace(judged, variation=number, curve=solution.curve)
 
 
 def redraw_memory(generator: Generator, config: SearchConfig, side: int) -> int:
@@ -117,4 +118,4 @@ def _draw(
     rows, features = split_features(generator, config, latent)
     w, offsets = styles(generator, config, Variables(latent=rows, features=features))
     delivered = seen.picture, seen.loss, seen.search_error, latent, w, offsets, merged
-    return Result(*delivered, steps, evaluations, jnp.int32(0), status)
+    return Result(*delivered, steps, evaluations, jnp.int32(0), jnp.zeros(SLOTS), status)

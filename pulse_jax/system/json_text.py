@@ -1,11 +1,27 @@
-"""JSON that may be a stranger's: whatever is wrong with it is a `ValueError`."""
+"""JSON as records hold it, and JSON that may be a stranger's: whatever is wrong with it is a `ValueError`."""
 
 import json
+import re
 from typing import Any
 
-__all__ = ["parse_json"]
+__all__ = ["json_text", "parse_json"]
 
 _MAX_DEPTH = 64
+# A list of nothing but numbers, null and the like, over several lines; in a string there is no end of a line.
+_NUMBERS = re.compile(r'\[\n[^][{}"]+\]')
+
+
+def json_text(value: Any) -> str:
+    """Return JSON with a line for each entry, and lists of numbers on one line.
+
+    Args:
+        value: What to write.
+
+    Raises:
+        ValueError: It holds a number that is not finite.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False)
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found[0][1:-1].split())}]", text)
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -26,6 +26,7 @@ def item(number, *, title="picture", notes=(), command="pulse-jax", plausibility
             "downscaling_error": 1e-4 * (number + 1),
             "loss": 0.1,
             "steps": 3,
+            "curve": [0.1, None, 1e-4 * (number + 1)],
             "status": "FEASIBLE" if feasible else "MAX_STEPS",
             "restart": k,
             "command": command,

@@ -1,9 +1,13 @@
 """The page of solutions: texts stay texts, links lead nowhere else, and entries pass as they come."""
 
+import base64
+import io
 import json
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pulse_jax.reports.gallery import GalleryHead, passing
 from tests.reports.browser import CHROMIUM, browser
@@ -57,6 +61,7 @@ def test_page_works_in_a_browser(tmp_path, dark):
     items = [item(i, title=NASTY if i == 7 else f"picture {i}", plausibility=i % 5) for i in range(60)]
     text = write(tmp_path, items, failures=[(NASTY, "truncated")])
     assert text
+    Image.new("RGB", (4, 4), (45, 90, 90)).save(tmp_path / "5" / "s1.png")
     focused = "document.activeElement.closest('.row')?.querySelector('h3').textContent"
     titles = "[...document.querySelectorAll('.row h3')].map(one => one.textContent)"
     with browser(tmp_path / "profile") as tab:
@@ -102,6 +107,19 @@ def test_page_works_in_a_browser(tmp_path, dark):
         tab.js("document.getElementById('error-map').click()")
         assert tab.js("getComputedStyle(document.getElementById('b')).mixBlendMode") == "difference"
         assert tab.js("document.getElementById('b').getAttribute('src')") == "./5/d0.png"
+        # The curve of the search, with a gap where an error was not finite.
+        label = tab.js("document.querySelector('#curve svg').getAttribute('aria-label')")
+        assert label == "Error of the search at each of its 3 looks: 0.1 at the first, 6.0e-4 at the last"
+        assert tab.js("document.querySelectorAll('#curve polyline')[1].getAttribute('points').split(' ').length") == 2
+        # The two solutions are 40 levels of red apart, shown four times as bright.
+        tab.js("document.getElementById('free').click()")
+        tab.wait("document.getElementById('spread').width === 4")
+        corner = "(({x, y}) => [x + scrollX, y + scrollY])(document.getElementById('stage').getBoundingClientRect())"
+        x, y = tab.js(corner)
+        clip = {"x": x + 50, "y": y + 50, "width": 1, "height": 1, "scale": 1}
+        shot = tab.call("Page.captureScreenshot", clip=clip)
+        shown = Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB").getpixel((0, 0))
+        assert np.abs(np.subtract(shown, (160, 0, 0))).max() <= 1
         tab.press("Escape", 27)
         assert not tab.js("document.getElementById('dialog').open") and tab.js(focused) == "picture 5"
 

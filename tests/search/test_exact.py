@@ -7,6 +7,7 @@ import pytest
 
 from pulse_jax.engine.batch import upsample
 from pulse_jax.search import presets
+from pulse_jax.search.curve import SLOTS
 from pulse_jax.search.judge import Result, judge
 from pulse_jax.search.problems import Problem, Status
 from tests.tiny_networks import searchable_generator
@@ -48,6 +49,7 @@ def test_a_search_of_which_nothing_was_finite_stays_black():
         steps=np.int32(1),
         evaluations=np.int32(1),
         feasible_at=np.int32(0),
+        curve=np.full(SLOTS, np.inf, np.float32),
         status=np.int32(Status.NONFINITE),
     )
     found = judge(Problem(low_res=TARGETS[0]), 0, result, presets.pulse(exact=True), np.zeros(2, np.uint32))

@@ -186,12 +186,18 @@ def test_a_directory_of_very_many_members_costs_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"loss": np.array("x")}, {"restart": np.array(0.5)}, {"feasible": np.zeros(3, bool)}, {"status": np.array(99)}],
+    [
+        {"loss": np.array("x")},
+        {"restart": np.array(0.5)},
+        {"feasible": np.zeros(3, bool)},
+        {"status": np.array(99)},
+        {"curve": np.zeros(2, int)},
+    ],
     ids=str,
 )
 def test_a_kept_solution_of_other_types_is_damaged(tmp_path, changes):
     arrays = {"restart": 0, "loss": 0.0, "downscaling_error": 0.0, "search_error": 0.0, "feasible": True, "status": 1}
-    arrays |= {"steps": 1, "feasible_at": 0, "evaluations": 1, "moved": 0.0}
+    arrays |= {"steps": 1, "feasible_at": 0, "evaluations": 1, "moved": 0.0, "curve": np.zeros(1)}
     np.savez(tmp_path / "a.npz", **arrays)
     assert KeptSolution.find(tmp_path / "a.npz").status is Status.FEASIBLE
     np.savez(tmp_path / "a.npz", **(arrays | changes))

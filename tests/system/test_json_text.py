@@ -4,11 +4,20 @@ import pytest
 
 from pulse_jax.runs.formats import SolutionsFile
 from pulse_jax.system.checks import conforms
-from pulse_jax.system.json_text import parse_json
+from pulse_jax.system.json_text import json_text, parse_json
 
 
 def test_what_json_says_is_returned():
     assert parse_json(b'{"a": [1, 2.5, null, true, "x"]}') == {"a": [1, 2.5, None, True, "x"]}
+
+
+def test_records_have_a_line_for_each_entry_and_one_for_a_list_of_numbers():
+    value = {"a": [1, -2.5e-7, None], "b": [], "c": [{"d": [[1], [2]]}, "[\n 1,\n 2]"], "e": ["x", "y"]}
+    text = json_text(value)
+    assert parse_json(text) == value
+    assert ' "a": [1, -2.5e-07, null],\n' in text and ' "e": [\n  "x",\n  "y"\n ]' in text
+    with pytest.raises(ValueError):
+        json_text([float("nan")])
 
 
 @pytest.mark.parametrize(

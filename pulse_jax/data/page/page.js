@@ -32,6 +32,20 @@ $("theme").onclick = () => {
   try { localStorage.setItem("theme", document.documentElement.dataset.theme); } catch { /* as above */ }
 };
 
+function plot(width, height, label) {
+  const create = (tag, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  };
+  const svg = create("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  const draw = (tag, attributes, text) => {
+    const element = svg.appendChild(create(tag, attributes));
+    if (text) element.textContent = text;
+  };
+  return { svg, draw };
+}
+
 // How many solutions have which error, on a logarithmic scale.
 function histogram() {
   const errors = data.items.flatMap(item => item.solutions).map(errorOf).filter(error => error < Infinity).map(error => Math.log10(Math.max(error, 1e-9)));
@@ -45,17 +59,8 @@ function histogram() {
   const counts = Array(bins).fill(0), x = value => 8 + (value - low) / (high - low) * (width - 16);
   for (const error of errors) counts[Math.min(bins - 1, Math.max(0, Math.ceil((error - low) / size - 1e-9) - 1))]++;
   const most = Math.max(...counts), wide = (width - 16) / bins;
-  const draw = (tag, attributes, text) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    if (text) element.textContent = text;
-    return svg.appendChild(element);
-  };
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("role", "img");
   const below = errors.filter(error => error <= eps).length;
-  svg.setAttribute("aria-label", `Histogram of downscaling errors: ${below} of ${errors.length} are at most ${data.eps}`);
+  const { svg, draw } = plot(width, height, `Histogram of downscaling errors: ${below} of ${errors.length} are at most ${data.eps}`);
   counts.forEach((count, i) => {
     const tall = count && Math.max(2, count / most * (base - 24));
     if (count) draw("rect", { x: 9 + i * wide, y: base - tall, width: wide - 2, height: tall, rx: 2,
@@ -69,6 +74,43 @@ function histogram() {
   draw("text", { x: width - 8, y: base + 18, "text-anchor": "end" }, short(10 ** high));
   $("plot").prepend(svg);
   $("plot").hidden = false;
+}
+
+// The errors of a search on its way, as points [look, error]; which looks they are of follows from how many it took.
+function curveOf(one) {
+  let stride = 1;
+  while (one.steps - 1 > 32 * stride) stride *= 2;
+  return (one.curve || []).map((error, i) => [Math.min(i * stride, one.steps - 1) + 1, error]).filter(([, error]) => isNumber(error) && error > 0);
+}
+
+// One solution's curve, those of the input's other solutions behind it.
+function curves(item, number) {
+  const all = item.solutions.map(curveOf), mine = all[number];
+  $("curve").hidden = mine.length < 2;
+  if (mine.length < 2) return;
+  const width = 460, height = 190, left = 46, right = 14, top = 14, base = 154;
+  const errors = all.flat().map(([, error]) => error), looks = Math.max(...all.flat().map(([look]) => look));
+  const low = Math.log10(Math.min(data.eps, ...errors)) - 0.05, high = Math.log10(Math.max(data.eps, ...errors)) + 0.05;
+  const x = look => left + (look - 1) / Math.max(1, looks - 1) * (width - left - right);
+  const y = error => top + (high - Math.log10(error)) / (high - low) * (base - top);
+  const [last, reached] = mine.at(-1);
+  const { svg, draw } = plot(width, height, `Error of the search at each of its ${last} looks: ${short(mine[0][1])} at the first, ${short(reached)} at the last`);
+  for (let power = Math.floor(low); power <= high; power++) for (const digit of high - low < 1.5 ? [1, 2, 5] : [1]) {
+    const value = Number(`${digit}e${power}`), at = Math.log10(value);
+    if (at < low || at > high) continue;
+    draw("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), stroke: "var(--line)" });
+    draw("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, short(value));
+  }
+  draw("line", { x1: left, x2: width - right, y1: y(data.eps), y2: y(data.eps), stroke: "var(--ink)", "stroke-dasharray": "3 3" });
+  const line = (points, attributes) => draw("polyline", { points: points.map(([look, error]) => `${x(look).toFixed(1)},${y(error).toFixed(1)}`).join(" "),
+    fill: "none", "stroke-linejoin": "round", ...attributes });
+  all.forEach((points, i) => { if (i !== number && points.length > 1) line(points, { stroke: "var(--soft)", "stroke-opacity": 0.4 }); });
+  line(mine, { stroke: "var(--accent)", "stroke-width": 2.5 });
+  draw("circle", { cx: x(last), cy: y(reached), r: 4, fill: "var(--accent)" });
+  draw("text", { x: left, y: base + 20 }, "look 1");
+  draw("text", { x: width - right, y: base + 20, "text-anchor": "end" }, String(looks));
+  $("curve").querySelector("svg")?.remove();
+  $("curve").prepend(svg);
 }
 
 // The list: rows are made as they are scrolled to.
@@ -187,6 +229,9 @@ function open(item, number) {
   if (isNumber(one.latent_plausibility)) rows.push(["Its w", `${percent(one.latent_plausibility)} of samples have a larger norm under the flow`]);
   rows.push(...(one.measures || []));
   $("facts").replaceChildren(...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+  $("free").disabled = item.solutions.filter(one => one.feasible).length < 2;
+  if ($("free").disabled && $("free").checked) $("slide").checked = true;
+  curves(item, number);
   $("command").textContent = one.command;
   const links = [["The picture", one.image], [`Its latent: row ${one.row ?? number} of solutions.npz`, one.latents || item.latents], ["The input's sheet", item.sheet]];
   $("links").replaceChildren(...links.filter(([, path]) => path).map(([name, path]) => make("li", {}, make("a", { href: link(path) }, name))));
@@ -202,13 +247,43 @@ function compare() {
     image.alt = $(name).selectedOptions[0].textContent;
     image.classList.toggle("crisp", crisp(path));
   }
-  const difference = $("difference").checked;
+  const free = $("free").checked, difference = free || $("difference").checked;
   $("stage").classList.toggle("difference", difference);
+  $("spread").hidden = !free;
+  $("pick").style.visibility = free ? "hidden" : "";  // its place stays
   $("cut-label").hidden = difference;
   $("gain-label").hidden = !difference;
+  if (free) spread(at.item);
   $("stage").style.setProperty("--cut", `${$("cut").value}%`);
   $("stage").style.setProperty("--gain", $("gain").value);
   $("gain-value").textContent = `${$("gain").value} times as bright`;
+}
+
+// How far an input's feasible solutions are from each other, on average: each from the next, the last from the first.
+let spreadOf = null;
+async function spread(item) {
+  if (spreadOf === item) return;
+  spreadOf = item;
+  const canvas = $("spread"), feasible = item.solutions.filter(one => one.feasible);
+  canvas.setAttribute("aria-label", `Where the ${feasible.length} feasible solutions of ${item.title} differ`);
+  canvas.width = 0;  // nothing of another input, meanwhile
+  const images = await Promise.all(feasible.map(async one => {
+    const image = new Image();
+    image.src = link(one.image);
+    await image.decode();
+    return image;
+  })).catch(() => null);
+  if (!images || spreadOf !== item) return;
+  const [{ naturalWidth: width, naturalHeight: height }] = images;
+  const pair = new OffscreenCanvas(width, height).getContext("2d"), sum = Object.assign(canvas, { width, height }).getContext("2d");
+  images.forEach((image, i) => {
+    pair.globalCompositeOperation = "copy";
+    pair.drawImage(image, 0, 0);
+    pair.globalCompositeOperation = "difference";
+    pair.drawImage(images[(i + 1) % images.length], 0, 0);
+    sum.globalAlpha = 1 / (i + 1);
+    sum.drawImage(pair.canvas, 0, 0);
+  });
 }
 
 const step = by => { const count = at.item.solutions.length; open(at.item, (at.number + by + count) % count); };
@@ -220,12 +295,12 @@ $("dialog").addEventListener("keydown", event => {
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (by && !event.target.matches("input, select")) { event.preventDefault(); step(by); }
 });
-for (const name of ["left", "right", "cut", "gain", "slide", "difference"]) $(name).addEventListener("input", compare);
-const preset = (left, right) => { $("left").value = left; $("right").value = right; $("difference").checked = true; compare(); };
-$("error-map").onclick = () => preset(at.item.solved, at.item.solutions[at.number].downscaled);
-$("free-part").onclick = () => {
-  const { item, number } = at, other = item.solutions.findIndex((one, i) => i !== number && one.feasible);
-  preset(item.solutions[number].image, item.solutions[Math.max(0, other)].image);
+for (const name of ["left", "right", "cut", "gain", "slide", "difference", "free"]) $(name).addEventListener("input", compare);
+$("error-map").onclick = () => {
+  $("left").value = at.item.solved;
+  $("right").value = at.item.solutions[at.number].downscaled;
+  $("difference").checked = true;
+  compare();
 };
 $("copy").onclick = async () => {
   const text = $("command").textContent;
