@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import logging
 import os
 import signal
 import socket
@@ -80,7 +81,7 @@ def connected(address: str) -> Iterator[Any]:
         with warnings.catch_warnings():
             # JAX's, of forks: these become Ray's own programs at once.
             warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         told = printable(reason_of(error), 300)
         raise RunError(f"--ray {printable(address)}: cannot be reached ({told}); see whether it runs") from error

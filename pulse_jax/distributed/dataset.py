@@ -117,7 +117,6 @@ def upsample_dataset(
         num_gpus=1 if cores is None else None,
         # Workers keep what they are promised; were that all, tasks that read rows would wait for ever.
         num_cpus=None if cores is None else cores - 1,
-        scheduling_strategy="SPREAD",
     )
 
 

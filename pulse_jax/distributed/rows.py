@@ -4,8 +4,9 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.degradation import as_input
 from pulse_jax.search.problems import Problem, Solution, as_pixels, rank
 from pulse_jax.search.requirements import admissible_sizes, output_size
+from pulse_jax.system.devices import usable_cores
 from pulse_jax.system.errors import UsageError
 from pulse_jax.system.text import printable
 
@@ -26,6 +28,25 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = ["RowWorker"]
+
+# Of large pictures, as many as keep up with a fast device.
+_MOST_THREADS = 8
+
+
+class _Found(NamedTuple):
+    """What is kept of a solution.
+
+    Attributes:
+        feasible, loss, restart: As of the solution, by which it is ranked.
+        columns: Its row, without what all rows have and without the picture.
+        png: The picture's file, on its way.
+    """
+
+    feasible: bool
+    loss: float
+    restart: int
+    columns: Mapping[str, Any]
+    png: Future[bytes]
 
 
 class RowWorker:
@@ -69,6 +90,8 @@ class RowWorker:
         self._config, self._lanes, self._strict = config, lanes, strict
         self._restarts, self._seed = restarts, seed
         self._searches = restarts if isinstance(config, SearchConfig) else 1
+        # Compressing large pictures takes longer than a device needs to find them.
+        self._compressing = ThreadPoolExecutor(min(usable_cores(), _MOST_THREADS))
 
     def __call__(self, batch: Mapping[str, Any]) -> Iterator["pyarrow.Table"]:
         """Yield what the rows of a batch come to.
@@ -83,7 +106,7 @@ class RowWorker:
             if name not in batch:
                 raise UsageError(f"no column {printable(name)!r}: there are {', '.join(map(printable, batch))}")
         names = [_text(value) for value in batch[self._id]]
-        found: list[list[Solution] | str] = []
+        found: list[list[_Found] | str] = []
         problems = []
         for index, (name, picture) in enumerate(zip(names, batch[self._image], strict=True)):
             try:
@@ -96,7 +119,7 @@ class RowWorker:
         for solution in self._stream(problems):
             of_row = found[solution.index]
             assert isinstance(of_row, list)
-            of_row.append(solution)
+            of_row.append(self._found(solution))
             # Never as they end: a batch that is made again must come out in the same order.
             while ready < len(found) and self._is_complete(found[ready]):
                 yield self._table(names[ready], found[ready])
@@ -108,7 +131,22 @@ class RowWorker:
     def _stream(self, problems: Sequence[Problem]) -> Iterator[Solution]:
         return solve_stream(problems, self._generator, config=self._config, lanes=self._lanes, strict=self._strict)
 
-    def _is_complete(self, row: list[Solution] | str) -> bool:
+    def _found(self, solution: Solution) -> "_Found":
+        """What is kept of a solution, whose picture is being compressed."""
+        columns = {
+            "restart": solution.restart,
+            "feasible": bool(solution.feasible),
+            "status": solution.status.name,
+            "error": float(solution.downscaling_error),
+            "loss": float(solution.loss),
+            "steps": int(solution.steps),
+            "latent": list(np.asarray(solution.latent)),
+            "w": list(np.asarray(solution.w)),
+        }
+        png = self._compressing.submit(encoded, to_uint8(solution.image), "png")
+        return _Found(columns["feasible"], columns["loss"], solution.restart, columns, png)
+
+    def _is_complete(self, row: list[_Found] | str) -> bool:
         return isinstance(row, str) or len(row) == self._searches
 
     def _pixels(self, name: str | None, picture: Any) -> np.ndarray:
@@ -136,7 +174,7 @@ class RowWorker:
         # What an input.png of a run holds.
         return from_uint8(to_uint8(solved)) if in_levels else solved
 
-    def _table(self, name: str | None, row: list[Solution] | str) -> "pyarrow.Table":
+    def _table(self, name: str | None, row: list[_Found] | str) -> "pyarrow.Table":
         """What a row comes to: its solutions, best first, or why there are none."""
         import pyarrow
 
@@ -144,7 +182,8 @@ class RowWorker:
         if isinstance(row, str):
             rows = [{**common, "failure": row}]
         else:
-            rows = [{**common, "rank": place, **_columns(one)} for place, one in enumerate(rank(row), 1)]
+            ranked = enumerate(rank(row), 1)
+            rows = [{**common, "rank": place, **one.columns, "png": one.png.result()} for place, one in ranked]
         return pyarrow.Table.from_pylist(rows, schema=_schema())
 
 
@@ -169,20 +208,6 @@ def _schema() -> "pyarrow.Schema":
             "w": rows,
         }
     )
-
-
-def _columns(solution: Solution) -> dict[str, Any]:
-    return {
-        "restart": solution.restart,
-        "feasible": bool(solution.feasible),
-        "status": solution.status.name,
-        "error": float(solution.downscaling_error),
-        "loss": float(solution.loss),
-        "steps": int(solution.steps),
-        "png": encoded(to_uint8(solution.image), "png"),
-        "latent": list(np.asarray(solution.latent)),
-        "w": list(np.asarray(solution.w)),
-    }
 
 
 def _text(value: Any) -> str | None:
