@@ -96,7 +96,7 @@ def completed(options: type, words: Sequence[str]) -> list[str]:
     marks = {flag: getattr(field.type, "__metadata__", ()) for flag, field in _by_flag(options).items()}
     bare = {flag: mark.value for flag, found in marks.items() for mark in found if isinstance(mark, Bare)}
     made = []
-    for word, after in zip(words, [*words[1:], "--"], strict=True):
+    for word, after in zip(words, [*words, "--"][1:], strict=True):
         made += [word, bare[word]] if word in bare and after.startswith("--") else [word]
     return made
 
