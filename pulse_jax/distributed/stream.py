@@ -72,9 +72,9 @@ def solve_on_workers(
             loses all of them again and again.
     """
     with connected(address) as ray:
-        crew = _Crew(ray, generator, config, lanes, strict, on_lost)
+        crew = _Crew(ray, generator, config, lanes, strict, count, on_lost)
         try:
-            yield from _solve(crew, iter(problems), count, on_chunk, on_compiling)
+            yield from _solve(crew, iter(problems), on_chunk, on_compiling)
         finally:
             crew.dismiss()
 
@@ -82,7 +82,6 @@ def solve_on_workers(
 def _solve(
     crew: "_Crew",
     problems: Iterator[Problem],
-    count: int,
     on_chunk: Callable[[Progress], Any],
     on_compiling: Callable[[float], Any],
 ) -> Iterator[Solution]:
@@ -92,10 +91,7 @@ def _solve(
     while True:
         crew.staff()
         for worker in crew.free():
-            # Fewer at a time toward the end, so that all workers end together.
-            share = math.ceil((count + len(crew.returned)) / (_TASKS * len(crew.workers)))
-            task = crew.task(worker, share, problems)
-            count = max(0, count - len(task.left))
+            task = crew.task(worker, problems)
             if not task.left:
                 break
             worker.begin(task)
@@ -154,12 +150,7 @@ class _Worker:
 
 
 class _Crew:
-    """All workers, and what those that were lost have left.
-
-    Attributes:
-        workers: The workers by their places.
-        returned: Problems of workers that were lost.
-    """
+    """All workers by their places, and the problems of those that were lost."""
 
     def __init__(
         self,
@@ -168,10 +159,12 @@ class _Crew:
         config: SearchConfig,
         lanes: int | None,
         strict: bool,
+        count: int,
         on_lost: Callable[[str], Any],
     ) -> None:
-        self.workers: dict[Place, _Worker] = {}
-        self.returned: deque[Problem] = deque()
+        self._workers: dict[Place, _Worker] = {}
+        self._returned: deque[Problem] = deque()
+        self._count = count
         self._ray = ray
         self._platform = jax.default_backend()
         self._expected = determining(generator, config)
@@ -195,9 +188,9 @@ class _Crew:
         known = places(self._ray, self._platform)
         usable = [place for place in known if self._losses[place] < _LOSSES]
         for place in usable:
-            if place not in self.workers:
-                self.workers[place] = _Worker(self._hired(place), self._expected)
-        if not self.workers:
+            if place not in self._workers:
+                self._workers[place] = _Worker(self._hired(place), self._expected)
+        if not self._workers:
             if known:
                 raise RunError(f"every worker was lost {_LOSSES} times without a solution; the last: {self._last_loss}")
             raise RunError(
@@ -217,31 +210,35 @@ class _Crew:
 
     def free(self) -> list[_Worker]:
         """The workers that can take another task, those with fewer first."""
-        able = [one for one in self.workers.values() if one.starting is None and len(one.tasks) < _TASKS]
+        able = [one for one in self._workers.values() if one.starting is None and len(one.tasks) < _TASKS]
         return sorted(able, key=lambda one: len(one.tasks))
 
-    def task(self, worker: _Worker, share: int, problems: Iterator[Problem]) -> _Task:
-        """The next task: what others have left, or so many of the problems, at most."""
-        place = next(place for place, one in self.workers.items() if one is worker)
-        first = self.returned.popleft() if self.returned else next(problems, None)
+    def task(self, worker: _Worker, problems: Iterator[Problem]) -> _Task:
+        """The next task of a worker: what others have left, and then of the problems."""
+        place = next(place for place, one in self._workers.items() if one is worker)
+        first = self._returned.popleft() if self._returned else next(problems, None)
         if first is None:
             return _Task({})
         searches = _ROUNDS * (self._lanes or place.cores or 1)
+        # Fewer at a time toward the end, so that all workers end together.
+        share = math.ceil(self._count / (_TASKS * len(self._workers)))
         more = max(1, min(share, searches // first.restarts)) - 1
-        back = [self.returned.popleft() for _ in range(min(more, len(self.returned)))]
+        back = [self._returned.popleft() for _ in range(min(more, len(self._returned)))]
         rest = itertools.islice(problems, more - len(back))
-        return _Task({problem.index: problem for problem in (first, *back, *rest)})
+        task = _Task({problem.index: problem for problem in (first, *back, *rest)})
+        self._count -= len(task.left)
+        return task
 
     @property
     def is_idle(self) -> bool:
         """Whether nobody works, and nobody who starts is waited for."""
-        if any(one.tasks for one in self.workers.values()) or self.returned:
+        if any(one.tasks for one in self._workers.values()) or self._returned:
             return False
-        return any(one.starting is None for one in self.workers.values())
+        return any(one.starting is None for one in self._workers.values())
 
     def arrived(self) -> Iterator[Solution]:
         """Wait for a moment, and yield what has come."""
-        ray, awaited = self._ray, {place: one.awaited for place, one in self.workers.items() if one.awaited}
+        ray, awaited = self._ray, {place: one.awaited for place, one in self._workers.items() if one.awaited}
         if not awaited:
             time.sleep(_REPORT)
             return
@@ -251,7 +248,7 @@ class _Crew:
         for place, reference in awaited.items():
             if reference in ready:
                 try:
-                    yield from self._taken(place, self.workers[place])
+                    yield from self._taken(place, self._workers[place])
                 except ray.exceptions.RayTaskError as error:
                     raise error.cause from error
                 except ray.exceptions.RayError as error:
@@ -278,27 +275,28 @@ class _Crew:
 
     def _lose(self, place: Place, error: Exception) -> None:
         """Forgets a worker, and takes its problems back."""
-        worker = self.workers.pop(place)
+        worker = self._workers.pop(place)
         self._ray.kill(worker.actor)
         self._losses[place] += 1
         # Ray tells at length; the cause is the first sentence of its last line.
         self._last_loss = printable(str(error).strip().splitlines()[-1].partition(". ")[0].rstrip("."), 300)
         for task in worker.tasks:
             self._finished.append(task.progress)
-            self.returned.extend(task.left.values())
+            self._returned.extend(task.left.values())
+            self._count += len(task.left)
         self._next_look = 0.0
         self._on_lost(f"{place.host}: a worker was lost ({self._last_loss}); what it was searching is begun again")
 
     def dismiss(self) -> None:
         """End all workers, whatever they do."""
-        for worker in self.workers.values():
+        for worker in self._workers.values():
             self._ray.kill(worker.actor)
-        self.workers.clear()
+        self._workers.clear()
 
     def progress(self, done: int, feasible: int, seconds: float) -> Progress:
         """Where all searches stand; of what passes in each worker by itself, the mean."""
-        running = [task.progress for one in self.workers.values() for task in one.tasks]
-        each, count = [*self._finished, *running], max(1, len(self.workers))
+        running = [task.progress for one in self._workers.values() for task in one.tasks]
+        each, count = [*self._finished, *running], max(1, len(self._workers))
         return Progress(
             done,
             feasible,
