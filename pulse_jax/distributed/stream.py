@@ -9,7 +9,7 @@ import itertools
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Stream
 from typing import Any
 
@@ -34,6 +34,7 @@ _TASKS = 2
 _LOOK, _REPORT = 5.0, 0.3
 # Workers that may be lost in one place one after another, without a solution in between.
 _LOSSES = 3
+_NOTHING = Progress(0, 0, 0, 0, 0.0, 0.0, 0.0)
 
 
 def solve_on_workers(
@@ -121,7 +122,7 @@ class _Task:
 
     left: dict[int, Problem]
     reports: Any = None
-    progress: Progress = dataclasses.field(default_factory=lambda: Progress(0, 0, 0, 0, 0.0, 0.0, 0.0))
+    progress: Progress = _NOTHING
 
     def note(self, solution: Solution) -> None:
         """Count a search as done."""
@@ -174,7 +175,7 @@ class _Crew:
         self._losses: Counter[Place] = Counter()
         self._last_loss = ""
         self._next_look = 0.0
-        self._finished: list[Progress] = []
+        self._finished = _NOTHING
 
     def staff(self) -> None:
         """See that every place has a worker, but those that have lost several.
@@ -264,7 +265,7 @@ class _Crew:
         try:
             sent = self._ray.get(next(task.reports))
         except StopIteration:
-            self._finished.append(worker.tasks.popleft().progress)
+            self._finished = _sum([self._finished, worker.tasks.popleft().progress])
             return
         if isinstance(sent, Progress):
             task.progress = sent
@@ -281,7 +282,7 @@ class _Crew:
         # Ray tells at length; the cause is the first sentence of its last line.
         self._last_loss = printable(str(error).strip().splitlines()[-1].partition(". ")[0].rstrip("."), 300)
         for task in worker.tasks:
-            self._finished.append(task.progress)
+            self._finished = _sum([self._finished, task.progress])
             self._returned.extend(task.left.values())
             self._count += len(task.left)
         self._next_look = 0.0
@@ -296,14 +297,20 @@ class _Crew:
     def progress(self, done: int, feasible: int, seconds: float) -> Progress:
         """Where all searches stand; of what passes in each worker by itself, the mean."""
         running = [task.progress for one in self._workers.values() for task in one.tasks]
-        each, count = [*self._finished, *running], max(1, len(self._workers))
-        return Progress(
-            done,
-            feasible,
-            sum(one.steps for one in each),
-            sum(one.lane_steps for one in each),
-            seconds,
-            min(seconds, sum(one.compile_seconds for one in each) / count),
-            sum(one.idle_seconds for one in each) / count,
-            all(one.position_independent for one in each),
+        total, count = _sum([self._finished, *running]), max(1, len(self._workers))
+        return dataclasses.replace(
+            total,
+            done=done,
+            feasible=feasible,
+            seconds=seconds,
+            compile_seconds=min(seconds, total.compile_seconds / count),
+            idle_seconds=total.idle_seconds / count,
         )
+
+
+def _sum(parts: Sequence[Progress]) -> Progress:
+    """What several streams come to together."""
+    return Progress(
+        *(sum(getattr(one, field.name) for one in parts) for field in dataclasses.fields(Progress)[:-1]),
+        position_independent=all(one.position_independent for one in parts),
+    )
