@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pulse_jax import manifold, optimizers
+    from pulse_jax import distributed, manifold, optimizers
     from pulse_jax.engine.batch import Solutions, upsample
     from pulse_jax.engine.progress import Progress
     from pulse_jax.engine.stream import solve_stream
@@ -29,6 +29,7 @@ __all__ = [
     "Status",
     "__version__",
     "animations",
+    "distributed",
     "diversity",
     "load_generator",
     "losses",
@@ -46,6 +47,7 @@ __all__ = [
 
 _MODULES = {
     "animations": "search.animations",
+    "distributed": "distributed",
     "diversity": "search.diversity",
     "losses": "objectives.losses",
     "manifold": "manifold",

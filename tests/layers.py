@@ -17,7 +17,7 @@ LEVELS = [
     ["engine"],
     ["reports"],
     ["runs"],
-    ["web"],
+    ["web", "distributed"],
     ["cli"],
 ]
 PACKAGES = [package for level in LEVELS for package in level]

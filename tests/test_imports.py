@@ -88,6 +88,11 @@ def test_gradio_is_imported_by_functions_alone_and_the_page_by_its_command_alone
     assert {user for user in users if not user.startswith("pulse_jax.web.")} == {"pulse_jax.cli.serve"}
 
 
+def test_ray_is_imported_by_functions_alone():
+    loaded = _loaded("pulse_jax.cli.upsample, pulse_jax.distributed.rows, pulse_jax.distributed.stream")
+    assert loaded & {"ray", "pyarrow", "pandas"} == set()
+
+
 def test_help_does_without_jax():
     program = (
         "import sys, pulse_jax.cli\n"

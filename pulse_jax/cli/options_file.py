@@ -14,8 +14,8 @@ from pulse_jax.system.text import printable, reason_of
 __all__ = ["expanded", "options_text"]
 
 _LIMIT = 2**20
-# Which file this is, and where results go, is said anew each time; overwriting is not repeated unasked.
-_NOT_REPEATED = ("config", "output", "overwrite", "quiet")
+# Which file this is, where results go and who searches is said anew each time; overwriting is not repeated unasked.
+_NOT_REPEATED = ("config", "output", "overwrite", "quiet", "ray")
 
 
 def expanded(options: type, words: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ import tyro
 
 from pulse_jax.cli.commands import COMMANDS
 from pulse_jax.cli.options_file import expanded
-from pulse_jax.cli.words import check_words, joined, unknown_command
+from pulse_jax.cli.words import check_words, completed, joined, unknown_command
 from pulse_jax.system.errors import RunError, UsageError
 from pulse_jax.system.version import __version__
 
@@ -83,10 +83,13 @@ def _checked(words: list[str]) -> list[str]:
     options = COMMANDS[words[0]].options
     words = [words[0], *expanded(options, words[1:])]
     check_words(options, words[1:])
-    return words
+    return [words[0], *completed(options, words[1:])]
 
 
 def _run(options: Any) -> int:
+    if getattr(options, "ray", None) is not None:
+        # This process needs next to nothing of a GPU's memory, which is a worker's.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     from pulse_jax.system import devices

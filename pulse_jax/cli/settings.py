@@ -187,6 +187,7 @@ def _to_search(
         "quota": quota,
         "lanes": AutomaticLanes(generator, config, additions) if options.lanes == "auto" else options.lanes,
         "strict": options.strict,
+        "ray": options.ray,
         "other_device": options.other_device,
         "compiles": True,
         "start": _start(options, quota.searches, config, generator, record["sha256"], screen),

@@ -8,6 +8,7 @@ import contextlib
 import signal
 import statistics
 import time
+from collections.abc import Generator as Stream
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from pulse_jax.cli.live import Live
 from pulse_jax.cli.options.upsample import Upsample
 from pulse_jax.cli.photographs import aligned_inputs, write_alignment
 from pulse_jax.cli.settings import given_config, make_plan
+from pulse_jax.distributed.stream import solve_on_workers
 from pulse_jax.engine import stream as engine
 from pulse_jax.engine.checkpoints import CheckpointError
 from pulse_jax.engine.lanes import groups
@@ -40,7 +42,7 @@ from pulse_jax.runs.shards import Shard
 from pulse_jax.runs.watch import Watch
 from pulse_jax.runs.writer import InputWriter
 from pulse_jax.search.config import SearchConfig
-from pulse_jax.search.problems import Problem
+from pulse_jax.search.problems import Problem, Solution
 from pulse_jax.search.requirements import admissible_sizes, would_be_faster
 from pulse_jax.system.background import read_ahead
 from pulse_jax.system.devices import is_out_of_memory
@@ -272,17 +274,7 @@ class _Run:
             waiting = [path for path in plan.inputs if path not in finished]
             ahead = 0 if plan.is_light else _READ_AHEAD
             with contextlib.closing(read_ahead(plan.read(waiting), ahead)) as inputs:
-                stream = engine.solve_stream(
-                    self._problems(inputs, resumed),
-                    plan.generator,
-                    config=plan.config,
-                    lanes=self._lanes,
-                    strict=plan.strict,
-                    other_device=plan.other_device,
-                    checkpoint_dir=self._folder.state / "searches",
-                    on_chunk=self._on_chunk,
-                    on_compiling=self._on_compiling,
-                )
+                stream = self._stream(self._problems(inputs, resumed), len(waiting))
                 try:
                     for solution in stream:
                         one = self._open[solution.index]
@@ -306,6 +298,36 @@ class _Run:
             for waiting in writer.waiting():
                 live.writing(len(plan.inputs) - waiting, len(plan.inputs))
         return True
+
+    def _stream(self, problems: Iterator[Problem], count: int) -> Stream[Solution, None, None]:
+        """Solutions of the problems, at most so many, from this process or from workers."""
+        plan = self._plan
+        if plan.ray is None or not isinstance(plan.config, SearchConfig):
+            return engine.solve_stream(
+                problems,
+                plan.generator,
+                config=plan.config,
+                lanes=self._lanes,
+                strict=plan.strict,
+                other_device=plan.other_device,
+                checkpoint_dir=self._folder.state / "searches",
+                on_chunk=self._on_chunk,
+                on_compiling=self._on_compiling,
+            )
+        # Of a CPU, what suits this one need not suit others, and has no part in any bit.
+        suits = isinstance(plan.lanes, int) or plan.device["platform"] != "cpu"
+        return solve_on_workers(
+            problems,
+            plan.generator,
+            address=plan.ray,
+            count=count,
+            config=plan.config,
+            lanes=self._lanes if suits else None,
+            strict=plan.strict,
+            on_chunk=self._on_chunk,
+            on_compiling=self._on_compiling,
+            on_lost=lambda line: self._screen.note(line, "yellow"),
+        )
 
     def _is_done(self) -> bool:
         """Whether a finished run has each of the inputs, unchanged."""

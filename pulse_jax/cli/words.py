@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pulse_jax.system.errors import UsageError
 from pulse_jax.system.text import meant, printable
 
-__all__ = ["Given", "check_words", "given_options", "joined", "unknown_command", "unknown_option"]
+__all__ = ["Bare", "Given", "check_words", "completed", "given_options", "joined", "unknown_command", "unknown_option"]
 
 _KINDS: dict[type, str] = {int: "a whole number", float: "a number"}
 _HELP = "; --help lists all"
@@ -24,6 +24,16 @@ class Given(NamedTuple):
 
     name: str
     values: list[str]
+
+
+class Bare(NamedTuple):
+    """In an option's annotation: it may be given without a value.
+
+    Attributes:
+        value: What that stands for.
+    """
+
+    value: str
 
 
 def _by_flag(options: type) -> dict[str, Field[Any]]:
@@ -74,6 +84,21 @@ def check_words(options: type, words: Sequence[str]) -> None:
         if given.name:
             for value in given.values:
                 _check_value(f"--{given.name.replace('_', '-')}", hints[given.name], value)
+
+
+def completed(options: type, words: Sequence[str]) -> list[str]:
+    """Return the words with the values of options that are given without one, and may be.
+
+    Args:
+        options: Dataclass of the command's options.
+        words: The words.
+    """
+    marks = {flag: getattr(field.type, "__metadata__", ()) for flag, field in _by_flag(options).items()}
+    bare = {flag: mark.value for flag, found in marks.items() for mark in found if isinstance(mark, Bare)}
+    made = []
+    for word, after in zip(words, [*words, "--"][1:], strict=True):
+        made += [word, bare[word]] if word in bare and after.startswith("--") else [word]
+    return made
 
 
 def joined(words: Sequence[str], known: Collection[str]) -> list[str]:

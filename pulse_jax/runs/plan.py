@@ -83,6 +83,7 @@ class RunPlan:
         seed: What the random starts are drawn from.
         lanes: Searches at once on each device, or how that number is found.
         strict: Whether each of them is a program by itself on every kind of device.
+        ray: Address of the Ray cluster that searches; None where this process does.
         other_device: Whether an unfinished run goes on where another kind of device began it.
         compiles: Whether programs are compiled before there is any progress to show.
         fit: What is done with an input whose size does not fit the generator; None to refuse it.
@@ -121,6 +122,7 @@ class RunPlan:
     seed: int
     lanes: int | AutomaticLanes
     strict: bool = False
+    ray: str | None = None
     other_device: bool = False
     compiles: bool
     fit: FitMode | None = None

@@ -78,6 +78,7 @@ SOMETHING = {
     "degradation": "gray",
     "noise_samples": 1,
     "save_intermediate": True,
+    "ray": "auto",
     "seed": 3,
     "steps": 4,
     "eps": 0.1,

@@ -1,5 +1,6 @@
 """The options of `upsample`."""
 
+import re
 from dataclasses import fields
 from typing import Annotated, Literal
 
@@ -21,6 +22,8 @@ from pulse_jax.cli.options.common import (
 )
 from pulse_jax.cli.options.everywhere import Everywhere, options
 from pulse_jax.cli.options.roles import Role, roles
+from pulse_jax.cli.words import Bare
+from pulse_jax.distributed.cluster import LOCAL
 from pulse_jax.generators.architectures import Precision
 from pulse_jax.runs.shards import Shard
 from pulse_jax.search.presets import DEFAULT, INTERPOLATIONS, PERCEPTUAL
@@ -30,6 +33,7 @@ from pulse_jax.system.text import printable
 __all__ = ["Upsample"]
 
 _RESTARTS = 4
+_ADDRESS = re.compile(r"local|auto|[\w.-]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
 
 
 @options
@@ -45,6 +49,14 @@ class Upsample(Everywhere):
     shard: Annotated[str | None, arg(metavar="I/N", help_behavior_hint=""), Role(decides="value")] = None
     """Take only those inputs that fall into shard I of N, by the sha256 of their files: N processes, on any machines,
     share the inputs so, each with an output folder of its own, which merge then joins."""
+    ray: Annotated[
+        str | None,
+        arg(metavar="[ADDRESS]", help_behavior_hint=""),
+        Bare(LOCAL),
+        Role(decides="nothing", search_only=True),
+    ] = None
+    """Search on the devices of a Ray cluster, which send their solutions here: the one at HOST:PORT, auto for that
+    which this machine belongs to, local or nothing for this machine alone. Needs pip install ".[ray]"."""
     generator: Annotated[GeneratorFolder, Role(decides="plan", repeated="given")] = None
     """Folder of the generator to search."""
     label: Annotated[Label, Role(decides="value", repeated="given", reported=True)] = None
@@ -195,6 +207,9 @@ class Upsample(Everywhere):
         Raises:
             UsageError: An option is out of range or has no meaning with the others.
         """
+        if self.ray is not None and not _ADDRESS.fullmatch(self.ray):
+            got = printable(self.ray)
+            raise UsageError(f"--ray: expected HOST:PORT, auto, local or nothing, got {got!r}; name inputs before it")
         check_inputs(self.inputs)
         if self.shard is not None:
             try:
