@@ -94,7 +94,8 @@ class SearchConfig:
         start: Where searches start: `uniform` on the sphere √d·S^(d−1), each row by itself; `tiled`, one such point for
             all rows; `gaussian`: N(0, I), whose own norm is the radius; `mean`: the mean of w in an image's first
             search, in every other one drawn towards a random style (not on spheres); or `surrogate`: a random style,
-            brought near the input by a network that `pulse-jax fit-start` fits, `tiled` where the generator has none.
+            brought near the input by a network that `pulse-jax fit-start` fits, `tiled` where the generator has none;
+            `riemannian_lbfgs` then takes that network's curvature too.
         start_ways: With `mean`: the least and the most share of the way to that style.
         mean_offset: With `mean`: added to every coordinate, as a share of the standard deviation of w.
         method: How it moves: a name in `pulse_jax.search.methods.registry.METHODS`; "gradient" follows an optimiser.

@@ -64,7 +64,7 @@ def named(name: str) -> UpsamplingConfig:
 
 @preset
 def fast(**overrides: Any) -> SearchConfig:
-    """PULSE's problem with the fewest looks that were found: L-BFGS from a start that a surrogate has brought near.
+    """PULSE's problem with the fewest looks that were found: L-BFGS, begun near the input by a surrogate.
 
     The loss is PULSE's with less of GEOCROSS, the space and ε are `pulse`'s. Where the generator has no surrogate for
     the start (`pulse-jax fit-start`), every search begins at a uniform point, as those of `pulse` do. Its settings were

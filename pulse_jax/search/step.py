@@ -14,8 +14,10 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8, UInt32
 
 from pulse_jax.generators.generator import Generator
+from pulse_jax.generators.priors.surrogate import suited
 from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.curve import SLOTS, noted
+from pulse_jax.search.degradation import starts_near
 from pulse_jax.search.judge import Result
 from pulse_jax.search.methods.protocol import Method, Products, Setting
 from pulse_jax.search.methods.registry import make_method
@@ -88,9 +90,12 @@ class SearchState(NamedTuple):
     status: Int[Array, ""]
 
 
-def _method(generator: Generator, config: SearchConfig, numbers: Numbers) -> Method:
-    manifold = search_manifold(config, generator.latent_dim)
-    return make_method(Setting(config, numbers, manifold, generator.config))
+def _method(generator: Generator, config: SearchConfig, numbers: Numbers, side: int) -> Method:
+    """The method, for inputs of this side."""
+    manifold, surrogate = search_manifold(config, generator.latent_dim), None
+    if starts_near(config) and generator.surrogate is not None:
+        surrogate = suited(generator.surrogate, generator.resolution, side)
+    return make_method(Setting(config, numbers, manifold, generator.config, surrogate))
 
 
 def _key_of_update(state_key: UInt32[Array, "2"], number: int | Array) -> PRNGKeyArray:
@@ -141,7 +146,7 @@ def init(
         variables=variables,
         fixed_noise=fixed,
         key=key_data,
-        method=_method(generator, config, config.numbers).init(variables, _key_of_update(key_data, 0)),
+        method=_method(generator, config, config.numbers, len(target)).init(variables, _key_of_update(key_data, 0)),
         best=variables,
         # Black, delivered only if no look at all was finite.
         best_picture=jnp.zeros((size, size, 3), jnp.uint8),
@@ -231,7 +236,7 @@ def step(
     residual = functools.partial(residual_at, generator, config, state.target, fixed_noise=state.fixed_noise)
     products = Products(residual, looked_at)
     seen = seen._replace(point=state.variables, gradient=grads, feasible=feasible, repulsion=repulsion)
-    method = _method(generator, config, numbers)
+    method = _method(generator, config, numbers, len(state.target))
     variables, memory = method.update(_key_of_update(state.key, steps), state.method, seen._replace(products=products))
     moved = status == Status.RUNNING
     # The original program moves after its last look too; its final iterate is then never looked at.

@@ -14,48 +14,17 @@ from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.surrogate import (
     Surrogate,
     approach,
+    corrected_step,
     gauss_newton_step,
     in_metric,
-    linearize,
+    inverse_curvature,
+    normal_matrix,
     side_of,
+    with_jacobian,
 )
 from pulse_jax.images.degradations.bicubic import Bicubic
+from tests.made_up_surrogate import LAYERS, RADIUS, SIDE, WIDTH, K, in_metric_64, random_surrogate
 from tests.tiny_networks import searchable_generator
-
-LAYERS, WIDTH, SIDE, K, HIDDEN = 3, 12, 2, 10, 7
-PIXELS = 3 * SIDE**2
-RADIUS = math.sqrt(WIDTH)
-
-
-def in_metric_64(metric, rows):
-    """M v, written out: C̃ times the sum of all rows, and a tenth of each row's own."""
-    return np.einsum("de,le->ld", metric, rows.sum(0, keepdims=True) + 0.1 * rows)
-
-
-def random_surrogate(seed=0, *, linear=False, side=SIDE, scale=1.0):
-    """Random weights behind a basis that is orthonormal in the metric."""
-    rng = np.random.default_rng(seed)
-    root = rng.standard_normal((WIDTH, WIDTH)) / 4
-    metric = root @ root.T + np.eye(WIDTH)
-    raw = rng.standard_normal((LAYERS * WIDTH, K))
-    moved = np.stack([in_metric_64(metric, v.reshape(LAYERS, WIDTH)).ravel() for v in raw.T], axis=1)
-    factor = np.linalg.cholesky(raw.T @ moved)
-    basis = np.linalg.solve(factor, raw.T).T.reshape(LAYERS, WIDTH, K)
-    pixels = 3 * side**2
-    shapes = {
-        "weight_1": (K, HIDDEN),
-        "bias_1": (HIDDEN,),
-        "weight_2": (HIDDEN, HIDDEN),
-        "bias_2": (HIDDEN,),
-        "weight_3": (HIDDEN, pixels),
-        "linear": (K, pixels),
-        "bias_3": (pixels,),
-    }
-    arrays = {name: scale * rng.standard_normal(shape) / math.sqrt(shape[0]) for name, shape in shapes.items()}
-    if linear:
-        arrays["weight_3"] = np.zeros((HIDDEN, pixels))
-    arrays |= {"basis": basis, "metric": metric}
-    return Surrogate(**{name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()})
 
 
 def on_sphere(seed, count=None):
@@ -64,7 +33,7 @@ def on_sphere(seed, count=None):
 
 
 def image_of(surrogate, rows):
-    return linearize(surrogate, jnp.einsum("ld,ldk->k", rows, surrogate.basis))[0]
+    return with_jacobian(surrogate, jnp.einsum("ld,ldk->k", rows, surrogate.basis))[0]
 
 
 def test_the_metric_is_what_it_says_and_the_basis_orthonormal_in_it():
@@ -81,8 +50,8 @@ def test_the_metric_is_what_it_says_and_the_basis_orthonormal_in_it():
 def test_the_jacobian_is_that_of_the_image():
     surrogate = random_surrogate()
     coordinates = jax.random.normal(jax.random.key(0), (K,))
-    _, jacobian = linearize(surrogate, coordinates)
-    expected = jax.jacrev(lambda x: linearize(surrogate, x)[0])(coordinates)
+    _, jacobian = with_jacobian(surrogate, coordinates)
+    expected = jax.jacrev(lambda x: with_jacobian(surrogate, x)[0])(coordinates)
     np.testing.assert_allclose(jacobian, expected, atol=1e-5)
     # And the image: written out once more, with the error function's approximation that the network has.
     x = np.asarray(coordinates, float)
@@ -90,7 +59,7 @@ def test_the_jacobian_is_that_of_the_image():
         x = x @ np.asarray(getattr(surrogate, f"weight_{number}")) + np.asarray(getattr(surrogate, f"bias_{number}"))
         x = x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     image = x @ np.asarray(surrogate.weight_3) + np.asarray(coordinates @ surrogate.linear + surrogate.bias_3)
-    np.testing.assert_allclose(linearize(surrogate, coordinates)[0], image, atol=1e-5)
+    np.testing.assert_allclose(with_jacobian(surrogate, coordinates)[0], image, atol=1e-5)
 
 
 @pytest.mark.parametrize("side", [1, SIDE])
@@ -113,6 +82,29 @@ def test_a_step_is_the_closed_form_of_a_linear_surrogate(side, damping):
     np.testing.assert_allclose(step, np.einsum("mld,m->ld", moved, weights), atol=2e-3 * np.abs(step).max())
     if side == 1 and damping < 1e-3:
         np.testing.assert_allclose(image_of(surrogate, rows + step), target, atol=1e-4)
+
+
+@pytest.mark.parametrize("damping", [1e-2, 0.3])
+def test_what_a_surrogate_knows_of_the_curvature_is_its_inverse_written_out(damping):
+    """Against dense matrices in float64: λ (C + λ M⁻¹)⁻¹ of C = B N Bᵀ, and the step −(C + λ M⁻¹)⁻¹ B Jᵀ r."""
+    surrogate = random_surrogate()
+    rows, vector = on_sphere(1), on_sphere(2)
+    residual = jnp.asarray(np.random.default_rng(3).standard_normal(3 * SIDE**2), jnp.float32)
+    normal = normal_matrix(surrogate, rows)
+    _, jacobian = with_jacobian(surrogate, jnp.einsum("ld,ldk->k", rows, surrogate.basis))
+    jacobian = np.asarray(jacobian, float)
+    np.testing.assert_allclose(normal, jacobian.T @ jacobian, atol=1e-4 * np.abs(normal).max())
+
+    basis = np.asarray(surrogate.basis, float).reshape(-1, K)
+    identity = np.eye(LAYERS * WIDTH).reshape(-1, LAYERS, WIDTH)
+    metric = np.stack([in_metric_64(np.asarray(surrogate.metric, float), one).ravel() for one in identity])
+    damped = basis @ jacobian.T @ jacobian @ basis.T + damping * np.linalg.inv(metric)
+    found = inverse_curvature(surrogate, normal, vector, damping=damping)
+    expected = damping * np.linalg.solve(damped, np.asarray(vector, float).ravel())
+    np.testing.assert_allclose(np.ravel(found), expected, atol=1e-3 * np.abs(expected).max())
+    step = corrected_step(surrogate, normal, rows, residual, damping=damping)
+    expected = -np.linalg.solve(damped, basis @ jacobian.T @ np.asarray(residual, float))
+    np.testing.assert_allclose(np.ravel(step), expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_starts_reach_what_a_linear_surrogate_can_make_and_stay_on_their_spheres():

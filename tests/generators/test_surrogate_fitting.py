@@ -7,7 +7,7 @@ import pytest
 
 from pulse_jax.generators.generator import Generator
 from pulse_jax.generators.priors.gaussian import w_to_whitened
-from pulse_jax.generators.priors.surrogate import approach, in_metric, linearize
+from pulse_jax.generators.priors.surrogate import approach, in_metric, with_jacobian
 from pulse_jax.generators.priors.surrogate_fitting import fit_surrogate
 from pulse_jax.images.degradations.bicubic import Bicubic
 from tests.linear_networks import FACTOR, LAYERS, RESOLUTION, WIDTH, linear_generator
@@ -34,7 +34,7 @@ def test_a_linear_generator_is_met(fit):
     generator = linear_generator()
     rows = jax.random.normal(jax.random.key(3), (LAYERS, WIDTH))
     picture = jnp.einsum("chwld,ld->hwc", generator.params, rows) + 0.5
-    low, _ = linearize(fit.surrogate, jnp.einsum("ld,ldk->k", rows, fit.surrogate.basis))
+    low, _ = with_jacobian(fit.surrogate, jnp.einsum("ld,ldk->k", rows, fit.surrogate.basis))
     expected = Bicubic(FACTOR).apply_float64(np.asarray(picture))
     np.testing.assert_allclose(low.reshape(2, 2, 3), expected, atol=0.05 * np.std(expected))
 

@@ -1,4 +1,5 @@
-"""A small network that stands for D∘G, and the start of a search that it leads near the input before the first look.
+"""A small network that stands for D∘G: the start that it leads near the input before a search's first look, and what it
+knows of the curvature there.
 
 A surrogate maps coordinates of the searched rows, u (L, d), whitened and on spheres, to a low-resolution image. The
 coordinates span the latent's active subspace (Constantine, Dow and Wang 2014, "Active subspace methods in theory and
@@ -20,7 +21,19 @@ from jaxtyping import Array, Float
 from pulse_jax.images.degradations.bicubic import bicubic_matrix
 from pulse_jax.manifold import sphere
 
-__all__ = ["Surrogate", "approach", "gauss_newton_step", "in_metric", "linearize", "side_of"]
+__all__ = [
+    "Surrogate",
+    "approach",
+    "corrected_step",
+    "gauss_newton_step",
+    "in_metric",
+    "inverse_curvature",
+    "normal_matrix",
+    "seen_by",
+    "side_of",
+    "suited",
+    "with_jacobian",
+]
 
 # How much of the covariance each row has to itself. Fits are made for this number.
 _APART = 0.1
@@ -63,7 +76,9 @@ def in_metric(metric: Float[Array, "d d"], rows: Float[Array, "layers d *rest"])
     return jnp.einsum("de,le...->ld...", metric, moved, precision=jax.lax.Precision.HIGHEST)
 
 
-def linearize(surrogate: Surrogate, coordinates: Float[Array, " k"]) -> tuple[Float[Array, " m"], Float[Array, "m k"]]:
+def with_jacobian(
+    surrogate: Surrogate, coordinates: Float[Array, " k"]
+) -> tuple[Float[Array, " m"], Float[Array, "m k"]]:
     """Return the image at a point, and the Jacobian there."""
 
     def bent(x: Array) -> tuple[Array, Array]:
@@ -90,12 +105,73 @@ def gauss_newton_step(
         target: Low-resolution image, flattened.
         damping: Share of the step's own square.
     """
-    coordinates = jnp.sum(rows[..., None] * surrogate.basis, axis=(0, 1))
-    image, jacobian = linearize(surrogate, coordinates)
+    image, jacobian = with_jacobian(surrogate, _along(surrogate, rows))
     normal = _product(jacobian.T, jacobian)
     right = jnp.sum(jacobian * (target - image)[:, None], axis=0)
-    along = _solve(normal, damping, right)
-    return in_metric(surrogate.metric, jnp.sum(surrogate.basis * along, axis=-1))
+    return _across(surrogate, _solve(normal, damping, right))
+
+
+def normal_matrix(surrogate: Surrogate, rows: Float[Array, "layers d"]) -> Float[Array, "k k"]:
+    """Return JᵀJ of the surrogate's Jacobian J at a point."""
+    _, jacobian = with_jacobian(surrogate, _along(surrogate, rows))
+    return _product(jacobian.T, jacobian)
+
+
+def corrected_step(
+    surrogate: Surrogate,
+    normal: Float[Array, "k k"],
+    rows: Float[Array, "layers d"],
+    residual: Float[Array, " m"],
+    *,
+    damping: float = _DAMPING,
+) -> Float[Array, "layers d"]:
+    """Return the Gauss–Newton step from the residual of D∘G itself, where the surrogate gives the Jacobian alone.
+
+    What the surrogate is off at the point is so made good (defect correction; Stetter 1978).
+
+    Args:
+        surrogate: Surrogate whose images have the size of the residual (`suited`).
+        normal: Its `normal_matrix` at the point, or near it.
+        rows: Point to step from.
+        residual: D(G(x)) − y there, flattened.
+        damping: See `gauss_newton_step`.
+    """
+    _, pull = jax.vjp(lambda coordinates: with_jacobian(surrogate, coordinates)[0], _along(surrogate, rows))
+    return _across(surrogate, _solve(normal, damping, -pull(residual)[0]))
+
+
+def inverse_curvature(
+    surrogate: Surrogate,
+    normal: Float[Array, "k k"],
+    vector: Float[Array, "layers d"],
+    *,
+    damping: float = _DAMPING,
+) -> Float[Array, "layers d"]:
+    """Return damping · (B N Bᵀ + damping · M⁻¹)⁻¹ v of the basis B and N, a `normal_matrix`.
+
+    It is the inverse of the curvature that a squared error has, up to a number, with the metric's own beyond what the
+    coordinates see; symmetric and positive definite.
+
+    Args:
+        surrogate: Surrogate.
+        normal: Its `normal_matrix` at the point, or near it.
+        vector: Vector v.
+        damping: See `gauss_newton_step`.
+    """
+    moved = in_metric(surrogate.metric, vector)
+    along = _along(surrogate, moved)
+    # Woodbury's identity, with Bᵀ M B = I.
+    return moved - _across(surrogate, along - damping * _solve(normal, damping, along))
+
+
+def _along(surrogate: Surrogate, rows: Float[Array, "layers d"]) -> Float[Array, " k"]:
+    """Coordinates of rows, Bᵀ u."""
+    return jnp.sum(rows[..., None] * surrogate.basis, axis=(0, 1))
+
+
+def _across(surrogate: Surrogate, coordinates: Float[Array, " k"]) -> Float[Array, "layers d"]:
+    """The move of least length in the metric with these coordinates, M B a."""
+    return in_metric(surrogate.metric, jnp.sum(surrogate.basis * coordinates, axis=-1))
 
 
 def approach(
@@ -109,8 +185,7 @@ def approach(
 ) -> Float[Array, "layers d"]:
     """Return where Gauss–Newton steps on the surrogate alone lead from a point: rows on their spheres of radius √d.
 
-    An input smaller than the surrogate's is compared with its prediction behind the linear map between the two sizes;
-    of a larger one only what that map leaves is looked at.
+    Of inputs of other sizes, see `suited` and `seen_by`.
 
     Args:
         surrogate: Surrogate of the generator that is searched.
@@ -120,15 +195,12 @@ def approach(
         steps: How many steps are taken.
         damping: See `gauss_newton_step`.
     """
-    own, side = side_of(surrogate), target.shape[0]
-    if side < own:
-        surrogate = _reduced(surrogate, resolution, side)
-    elif side > own:
-        target = _resized(target, resolution, own)
+    surrogate = suited(surrogate, resolution, target.shape[0])
+    goal = seen_by(surrogate, resolution, target)
     radius = math.sqrt(rows.shape[-1])
 
     def step(_: Array, rows: Array) -> Array:
-        ambient = gauss_newton_step(surrogate, rows, target.ravel(), damping)
+        ambient = gauss_newton_step(surrogate, rows, goal, damping)
         tangent = sphere.to_tangent(rows, ambient, radius=radius)
         angle = jnp.max(sphere.norm(tangent)) / radius
         tangent = tangent * jnp.minimum(1.0, _LARGEST / jnp.maximum(angle, jnp.finfo(angle.dtype).tiny))
@@ -156,15 +228,35 @@ def _resized(images: Float[Array, "*batch h w c"], resolution: int, side: int) -
     return jnp.einsum("qw,...pwc->...pqc", axis, images, precision=highest)
 
 
-def _reduced(surrogate: Surrogate, resolution: int, side: int) -> Surrogate:
-    """The surrogate behind the map to smaller images."""
+def suited(surrogate: Surrogate, resolution: int, side: int) -> Surrogate:
+    """Return the surrogate of images of a side where they are smaller than its own: behind the linear map to them.
+
+    Args:
+        surrogate: Surrogate.
+        resolution: Side of the generator's images, in pixels.
+        side: Side of the low-resolution images.
+    """
     own = side_of(surrogate)
+    if side >= own:
+        return surrogate
     parts = {
         name: _resized(getattr(surrogate, name).reshape(-1, own, own, 3), resolution, side)
         for name in ("weight_3", "linear", "bias_3")
     }
     shapes = {"weight_3": (-1, 3 * side**2), "linear": (-1, 3 * side**2), "bias_3": (-1,)}
     return surrogate._replace(**{name: part.reshape(shapes[name]) for name, part in parts.items()})
+
+
+def seen_by(surrogate: Surrogate, resolution: int, image: Float[Array, "size size 3"]) -> Float[Array, " m"]:
+    """Return what a surrogate can be compared with of an image of its side or of a larger one, flattened.
+
+    Args:
+        surrogate: Surrogate, suited to no larger images than this.
+        resolution: Side of the generator's images, in pixels.
+        image: Low-resolution image, or a difference of two.
+    """
+    own = side_of(surrogate)
+    return (image if len(image) == own else _resized(image, resolution, own)).ravel()
 
 
 def _solve(matrix: Float[Array, "k k"], damping: float, right: Float[Array, " k"]) -> Float[Array, " k"]:

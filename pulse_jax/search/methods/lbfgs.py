@@ -2,14 +2,20 @@
 
 Huang, Gallivan and Absil (2015), "A Broyden class of quasi-Newton methods for Riemannian optimization", with exact
 parallel transport along geodesics; the two loops are Nocedal and Wright's algorithm 7.4.
+
+Where a search starts near its input by a surrogate of the generator, the surrogate also gives the first step, which is
+a Gauss–Newton step from the residual itself, and the matrix that the pairs then correct: a multiple not of the identity
+but of the inverse of the curvature that the surrogate has at the start.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from pulse_jax.generators.priors.surrogate import corrected_step, inverse_curvature, normal_matrix, seen_by
 from pulse_jax.search.methods.line_search import Arrival, Departure, backtracking, dot, plus
 from pulse_jax.search.methods.protocol import Method, Setting
 from pulse_jax.search.space import Variables
@@ -35,6 +41,18 @@ class _Pairs(NamedTuple):
     curvature: Float[Array, "pairs"]
 
 
+class _Memory(NamedTuple):
+    """What is known of the curvature.
+
+    Attributes:
+        pairs: Pairs.
+        normal: The surrogate's `normal_matrix` at the first point; None without one.
+    """
+
+    pairs: _Pairs
+    normal: Float[Array, "k k"] | None
+
+
 def riemannian_lbfgs(setting: Setting) -> Method:
     """Return the method L-BFGS with backtracking (`line_search.backtracking`).
 
@@ -42,11 +60,15 @@ def riemannian_lbfgs(setting: Setting) -> Method:
         ValueError: The search has phases.
     """
 
-    def remember(point: Variables) -> _Pairs:
-        none = jax.tree.map(lambda leaf: jnp.zeros((_PAIRS, *leaf.shape), leaf.dtype), point)
-        return _Pairs(none, none, jnp.zeros(_PAIRS, jnp.float32))
+    near = setting.surrogate
 
-    def leave(arrival: Arrival, pairs: _Pairs) -> Departure:
+    def remember(point: Variables) -> _Memory:
+        none = jax.tree.map(lambda leaf: jnp.zeros((_PAIRS, *leaf.shape), leaf.dtype), point)
+        pairs = _Pairs(none, none, jnp.zeros(_PAIRS, jnp.float32))
+        return _Memory(pairs, None if near is None else normal_matrix(near, point["latent"]))
+
+    def leave(arrival: Arrival, memory: _Memory) -> Departure:
+        pairs, point = memory.pairs, arrival.evaluation.point
         step, change = arrival.step, jax.tree.map(jnp.subtract, arrival.gradient, arrival.before)
         curvature = dot(step, change)
         sizes = jnp.sqrt(dot(step, step) * dot(change, change))
@@ -56,24 +78,46 @@ def riemannian_lbfgs(setting: Setting) -> Method:
             changes=_pushed(jax.vmap(arrival.carry)(pairs.changes), change),
             curvature=jnp.append(pairs.curvature[1:], curvature),
         )
-        direction = _direction(arrival.gradient, pairs)
-        return Departure(direction, jnp.any(pairs.curvature > 0), pairs)
+        is_scaled, memory = jnp.any(pairs.curvature > 0), _Memory(pairs, memory.normal)
+        if near is None or memory.normal is None:
+            return Departure(_direction(arrival.gradient, pairs, lambda vector: vector), is_scaled, memory)
+        surrogate, normal = near, memory.normal
+
+        def initial(vector: Variables) -> Variables:
+            return arrival.tangent(vector | {"latent": inverse_curvature(surrogate, normal, vector["latent"])})
+
+        direction = _direction(arrival.gradient, pairs, initial)
+        residual = seen_by(surrogate, setting.architecture.resolution, arrival.evaluation.residual)
+        corrected = corrected_step(surrogate, normal, point["latent"], residual)
+        first = arrival.tangent(jax.tree.map(jnp.zeros_like, point) | {"latent": corrected})
+        # Of the first point alone, and where it leads downhill.
+        is_first = (dot(step, step) == 0) & (dot(first, arrival.gradient) < 0)
+        direction = jax.tree.map(lambda a, b: jnp.where(is_first, a, b), first, direction)
+        return Departure(direction, is_scaled | is_first, memory)
 
     return backtracking(setting, remember, leave)
 
 
-def _direction(gradient: Variables, pairs: _Pairs) -> Variables:
-    """Minus the inverse Hessian, as far as it is known, times the gradient (Nocedal and Wright, algorithm 7.4)."""
+def _direction(gradient: Variables, pairs: _Pairs, initial: Callable[[Variables], Variables]) -> Variables:
+    """Minus the inverse Hessian, as far as it is known, times the gradient (Nocedal and Wright, algorithm 7.4).
+
+    `initial` multiplies by a matrix that is positive definite; the pairs correct a multiple of it.
+    """
     known = pairs.curvature > 0
     inverse = jnp.where(known, 1.0 / jnp.where(known, pairs.curvature, 1.0), 0.0)
     each = [(_at(pairs.steps, k), _at(pairs.changes, k), inverse[k], known[k]) for k in range(_PAIRS)]
-    result, shares, scale = gradient, [], jnp.float32(1)
+    result, shares = gradient, []
     for step, change, one_over, _ in reversed(each):
         shares.append(one_over * dot(step, result))
         result = plus(result, -shares[-1], change)
-    for _, change, one_over, is_known in each:  # the newest pair that is known sets the scale
-        scale = jnp.where(is_known, 1.0 / jnp.maximum(one_over * dot(change, change), 1e-30), scale)
-    result = jax.tree.map(lambda leaf: scale * leaf, result)
+    newest, one_over = jax.tree.map(jnp.zeros_like, gradient), jnp.float32(0)
+    for _, change, inner, is_known in each:
+        newest = jax.tree.map(lambda new, old, is_known=is_known: jnp.where(is_known, new, old), change, newest)
+        one_over = jnp.where(is_known, inner, one_over)
+    # The newest pair that is known sets the multiple.
+    square = one_over * dot(newest, initial(newest))
+    scale = jnp.where(square > 0, 1.0 / jnp.maximum(square, 1e-30), 1.0)
+    result = jax.tree.map(lambda leaf: scale * leaf, initial(result))
     for (step, change, one_over, _), share in zip(each, reversed(shares), strict=True):
         result = plus(result, share - one_over * dot(change, result), step)
     # Rounding may have turned it uphill.

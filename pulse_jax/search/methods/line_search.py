@@ -30,15 +30,19 @@ class Arrival(NamedTuple):
     """How the search came to a point that was accepted; all vectors are tangent there.
 
     Attributes:
+        evaluation: What the point is worth.
         gradient: Gradient at the point.
         step: Step that led there, and `before`, the gradient before it; both zero at the start.
         carry: Transports other tangent vectors of the point before.
+        tangent: Returns the tangent part of vectors at the point.
     """
 
+    evaluation: Evaluation
     gradient: Variables
     step: Variables
     before: Variables
     carry: Callable[[Variables], Variables]
+    tangent: Callable[[Variables], Variables]
 
 
 class Departure(NamedTuple):
@@ -137,8 +141,11 @@ def backtracking(
         def carry(vector: Variables) -> Variables:
             return product.transport(manifold, state.base, here, vector, radii=radii)
 
+        def tangent(vector: Variables) -> Variables:
+            return product.to_tangent(manifold, here, vector, radii=radii)
+
         step = carry(_scaled(state.share, state.direction))
-        arrival = Arrival(gradient, step, carry(before), carry)
+        arrival = Arrival(evaluation, gradient, step, carry(before), carry, tangent)
         departure = leave(arrival, state.memory)
         furthest = _longest(manifold, departure.direction, radii)
         scale = jnp.where(departure.is_scaled, jnp.minimum(1.0, largest / furthest), _FIRST * largest / furthest)

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from pulse_jax.generators.architectures import ArchitectureConfig
 from pulse_jax.generators.forward_mode import linearize
+from pulse_jax.generators.priors.surrogate import Surrogate
 from pulse_jax.search.config import Numbers, SearchConfig
 from pulse_jax.search.objective import Evaluation
 from pulse_jax.search.space import Variables
@@ -34,12 +35,14 @@ class Setting:
         numbers: The numbers, traced: a method that takes its settings from here compiles once for all their values.
         manifold: Manifold of the variables, as optimisers take it.
         architecture: Architecture of the generator.
+        surrogate: The generator's surrogate, suited to the input's size, where searches start near it; else None.
     """
 
     config: SearchConfig
     numbers: Numbers
     manifold: PyTree
     architecture: ArchitectureConfig
+    surrogate: Surrogate | None = None
 
 
 class Products:
