@@ -22,13 +22,14 @@ from pulse_jax.images.degradations.bicubic import bicubic_matrix
 from pulse_jax.manifold import sphere
 
 __all__ = [
+    "Curvature",
     "Surrogate",
     "approach",
     "corrected_step",
+    "curvature_at",
     "gauss_newton_step",
     "in_metric",
     "inverse_curvature",
-    "normal_matrix",
     "seen_by",
     "side_of",
     "suited",
@@ -111,19 +112,40 @@ def gauss_newton_step(
     return _across(surrogate, _solve(normal, damping, right))
 
 
-def normal_matrix(surrogate: Surrogate, rows: Float[Array, "layers d"]) -> Float[Array, "k k"]:
-    """Return JᵀJ of the surrogate's Jacobian J at a point."""
+class Curvature(NamedTuple):
+    """What a surrogate knows at a point, of its Jacobian J and a damping (see `gauss_newton_step`).
+
+    Attributes:
+        inverse: damping · (JᵀJ + damping · I)⁻¹.
+        pseudo_inverse: (JᵀJ + damping · I)⁻¹ Jᵀ.
+    """
+
+    inverse: Float[Array, "k k"]
+    pseudo_inverse: Float[Array, "k m"]
+
+
+def curvature_at(surrogate: Surrogate, rows: Float[Array, "layers d"], *, damping: float = _DAMPING) -> Curvature:
+    """Return what a surrogate knows at a point."""
     _, jacobian = with_jacobian(surrogate, _along(surrogate, rows))
-    return _product(jacobian.T, jacobian)
+    size = jacobian.shape[1]
+
+    def exchange(pivot: Array, matrix: Array) -> Array:
+        """One variable by Gauss and Jordan; what is positive definite needs no other pivots."""
+        here = jnp.arange(size) == pivot
+        inverse = 1.0 / matrix[pivot, pivot]
+        row = jnp.where(here, inverse, matrix[pivot] * inverse)
+        column = matrix[:, pivot]
+        rest = jnp.where(here, -column[:, None] * inverse, matrix - column[:, None] * row)
+        return jnp.where(here[:, None], row, rest)
+
+    # As of `_solve`: sums of LAPACK's may depend on the number of threads.
+    damped = _product(jacobian.T, jacobian) + damping * jnp.eye(size)
+    inverse = jax.lax.fori_loop(0, size, exchange, damped)
+    return Curvature(damping * inverse, _product(inverse, jacobian.T))
 
 
 def corrected_step(
-    surrogate: Surrogate,
-    normal: Float[Array, "k k"],
-    rows: Float[Array, "layers d"],
-    residual: Float[Array, " m"],
-    *,
-    damping: float = _DAMPING,
+    surrogate: Surrogate, curvature: Curvature, residual: Float[Array, " m"]
 ) -> Float[Array, "layers d"]:
     """Return the Gauss–Newton step from the residual of D∘G itself, where the surrogate gives the Jacobian alone.
 
@@ -131,47 +153,41 @@ def corrected_step(
 
     Args:
         surrogate: Surrogate whose images have the size of the residual (`suited`).
-        normal: Its `normal_matrix` at the point, or near it.
-        rows: Point to step from.
+        curvature: What it knows at the point.
         residual: D(G(x)) − y there, flattened.
-        damping: See `gauss_newton_step`.
     """
-    _, pull = jax.vjp(lambda coordinates: with_jacobian(surrogate, coordinates)[0], _along(surrogate, rows))
-    return _across(surrogate, _solve(normal, damping, -pull(residual)[0]))
+    return _across(surrogate, -_times(curvature.pseudo_inverse, residual))
 
 
 def inverse_curvature(
-    surrogate: Surrogate,
-    normal: Float[Array, "k k"],
-    vector: Float[Array, "layers d"],
-    *,
-    damping: float = _DAMPING,
+    surrogate: Surrogate, curvature: Curvature, vector: Float[Array, "layers d"]
 ) -> Float[Array, "layers d"]:
-    """Return damping · (B N Bᵀ + damping · M⁻¹)⁻¹ v of the basis B and N, a `normal_matrix`.
+    """Return damping · (B JᵀJ Bᵀ + damping · M⁻¹)⁻¹ v of the basis B.
 
     It is the inverse of the curvature that a squared error has, up to a number, with the metric's own beyond what the
     coordinates see; symmetric and positive definite.
 
     Args:
         surrogate: Surrogate.
-        normal: Its `normal_matrix` at the point, or near it.
+        curvature: What it knows at the point, or near it.
         vector: Vector v.
-        damping: See `gauss_newton_step`.
     """
     moved = in_metric(surrogate.metric, vector)
     along = _along(surrogate, moved)
     # Woodbury's identity, with Bᵀ M B = I.
-    return moved - _across(surrogate, along - damping * _solve(normal, damping, along))
+    return moved - _across(surrogate, along - _times(curvature.inverse, along))
 
 
 def _along(surrogate: Surrogate, rows: Float[Array, "layers d"]) -> Float[Array, " k"]:
     """Coordinates of rows, Bᵀ u."""
-    return jnp.sum(rows[..., None] * surrogate.basis, axis=(0, 1))
+    each = jnp.einsum("ld,ldk->lk", rows, surrogate.basis, precision=jax.lax.Precision.HIGHEST)
+    return jnp.sum(each, axis=0)
 
 
 def _across(surrogate: Surrogate, coordinates: Float[Array, " k"]) -> Float[Array, "layers d"]:
     """The move of least length in the metric with these coordinates, M B a."""
-    return in_metric(surrogate.metric, jnp.sum(surrogate.basis * coordinates, axis=-1))
+    rows = jnp.einsum("ldk,k->ld", surrogate.basis, coordinates, precision=jax.lax.Precision.HIGHEST)
+    return in_metric(surrogate.metric, rows)
 
 
 def approach(
@@ -279,6 +295,10 @@ def _solve(matrix: Float[Array, "k k"], damping: float, right: Float[Array, " k"
 
     least = _SOLVED**2 * jnp.sum(right * right)
     return jax.lax.fori_loop(0, _ITERATIONS, step, (jnp.zeros_like(right), right, right))[0]
+
+
+def _times(matrix: Float[Array, "k m"], vector: Float[Array, " m"]) -> Float[Array, " k"]:
+    return jnp.sum(matrix * vector, axis=-1)
 
 
 def _product(x: Array, matrix: Array) -> Array:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from pulse_jax.generators.priors.surrogate import corrected_step, inverse_curvature, normal_matrix, seen_by
+from pulse_jax.generators.priors.surrogate import Curvature, corrected_step, curvature_at, inverse_curvature, seen_by
 from pulse_jax.search.methods.line_search import Arrival, Departure, backtracking, dot, plus
 from pulse_jax.search.methods.protocol import Method, Setting
 from pulse_jax.search.space import Variables
@@ -46,11 +46,11 @@ class _Memory(NamedTuple):
 
     Attributes:
         pairs: Pairs.
-        normal: The surrogate's `normal_matrix` at the first point; None without one.
+        curvature: What the surrogate knows at the first point; None without one.
     """
 
     pairs: _Pairs
-    normal: Float[Array, "k k"] | None
+    curvature: Curvature | None
 
 
 def riemannian_lbfgs(setting: Setting) -> Method:
@@ -65,30 +65,30 @@ def riemannian_lbfgs(setting: Setting) -> Method:
     def remember(point: Variables) -> _Memory:
         none = jax.tree.map(lambda leaf: jnp.zeros((_PAIRS, *leaf.shape), leaf.dtype), point)
         pairs = _Pairs(none, none, jnp.zeros(_PAIRS, jnp.float32))
-        return _Memory(pairs, None if near is None else normal_matrix(near, point["latent"]))
+        return _Memory(pairs, None if near is None else curvature_at(near, point["latent"]))
 
     def leave(arrival: Arrival, memory: _Memory) -> Departure:
         pairs, point = memory.pairs, arrival.evaluation.point
         step, change = arrival.step, jax.tree.map(jnp.subtract, arrival.gradient, arrival.before)
-        curvature = dot(step, change)
+        bent = dot(step, change)
         sizes = jnp.sqrt(dot(step, step) * dot(change, change))
-        curvature = jnp.where(curvature > _CURVED * sizes, curvature, 0.0)
+        bent = jnp.where(bent > _CURVED * sizes, bent, 0.0)
         pairs = _Pairs(
             steps=_pushed(jax.vmap(arrival.carry)(pairs.steps), step),
             changes=_pushed(jax.vmap(arrival.carry)(pairs.changes), change),
-            curvature=jnp.append(pairs.curvature[1:], curvature),
+            curvature=jnp.append(pairs.curvature[1:], bent),
         )
-        is_scaled, memory = jnp.any(pairs.curvature > 0), _Memory(pairs, memory.normal)
-        if near is None or memory.normal is None:
+        is_scaled, memory = jnp.any(pairs.curvature > 0), _Memory(pairs, memory.curvature)
+        if near is None or memory.curvature is None:
             return Departure(_direction(arrival.gradient, pairs, lambda vector: vector), is_scaled, memory)
-        surrogate, normal = near, memory.normal
+        surrogate, curvature = near, memory.curvature
 
         def initial(vector: Variables) -> Variables:
-            return arrival.tangent(vector | {"latent": inverse_curvature(surrogate, normal, vector["latent"])})
+            return arrival.tangent(vector | {"latent": inverse_curvature(surrogate, curvature, vector["latent"])})
 
         direction = _direction(arrival.gradient, pairs, initial)
         residual = seen_by(surrogate, setting.architecture.resolution, arrival.evaluation.residual)
-        corrected = corrected_step(surrogate, normal, point["latent"], residual)
+        corrected = corrected_step(surrogate, curvature, residual)
         first = arrival.tangent(jax.tree.map(jnp.zeros_like, point) | {"latent": corrected})
         # Of the first point alone, and where it leads downhill.
         is_first = (dot(step, step) == 0) & (dot(first, arrival.gradient) < 0)
@@ -115,9 +115,10 @@ def _direction(gradient: Variables, pairs: _Pairs, initial: Callable[[Variables]
         newest = jax.tree.map(lambda new, old, is_known=is_known: jnp.where(is_known, new, old), change, newest)
         one_over = jnp.where(is_known, inner, one_over)
     # The newest pair that is known sets the multiple.
-    square = one_over * dot(newest, initial(newest))
+    both = jax.vmap(initial)(jax.tree.map(lambda *leaves: jnp.stack(leaves), newest, result))
+    square = one_over * dot(newest, _at(both, 0))
     scale = jnp.where(square > 0, 1.0 / jnp.maximum(square, 1e-30), 1.0)
-    result = jax.tree.map(lambda leaf: scale * leaf, initial(result))
+    result = jax.tree.map(lambda leaf: scale * leaf[1], both)
     for (step, change, one_over, _), share in zip(each, reversed(shares), strict=True):
         result = plus(result, share - one_over * dot(change, result), step)
     # Rounding may have turned it uphill.
