@@ -287,7 +287,7 @@ class _Run:
                             self._folder.update(self._summary())
                 except Exception as error:
                     # Solutions of more lanes, if there are any, would not be what fewer lanes find.
-                    fewer = not isinstance(plan.lanes, int) and self._lanes > 1 and writer.is_empty
+                    fewer = not isinstance(plan.lanes, int) and self._lanes > 1 and writer.is_empty and plan.ray is None
                     if fewer and is_out_of_memory(error):
                         return False
                     raise

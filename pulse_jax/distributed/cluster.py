@@ -50,13 +50,20 @@ def import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Where it is unset, Ray warns of how a later version will treat workers without GPUs.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    before = signal.getsignal(signal.SIGTERM)
     import ray
 
-    # Ray puts a handler of its own in the place of whatever was there.
-    if before is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
     return ray
+
+
+@contextlib.contextmanager
+def _own_handler() -> Iterator[None]:
+    """Keeps what a SIGTERM does: Ray puts a handler of its own in the place of whatever was there."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -81,8 +88,9 @@ def connected(address: str) -> Iterator[Any]:
         with warnings.catch_warnings():
             # JAX's, of forks: these become Ray's own programs at once.
             warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+            with _own_handler():
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except (OSError, OverflowError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         told = printable(reason_of(error), 300)
         raise RunError(f"--ray {printable(address)}: cannot be reached ({told}); see whether it runs") from error
     try:

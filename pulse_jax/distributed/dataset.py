@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pulse_jax.distributed.cluster import import_ray
-from pulse_jax.search.config import UpsamplingConfig
+from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.presets import DEFAULT, named
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def upsample_dataset(
         config: Settings, or a preset's name; `presets.fast()` if None.
         restarts: k, how many searches each picture gets; an interpolation makes one solution.
         seed: What the starts are drawn from, together with the pixels: 0 to 2³² − 1.
-        lanes: Searches at once in each worker; None for what suits it.
+        lanes: Searches at once in each worker; None for what suits it. On GPUs last bits depend on it, and what
+            suits depends on free memory: name it where several runs are to give the same.
         strict: Run every search as a program by itself on GPUs too.
         workers: How many workers; None for one on each GPU of the cluster, or, where it has none or `cores` are given,
             as many as it has cores for.
@@ -90,6 +91,9 @@ def upsample_dataset(
             raise ValueError(f"{name}: expected a whole number from 1, got {value!r:.80}")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed: expected a whole number from 0 to {2**32 - 1}, got {seed!r:.80}")
+
+    if isinstance(config, SearchConfig) and config.repulsion > 0 and restarts < 2:
+        raise ValueError(f"repulsion: expected 2 restarts or more, which repel each other, got {restarts}")
 
     from pulse_jax.distributed.rows import RowWorker
 

@@ -8,9 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import numpy as np
 
 from pulse_jax.distributed.start import start_worker
+from pulse_jax.engine.memory import fitting_lanes
 from pulse_jax.engine.stream import solve_stream
 from pulse_jax.generators.generator import load_generator
 from pulse_jax.images.files import ImageError, read_image
@@ -87,6 +89,9 @@ class RowWorker:
         self._size = output_size(self._generator, config)
         self._sides = admissible_sizes(self._size, config)
         self._id, self._image = id, image
+        if lanes is None and isinstance(config, SearchConfig):
+            # Once for all batches: on GPUs bits depend on it, which must not depend on how many rows a batch has.
+            lanes = fitting_lanes(self._generator, config, jax.local_devices()[0])
         self._config, self._lanes, self._strict = config, lanes, strict
         self._restarts, self._seed = restarts, seed
         self._searches = restarts if isinstance(config, SearchConfig) else 1

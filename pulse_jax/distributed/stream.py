@@ -32,6 +32,8 @@ _ROUNDS = 8
 _TASKS = 2
 # Seconds between two looks for new machines, and between two reports at most.
 _LOOK, _REPORT = 5.0, 0.3
+# How a worker sends: it waits once so many pictures have not been taken, or those of large machines would fill memory.
+_STREAMING = {"num_returns": "streaming", "_generator_backpressure_num_objects": 64}
 # Workers that may be lost in one place one after another, without a solution in between.
 _LOSSES = 3
 _NOTHING = Progress(0, 0, 0, 0, 0.0, 0.0, 0.0)
@@ -72,10 +74,15 @@ def solve_on_workers(
         RunError: The cluster cannot be used, has no place for a worker, has a worker that would find other bits, or
             loses all of them again and again.
     """
+    problems = iter(problems)
+    first = next(problems, None)
+    if first is None:  # which needs no cluster
+        on_chunk(_NOTHING)
+        return
     with connected(address) as ray:
         crew = _Crew(ray, generator, config, lanes, strict, count, on_lost)
         try:
-            yield from _solve(crew, iter(problems), on_chunk, on_compiling)
+            yield from _solve(crew, itertools.chain([first], problems), on_chunk, on_compiling)
         finally:
             crew.dismiss()
 
@@ -146,7 +153,7 @@ class _Worker:
 
     def begin(self, task: _Task) -> None:
         """Take on a task."""
-        task.reports = self.actor.solve.options(num_returns="streaming").remote([*task.left.values()])
+        task.reports = self.actor.solve.options(**_STREAMING).remote([*task.left.values()])
         self.tasks.append(task)
 
 
@@ -220,10 +227,13 @@ class _Crew:
         first = self._returned.popleft() if self._returned else next(problems, None)
         if first is None:
             return _Task({})
-        searches = _ROUNDS * (self._lanes or place.cores or 1)
-        # Fewer at a time toward the end, so that all workers end together.
+        at_once = self._lanes or place.cores or 1
+        # Of a quota, others are begun only if these are not feasible.
+        each = min(first.restarts, first.solutions or first.restarts)
+        # Fewer at a time toward the end, so that all workers end together; but a GPU's lanes cost the same half empty.
         share = math.ceil(self._count / (_TASKS * len(self._workers)))
-        more = max(1, min(share, searches // first.restarts)) - 1
+        share = max(share, 1 if place.cores else math.ceil(at_once / each))
+        more = max(1, min(share, _ROUNDS * at_once // each)) - 1
         back = [self._returned.popleft() for _ in range(min(more, len(self._returned)))]
         rest = itertools.islice(problems, more - len(back))
         task = _Task({problem.index: problem for problem in (first, *back, *rest)})
@@ -251,7 +261,7 @@ class _Crew:
                 try:
                     yield from self._taken(place, self._workers[place])
                 except ray.exceptions.RayTaskError as error:
-                    raise error.cause from error
+                    self._fail(place, error)
                 except ray.exceptions.RayError as error:
                     self._lose(place, error)
 
@@ -274,13 +284,23 @@ class _Crew:
         self._losses[place] = 0
         yield unpacked(sent)
 
+    def _fail(self, place: Place, error: Any) -> None:
+        """Ends all with what a worker has raised; where it is one of several and could not start, leaves it alone."""
+        others = [one for where, one in self._workers.items() if where != place and one.starting is None]
+        if self._workers[place].starting is None or not others or not isinstance(error.cause, RunError):
+            raise error.cause from error
+        self._ray.kill(self._workers.pop(place).actor)
+        self._losses[place] = _LOSSES
+        self._on_lost(f"{place.host}: takes no part: {error.cause}")
+
     def _lose(self, place: Place, error: Exception) -> None:
         """Forgets a worker, and takes its problems back."""
         worker = self._workers.pop(place)
         self._ray.kill(worker.actor)
         self._losses[place] += 1
         # Ray tells at length; the cause is the first sentence of its last line.
-        self._last_loss = printable(str(error).strip().splitlines()[-1].partition(". ")[0].rstrip("."), 300)
+        last_line = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        self._last_loss = printable(last_line.partition(". ")[0].rstrip("."), 300)
         for task in worker.tasks:
             self._finished = _sum([self._finished, task.progress])
             self._returned.extend(task.left.values())

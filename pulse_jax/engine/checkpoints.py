@@ -30,6 +30,7 @@ from pulse_jax.system.files import UNFINISHED, write_whole
 from pulse_jax.system.json_text import parse_json
 from pulse_jax.system.removal import remove_file
 from pulse_jax.system.text import differences
+from pulse_jax.system.version import __version__
 
 __all__ = ["Checkpoint", "CheckpointError", "Saved", "digest", "fingerprint", "lanes_begun_with"]
 
@@ -201,7 +202,7 @@ def fingerprint(generator: Generator, config: UpsamplingConfig, lanes: int, devi
         "generator": digest(generator),
         "function": getattr(generator.function, "__qualname__", None),
         "lanes": lanes,
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "versions": {"pulse_jax": __version__} | {name: importlib.metadata.version(name) for name in _PACKAGES},
         "device": kind_of_device(device),
         "compiler": os.environ.get("XLA_FLAGS", ""),
         "arithmetic": {name: str(getattr(jax.config, name, None)) for name in _FLAGS},

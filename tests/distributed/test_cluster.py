@@ -92,6 +92,19 @@ def solve(monkeypatch, ray):
 
 
 @needs_ray
+def test_tasks_are_of_as_many_searches_as_are_begun_and_fill_a_gpu():
+    """Of a quota of 2 of 32 searches, 2 are begun; toward the end a CPU's tasks shrink, a GPU's lanes stay full."""
+    ray = types.SimpleNamespace(put=lambda value: value)
+    for cores, solutions, left, expected in ((1, None, 100, 1), (1, 2, 100, 16), (1, 2, 2, 1), (None, 2, 2, 2)):
+        crew = stream._Crew(ray, searchable_generator(), PRESETS["pulse"](), 4, False, left, print)
+        actor = types.SimpleNamespace(check=types.SimpleNamespace(remote=lambda expected: None))
+        worker = crew._workers[Place("0", "host", 0, cores)] = stream._Worker(actor, {})
+        picture = np.full((4, 4, 3), 0.5, np.float32)
+        problems = [Problem(low_res=picture, index=n, restarts=32, solutions=solutions) for n in range(left)]
+        assert len(crew.task(worker, iter(problems)).left) == expected
+
+
+@needs_ray
 def test_a_place_that_loses_every_worker_is_given_up_in_a_line(monkeypatch):
     ray = BrokenRay(NODES[:1])
     found, told = solve(monkeypatch, ray)
@@ -109,6 +122,43 @@ def test_a_cluster_without_a_place_is_told(monkeypatch):
         list(found)
 
 
+def test_where_nothing_is_left_no_cluster_is_needed(monkeypatch):
+    def refuse(address):
+        raise AssertionError("joined")
+
+    monkeypatch.setattr(stream, "connected", refuse)
+    told = []
+    settings = {"config": PRESETS["pulse"](), "lanes": 1, "on_chunk": told.append, "on_compiling": told.append}
+    found = stream.solve_on_workers(
+        [], searchable_generator(), address="auto", count=0, on_lost=told.append, **settings
+    )
+    assert list(found) == [] and [one.done for one in told] == [0]
+
+
+@needs_ray
+@pytest.mark.parametrize("started", [True, False])
+def test_a_worker_that_would_find_other_bits_takes_no_part_or_where_it_is_the_only_one_ends_the_run(started):
+    """Alone, or before another has started, it tells what is wrong with the whole; later it is one of many."""
+    told, killed = [], []
+    ray = types.SimpleNamespace(put=lambda value: value, kill=killed.append)
+    crew = stream._Crew(ray, searchable_generator(), PRESETS["pulse"](), 1, False, 2, told.append)
+    first, second = (Place(str(n), f"host{n}", 0, 1) for n in range(2))
+    for place in (first, second):
+        actor = types.SimpleNamespace(check=types.SimpleNamespace(remote=lambda expected: object()))
+        crew._workers[place] = stream._Worker(actor, {})
+    crew._workers[first].starting = None if started else object()
+    error = RuntimeError()
+    error.cause = RunError("host1: other last bits")
+    if started:
+        crew._fail(second, error)
+        assert told == ["host1: takes no part: host1: other last bits"] and len(killed) == 1
+        assert list(crew._workers) == [first]
+    else:
+        with pytest.raises(RunError, match="other last bits"):
+            crew._fail(second, error)
+        assert told == [] and killed == []
+
+
 @needs_ray
 @pytest.mark.parametrize(
     ("settings", "told"),
@@ -117,6 +167,7 @@ def test_a_cluster_without_a_place_is_told(monkeypatch):
         ({"batch_size": True}, "batch_size: expected a whole number from 1, got True"),
         ({"seed": -1}, "seed: expected a whole number from 0 to 4294967295, got -1"),
         ({"config": "fats"}, "fats"),
+        ({"config": PRESETS["pulse"](repulsion=0.3)}, "repulsion: expected 2 restarts or more"),
     ],
 )
 def test_arguments_are_checked_before_anything_starts(settings, told):

@@ -89,8 +89,13 @@ function curves(item, number) {
   $("curve").hidden = mine.length < 2;
   if (mine.length < 2) return;
   const width = 460, height = 190, left = 46, right = 14, top = 14, base = 154;
-  const errors = all.flat().map(([, error]) => error), looks = Math.max(...all.flat().map(([look]) => look));
-  const low = Math.log10(Math.min(data.eps, ...errors)) - 0.05, high = Math.log10(Math.max(data.eps, ...errors)) + 0.05;
+  let least = data.eps, most = data.eps, looks = 1;
+  for (const [look, error] of all.flat()) {
+    looks = Math.max(looks, look);
+    least = Math.min(least, error);
+    most = Math.max(most, error);
+  }
+  const low = Math.log10(least) - 0.05, high = Math.log10(most) + 0.05;
   const x = look => left + (look - 1) / Math.max(1, looks - 1) * (width - left - right);
   const y = error => top + (high - Math.log10(error)) / (high - low) * (base - top);
   const [last, reached] = mine.at(-1);
@@ -267,23 +272,31 @@ async function spread(item) {
   const canvas = $("spread"), feasible = item.solutions.filter(one => one.feasible);
   canvas.setAttribute("aria-label", `Where the ${feasible.length} feasible solutions of ${item.title} differ`);
   canvas.width = 0;  // nothing of another input, meanwhile
-  const images = await Promise.all(feasible.map(async one => {
+  const decoded = async one => {
     const image = new Image();
     image.src = link(one.image);
     await image.decode();
     return image;
-  })).catch(() => null);
-  if (!images || spreadOf !== item) return;
-  const [{ naturalWidth: width, naturalHeight: height }] = images;
-  const pair = new OffscreenCanvas(width, height).getContext("2d"), sum = Object.assign(canvas, { width, height }).getContext("2d");
-  images.forEach((image, i) => {
-    pair.globalCompositeOperation = "copy";
-    pair.drawImage(image, 0, 0);
-    pair.globalCompositeOperation = "difference";
-    pair.drawImage(images[(i + 1) % images.length], 0, 0);
-    sum.globalAlpha = 1 / (i + 1);
-    sum.drawImage(pair.canvas, 0, 0);
-  });
+  };
+  try {
+    const first = await decoded(feasible[0]), { naturalWidth: width, naturalHeight: height } = first;
+    const pair = new OffscreenCanvas(width, height).getContext("2d"), sum = new OffscreenCanvas(width, height).getContext("2d");
+    let image = first;
+    for (let i = 0; i < feasible.length; i++) {  // of many, no more than three are in memory
+      const next = i + 1 < feasible.length ? await decoded(feasible[i + 1]) : first;
+      if (spreadOf !== item) return;
+      pair.globalCompositeOperation = "copy";
+      pair.drawImage(image, 0, 0);
+      pair.globalCompositeOperation = "difference";
+      pair.drawImage(next, 0, 0);
+      sum.globalAlpha = 1 / (i + 1);
+      sum.drawImage(pair.canvas, 0, 0);
+      image = next;
+    }
+    Object.assign(canvas, { width, height }).getContext("2d").drawImage(sum.canvas, 0, 0);
+  } catch {  // a picture is gone: the next look tries again
+    if (spreadOf === item) spreadOf = null;
+  }
 }
 
 const step = by => { const count = at.item.solutions.length; open(at.item, (at.number + by + count) % count); };
