@@ -34,7 +34,7 @@ def told(name, without_geocross=False):
     noise = recorded.noise(int(golden["noise_seed"]), generator.noise_shapes)
     state = search.init(generator, config, recorded.picture(golden), jax.random.key(0), noise=noise)
     variables = state.variables | {"latent": jnp.asarray(golden["round0/latent"][0])}
-    method = search._method(generator, config, config.numbers).init(variables, jax.random.key(0))
+    method = search._method(generator, config, config.numbers, len(state.target)).init(variables, jax.random.key(0))
     step = jax.jit(functools.partial(search.step, generator, config))
     return golden, generator, rounds, state._replace(variables=variables, method=method), step
 
