@@ -1,10 +1,9 @@
 """`upsample_dataset`: rows with pictures in, rows with solutions out, through Ray Data (no JAX in this process)."""
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pulse_jax.distributed.cluster import import_ray
+from pulse_jax.distributed.cluster import import_ray, places
 from pulse_jax.search.config import SearchConfig, UpsamplingConfig
 from pulse_jax.search.presets import DEFAULT, named
 
@@ -97,11 +96,13 @@ def upsample_dataset(
 
     from pulse_jax.distributed.rows import RowWorker
 
-    have = _resources(ray)
-    if cores is None and not have["GPU"]:
-        cores = have["smallest"]
+    if not ray.is_initialized():
+        ray.init()
+    gpus, machines = len(places(ray, "gpu")), [place.cores or 0 for place in places(ray, "cpu")]
+    if cores is None and not gpus:
+        cores = min(machines, default=1)
     if workers is None:
-        workers = max(1, have["GPU"] if cores is None else have["CPU"] // cores)
+        workers = max(1, gpus if cores is None else sum(machines) // cores)
     return dataset.map_batches(
         RowWorker,
         fn_constructor_kwargs={
@@ -122,13 +123,3 @@ def upsample_dataset(
         # Workers keep what they are promised; were that all, tasks that read rows would wait for ever.
         num_cpus=None if cores is None else cores - 1,
     )
-
-
-def _resources(ray: Any) -> Mapping[str, int]:
-    """GPUs and CPUs of the cluster, and the CPUs of its smallest machine that has any."""
-    if not ray.is_initialized():
-        ray.init()
-    resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cores = [int(one["CPU"]) for one in resources if one.get("CPU", 0) >= 1]
-    gpus = sum(int(one.get("GPU", 0)) for one in resources)
-    return {"GPU": gpus, "CPU": sum(cores), "smallest": min(cores, default=1)}

@@ -80,6 +80,13 @@ class BrokenRay:
         pass
 
 
+def employed(crew, place):
+    """A worker of the crew's at a place, that is starting."""
+    actor = types.SimpleNamespace(check=types.SimpleNamespace(remote=lambda expected: object()))
+    crew._workers[place] = stream._Worker(actor, {})
+    return crew._workers[place]
+
+
 def solve(monkeypatch, ray):
     monkeypatch.setattr(stream, "connected", lambda address: contextlib.nullcontext(ray))
     told = []
@@ -97,8 +104,7 @@ def test_tasks_are_of_as_many_searches_as_are_begun_and_fill_a_gpu():
     ray = types.SimpleNamespace(put=lambda value: value)
     for cores, solutions, left, expected in ((1, None, 100, 1), (1, 2, 100, 16), (1, 2, 2, 1), (None, 2, 2, 2)):
         crew = stream._Crew(ray, searchable_generator(), PRESETS["pulse"](), 4, False, left, print)
-        actor = types.SimpleNamespace(check=types.SimpleNamespace(remote=lambda expected: None))
-        worker = crew._workers[Place("0", "host", 0, cores)] = stream._Worker(actor, {})
+        worker = employed(crew, Place("0", "host", 0, cores))
         picture = np.full((4, 4, 3), 0.5, np.float32)
         problems = [Problem(low_res=picture, index=n, restarts=32, solutions=solutions) for n in range(left)]
         assert len(crew.task(worker, iter(problems)).left) == expected
@@ -144,8 +150,7 @@ def test_a_worker_that_would_find_other_bits_takes_no_part_or_where_it_is_the_on
     crew = stream._Crew(ray, searchable_generator(), PRESETS["pulse"](), 1, False, 2, told.append)
     first, second = (Place(str(n), f"host{n}", 0, 1) for n in range(2))
     for place in (first, second):
-        actor = types.SimpleNamespace(check=types.SimpleNamespace(remote=lambda expected: object()))
-        crew._workers[place] = stream._Worker(actor, {})
+        employed(crew, place)
     crew._workers[first].starting = None if started else object()
     error = RuntimeError()
     error.cause = RunError("host1: other last bits")
