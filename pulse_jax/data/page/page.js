@@ -76,11 +76,12 @@ function histogram() {
   $("plot").hidden = false;
 }
 
-// The errors of a search on its way, as points [look, error]; which looks they are of follows from how many it took.
+// The errors of a search on its way, as points [look, error]: of every so many looks, a power of two, and of the last.
 function curveOf(one) {
+  const curve = one.curve || [];
   let stride = 1;
-  while (one.steps - 1 > 32 * stride) stride *= 2;
-  return (one.curve || []).map((error, i) => [Math.min(i * stride, one.steps - 1) + 1, error]).filter(([, error]) => isNumber(error) && error > 0);
+  while (stride < one.steps && Math.ceil((one.steps - 1) / stride) + 1 > curve.length) stride *= 2;
+  return curve.map((error, i) => [Math.min(i * stride, one.steps - 1) + 1, error]).filter(([, error]) => isNumber(error) && error > 0);
 }
 
 // One solution's curve, those of the input's other solutions behind it.
